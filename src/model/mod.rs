@@ -1,0 +1,14 @@
+//! The words: validated values of the night and the arithmetic between them.
+//!
+//! In: what [`crate::api`] has checked. Out: values that the planner, the engine and the shells share.
+//! Invariants: no IO, no clock, no randomness; every collection is ordered. Not here: any decision.
+
+pub mod calendar;
+pub mod duration;
+pub mod need;
+pub mod plan;
+pub mod reference;
+pub mod refusal;
+pub mod runbook;
+pub mod service;
+pub mod span;

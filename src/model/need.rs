@@ -1,0 +1,128 @@
+//! The arithmetic of the promise (DESIGN §1): what going back takes, and how late it may begin.
+//!
+//! In: a [`Plan`] and what has begun. Out: [`Need`] and the moments computed from it. Invariants: adding a step or a closing
+//! never makes a need smaller. Not here: when steps start (the planner and the engine decide that), any clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::plan::{Plan, ServiceIndex, StepIndex};
+use super::refusal::Term;
+use super::span::{Span, after, before};
+
+/// What is open at a moment of the night: the sets `D` and `C` of DESIGN §1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Steps begun and not undone, running ones included.
+    pub steps: BTreeSet<StepIndex>,
+    /// Services closed, or being closed.
+    pub closed: BTreeSet<ServiceIndex>,
+}
+
+impl Begun {
+    /// The same with one more step.
+    #[must_use]
+    pub fn with(&self, plan: &Plan, step: StepIndex) -> Self {
+        let mut more = self.clone();
+        more.steps.insert(step);
+        if let Some(step) = plan.steps.get(step) {
+            more.closed.extend(step.closes());
+        }
+        more
+    }
+}
+
+/// The time it takes to be back: `undo + smoke + reopen + reserve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Critical path of the undos.
+    pub undo: Span,
+    /// Verification behind closed doors.
+    pub smoke: Span,
+    /// Reopening in waves.
+    pub reopen: Span,
+    /// What nobody may plan with.
+    pub reserve: Span,
+}
+
+impl Need {
+    /// Their sum.
+    #[must_use]
+    pub fn total(self) -> Span {
+        self.undo + self.smoke + self.reopen + self.reserve
+    }
+
+    /// The sum line by line, from work that ends at `end_at` to the moment everything is open.
+    #[must_use]
+    pub fn sum_from(self, end_at: Timestamp, must_serve_by: Timestamp) -> Vec<Term> {
+        vec![
+            Term::at("end", end_at),
+            Term::span("undo", self.undo),
+            Term::span("smoke", self.smoke),
+            Term::span("reopen", self.reopen),
+            Term::span("reserve", self.reserve),
+            Term::at("total", after(end_at, self.total())),
+            Term::at("mustServeBy", must_serve_by),
+        ]
+    }
+}
+
+/// `undo(D)`: every undo waits for those of the steps that needed its step, and for every undo placed before it that touches
+/// a common service; undos are placed in reverse topological order.
+#[must_use]
+pub fn undo(plan: &Plan, begun: &BTreeSet<StepIndex>) -> Span {
+    let mut may_start: BTreeMap<StepIndex, Span> = BTreeMap::new();
+    let mut longest = Span::ZERO;
+    let mut service_free: BTreeMap<ServiceIndex, Span> = BTreeMap::new();
+    for &index in begun.iter().rev() {
+        let Some(step) = plan.steps.get(index) else { continue };
+        let after_dependents = may_start.get(&index).copied().unwrap_or_default();
+        let budget = step.undo_budget();
+        let mut end = after_dependents;
+        if !budget.is_zero() {
+            let shared = step.touches.iter().filter_map(|s| service_free.get(s)).max().copied().unwrap_or_default();
+            end = after_dependents.max(shared) + budget;
+            service_free.extend(step.touches.iter().map(|&s| (s, end)));
+        }
+        for &needed in &step.needs {
+            let start = may_start.entry(needed).or_default();
+            *start = end.max(*start);
+        }
+        longest = longest.max(end);
+    }
+    longest
+}
+
+/// `reopen(C)`: wave after wave, the longest of each; at least the declared budget.
+#[must_use]
+pub fn reopen(plan: &Plan, closed: &BTreeSet<ServiceIndex>) -> Span {
+    let wave = |wave: &Vec<ServiceIndex>| {
+        let budgets = wave.iter().filter(|index| closed.contains(index)).filter_map(|&index| plan.services.get(index));
+        budgets.map(|service| service.reopen_budget).max().unwrap_or_default()
+    };
+    plan.waves.iter().map(wave).sum::<Span>().max(plan.reopening_budget)
+}
+
+/// `need(D, C)`.
+#[must_use]
+pub fn need(plan: &Plan, begun: &Begun) -> Need {
+    Need {
+        undo: undo(plan, &begun.steps),
+        smoke: plan.smoke.as_ref().map(|smoke| smoke.budget).unwrap_or_default(),
+        reopen: reopen(plan, &begun.closed),
+        reserve: plan.reserve,
+    }
+}
+
+/// `turnBackAt(D, C)`: the last moment at which going back still opens everything in time.
+#[must_use]
+pub fn turn_back_at(plan: &Plan, begun: &Begun) -> Timestamp {
+    before(plan.deadline.must_serve_by, need(plan, begun).total())
+}
+
+/// `reopenBy(C)`: from here on undoing stops delaying the reopening of others.
+#[must_use]
+pub fn reopen_by(plan: &Plan, closed: &BTreeSet<ServiceIndex>) -> Timestamp {
+    before(plan.deadline.must_serve_by, plan.reserve + reopen(plan, closed))
+}
