@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod duration;
 pub mod need;
+pub mod phase;
 pub mod plan;
 pub mod reference;
 pub mod refusal;
