@@ -71,6 +71,8 @@ pub struct JobFact {
     pub token: TokenFact,
     /// What its burn proved, when it is burned to `expired`.
     pub burned: Option<Burned>,
+    /// When it was burned.
+    pub burned_at: Option<Timestamp>,
     /// It is suspended.
     pub suspended: bool,
     /// It has ended.
