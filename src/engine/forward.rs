@@ -77,7 +77,7 @@ fn outcome(plan: &Plan, state: &State, facts: &Facts) -> Next {
             let facts: Vec<_> = services.iter().map(|service| facts.services.get(service).map(|f| &f.closing)).collect();
             let refused = facts.iter().find_map(|fact| match fact {
                 Some(ClosingFact::Refused { reason }) => Some(reason.clone()),
-                Some(ClosingFact::Open | ClosingFact::Closed) | None => None,
+                Some(ClosingFact::Open | ClosingFact::Draining | ClosingFact::Closed) | None => None,
             });
             if let Some(reason) = refused {
                 let why = format!("step {} failed: {reason}", planned.name);
