@@ -71,6 +71,8 @@ pub struct JobFact {
     pub token: TokenFact,
     /// What its burn proved, when it is burned to `expired`.
     pub burned: Option<Burned>,
+    /// When it was burned.
+    pub burned_at: Option<Timestamp>,
     /// It is suspended.
     pub suspended: bool,
     /// It has ended.
@@ -157,10 +159,12 @@ pub struct ServiceFact {
 /// How far a service is closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClosingFact {
-    /// Not all targets are as closed.
+    /// Not all targets were changed.
     #[default]
     Open,
-    /// All are.
+    /// All targets were changed; what runs behind one has not ended yet.
+    Draining,
+    /// All were, and nothing runs behind them any more.
     Closed,
     /// A target refused, and trying again will not help.
     Refused {

@@ -13,7 +13,7 @@ use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepInd
 use crate::model::span::after;
 
 use super::facts::JobKey;
-use super::journal::{Cause, Entry, Event, Proof};
+use super::journal::{Cause, Entry, Proof};
 
 /// Everything the journal says.
 #[derive(Clone, Debug, PartialEq)]

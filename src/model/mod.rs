@@ -11,5 +11,6 @@ pub mod plan;
 pub mod reference;
 pub mod refusal;
 pub mod runbook;
+pub mod schedule;
 pub mod service;
 pub mod span;

@@ -7,30 +7,21 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::model::need::{Begun, Need, need, turn_back_at};
+use crate::model::need::{Begun, need, turn_back_at};
 use crate::model::plan::{Plan, StepIndex};
 use crate::model::refusal::Refusal;
 use crate::model::runbook::Runbook;
+use crate::model::schedule::{Gate, predecessors};
 use crate::model::span::{Span, before};
 
 use super::Findings;
 use super::steps::object;
-use super::timeline::predecessors;
-
-/// One step's gate in the planned night.
-struct Gate {
-    /// The end by budget of everything that runs once the step has started.
-    ends_at: Timestamp,
-    need: Need,
-    /// What `ends_at` may be at the latest.
-    limit: Timestamp,
-}
 
 /// Sets the moments of every step and refuses the gates that do not hold.
 pub(super) fn check(plan: &mut Plan, runbook: &Runbook, findings: &mut Findings) {
     let gates: Vec<Gate> = (0..plan.steps.len()).map(|index| gate(plan, index)).collect();
     for (index, gate) in gates.iter().enumerate() {
-        if gate.ends_at > gate.limit {
+        if !gate.holds() {
             findings.refusals.push(does_not_fit(plan, runbook, index, gate));
         }
     }

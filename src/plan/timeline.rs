@@ -4,13 +4,12 @@
 //! needs has ended and no earlier step that shares a service runs; starts follow the topological order of ties.
 //! Not here: whether it fits ([`super::gates`]).
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use crate::model::need::reopen;
-use crate::model::plan::{Because, Deadline, Plan, PlannedService, PlannedStep, ServiceIndex, StepIndex};
+use crate::model::plan::{Because, Deadline, Plan, PlannedService, PlannedStep, ServiceIndex};
 use crate::model::reference::ServiceRef;
+use crate::model::schedule::predecessors;
 use crate::model::service::{DependencyMode, Service, Text};
 use crate::model::span::{Span, after};
 
@@ -60,15 +59,6 @@ fn nobody() -> Deadline {
         calendar: String::new(),
         because: Because::Opens { at: Timestamp::MAX, margin: Span::ZERO },
     }
-}
-
-/// The steps before `index` that have to end before it starts: those it needs, and those that share a service with it.
-pub(super) fn predecessors(steps: &[PlannedStep], index: StepIndex) -> BTreeSet<StepIndex> {
-    let Some(step) = steps.get(index) else { return BTreeSet::new() };
-    let concerns = step.concerns();
-    let shares = |other: &PlannedStep| !other.concerns().is_disjoint(&concerns);
-    let sharing = steps.iter().take(index).enumerate().filter(|(_, other)| shares(other)).map(|(position, _)| position);
-    step.needs.iter().copied().chain(sharing).collect()
 }
 
 fn set_times(steps: &mut [PlannedStep], start_at: Timestamp) {
