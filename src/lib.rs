@@ -1,1 +1,4 @@
-
+#[cfg(feature = "shell")]
+pub mod clock;
+#[cfg(feature = "shell")]
+pub mod embedded;
