@@ -14,6 +14,14 @@
 //! | [`cli`] | one file per verb | prints what was not computed elsewhere |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "shell")]
+pub mod cli;
+#[cfg(feature = "shell")]
+pub mod clock;
+#[cfg(feature = "shell")]
+pub mod embedded;
 pub mod engine;
 pub mod model;
+#[cfg(feature = "shell")]
+pub mod operator;
 pub mod plan;
