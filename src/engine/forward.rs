@@ -45,7 +45,8 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
     if now < plan.start_at {
         return None;
     }
-    match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now) {
+    let goes_on = |index: StepIndex| plan.steps.get(index).is_some_and(|step| step.on_futile == OnFutile::Continue);
+    match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now).filter(|(index, _)| !goes_on(*index)) {
         None => Some((Event::WorkBegun {}, format!("it is {}", clock(plan, now)))),
         Some((index, gate)) => {
             let (_, why) = going_back_futile(plan, index, &gate);

@@ -1,5 +1,8 @@
 //! The night of 9 February 2023 in validated words, and a way to play a plan against an invented world, without any shell.
 
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
