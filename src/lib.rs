@@ -14,6 +14,8 @@
 //! | [`cli`] | one file per verb | prints what was not computed elsewhere |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "shell")]
+pub mod cli;
 pub mod engine;
 pub mod model;
 pub mod plan;
