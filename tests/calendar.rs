@@ -330,12 +330,24 @@ const ZONES: [&str; 6] =
     ["Europe/Rome", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kathmandu", "America/Santiago"];
 
 fn hours_pieces() -> impl Strategy<Value = String> {
-    let days = prop::sample::select(vec!["Mo-Fr", "Sa", "Su", "Mo-Su", "PH", "Su,PH", "Fr", "Mar 25-Apr 2", "Oct Su[-1]", "week 1-53/2"]);
+    let days = prop::sample::select(vec![
+        "Mo-Fr",
+        "Sa",
+        "Su",
+        "Mo-Su",
+        "PH",
+        "Su,PH",
+        "Fr",
+        "Mar 25-Apr 2",
+        "Oct Su[-1]",
+        "week 1-53/2",
+    ]);
     let times = (0_u16..24, 0_u16..60, 1_u16..48, 0_u16..60)
         .prop_map(|(h, m, end, minute)| format!("{h:02}:{m:02}-{end:02}:{:02}", if end == 48 { 0 } else { minute }));
     let rule = (days, times, prop::sample::select(vec!["", "", "", " unknown", " \"nota\""]))
         .prop_map(|(days, times, kind)| format!("{days} {times}{kind}"));
-    let off = prop::sample::select(vec!["", "; PH off", "; We off", "; Tu 03:00-05:00 off", ", Th 22:00-06:00", " || Sa 09:00-10:00"]);
+    let off =
+        prop::sample::select(vec!["", "; PH off", "; We off", "; Tu 03:00-05:00 off", ", Th 22:00-06:00", " || Sa 09:00-10:00"]);
     (prop::collection::vec(rule, 1..4), off).prop_map(|(rules, off)| rules.join("; ") + off)
 }
 

@@ -56,7 +56,8 @@ fn a_parallel_step_waits_while_the_end_of_the_other_would_leave_too_little_to_go
     world.takes.insert("a".to_owned(), Some(Span::minutes(105)));
     let played = play(&plan, &world, t("12:00"));
     assert_eq!(started(&played, "a").as_deref(), Some("00:40"));
-    let wait = played.decisions.iter().filter(|(now, _)| *now == t("00:50")).next_back().map(|(_, decision)| decision.why.clone());
+    let wait =
+        played.decisions.iter().filter(|(now, _)| *now == t("00:50")).next_back().map(|(_, decision)| decision.why.clone());
     let sum = "b waits: 02:40 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 04:45, mustServeBy 04:40";
     assert!(wait.as_ref().is_some_and(|why| why.contains(sum)), "{wait:?}\n{}", played.text());
     assert_eq!(started(&played, "b").as_deref(), Some("02:25"), "a ended at 115 minutes\n{}", played.text());
@@ -142,7 +143,8 @@ fn any_job() -> impl Strategy<Value = JobFact> {
         1 => Just(Some(JobEnd::Vanished)),
         1 => Just(Some(JobEnd::Failed { reason: "x".to_owned() }))
     ];
-    let pods = prop_oneof![Just(Pods::NoneSeen), Just(Pods::Alive), Just(Pods::Terminal), Just(Pods::Unknown { reason: String::new() })];
+    let pods =
+        prop_oneof![Just(Pods::NoneSeen), Just(Pods::Alive), Just(Pods::Terminal), Just(Pods::Unknown { reason: String::new() })];
     use notturno::engine::facts::Burned;
     let burned = prop_oneof![Just(None), Just(Some(Burned::NeverStarted)), Just(Some(Burned::Started))];
     (token, end, pods, burned, any::<bool>(), any::<bool>()).prop_map(|(token, end, pods, burned, suspended, held)| JobFact {
@@ -189,7 +191,7 @@ fn any_journal() -> impl Strategy<Value = Vec<Entry>> {
 static PLAN: std::sync::LazyLock<Plan> = std::sync::LazyLock::new(|| sogei().plan());
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
     fn every_input_has_a_decision_that_explains_itself(

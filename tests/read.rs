@@ -269,8 +269,14 @@ fn large_texts_are_read_and_too_large_files_are_not() {
     assert_eq!(problems(padded.as_bytes()), "notte.yaml: is larger than 4 MiB: split it");
     let key = format!("apiVersion: a/v1\nkind: A\n? {long}\n: 1\n? {long}\n: 2\n");
     assert!(problems(key.as_bytes()).len() < 1_000);
-    assert_eq!(problems("- a\n".repeat(300_000).as_bytes()), "notte.yaml:200000:3: the file has more than 200000 values: split it");
-    assert_eq!(problems("a: 1\n---\n".repeat(1_100).as_bytes()), "notte.yaml:2048:1: the file has more than 1024 documents: split it");
+    assert_eq!(
+        problems("- a\n".repeat(300_000).as_bytes()),
+        "notte.yaml:200000:3: the file has more than 200000 values: split it"
+    );
+    assert_eq!(
+        problems("a: 1\n---\n".repeat(1_100).as_bytes()),
+        "notte.yaml:2048:1: the file has more than 1024 documents: split it"
+    );
 }
 
 #[test]

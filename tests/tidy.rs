@@ -102,7 +102,8 @@ fn no_function_outgrows_a_screenful() {
 }
 
 fn is_function(line: &str) -> bool {
-    let mut words = line.trim_start().trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+    let mut words =
+        line.trim_start().trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").trim_start_matches("pub ");
     for word in ["const ", "async "] {
         words = words.trim_start_matches(word);
     }
@@ -145,7 +146,8 @@ fn layers_look_only_downwards() {
 
 #[test]
 fn the_pure_layers_know_neither_kubernetes_nor_time_nor_async() {
-    let banned = ["kube::", "k8s_openapi", "tokio", "async fn", "async move", ".await", "Timestamp::now", "Instant::now", "SystemTime"];
+    let banned =
+        ["kube::", "k8s_openapi", "tokio", "async fn", "async move", ".await", "Timestamp::now", "Instant::now", "SystemTime"];
     let mut problems = vec![];
     for (path, text) in sources().into_iter().filter(|(path, _)| layer(path).is_some_and(|l| PURE.contains(&l.as_str()))) {
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
@@ -166,7 +168,16 @@ fn no_file_hides_behind_a_name_that_says_nothing() {
 #[test]
 fn the_top_level_holds_what_it_should_and_nothing_else() {
     let allowed: BTreeSet<&str> = [
-        "Cargo.toml", "Cargo.lock", "src", "charts", "manifests", "runbooks", "tests", "README.md", "LICENSE", "publiccode.yml",
+        "Cargo.toml",
+        "Cargo.lock",
+        "src",
+        "charts",
+        "manifests",
+        "runbooks",
+        "tests",
+        "README.md",
+        "LICENSE",
+        "publiccode.yml",
         "target",
     ]
     .into();

@@ -29,9 +29,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::Committed {} => turn(state, Direction::Committed { since: at }),
         Event::StepIntended { step, .. } => begin(state, plan, step, at),
         Event::StepDone { step } => end(state, plan, step, |since| Work::Done { since, at }),
-        Event::StepFailed { step, reason } => {
-            end(state, plan, step, |since| Work::Failed { since, at, reason: reason.clone() })
-        }
+        Event::StepFailed { step, reason } => end(state, plan, step, |since| Work::Failed { since, at, reason: reason.clone() }),
         Event::Overrun { step } => match &mut step_mut(state, plan, step)?.work {
             Work::Running { overrun, .. } => mark(overrun),
             Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,

@@ -102,7 +102,8 @@ impl Reader<'_> {
     fn object(&mut self, value: Value, place: Place, lists_left: usize) {
         let Value::Object(fields) = value else {
             let what = word_for(&value);
-            return self.problem(place.position, format!("this document is {what}, not an object: begin it with apiVersion and kind"));
+            return self
+                .problem(place.position, format!("this document is {what}, not an object: begin it with apiVersion and kind"));
         };
         let api_version = self.text(&fields, "apiVersion", &place, ", such as notturno.dev/v1alpha1");
         let kind = self.text(&fields, "kind", &place, ", such as Runbook");
@@ -141,7 +142,8 @@ impl Reader<'_> {
 
     fn items(&mut self, mut fields: Map<String, Value>, place: Place, lists_left: usize) {
         if lists_left == 0 {
-            return self.problem(place.position, format!("lists are nested more than {LISTS_MAX} deep: write their items one by one"));
+            return self
+                .problem(place.position, format!("lists are nested more than {LISTS_MAX} deep: write their items one by one"));
         }
         let Inside::Fields(mut places) = place.inside else { return };
         let items = fields.remove("items");
