@@ -138,7 +138,7 @@ fn action(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step
 }
 
 fn undo(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) -> Undo {
-    let closes = raw.close.is_some();
+    let closes = raw.close.is_some() && raw.job.is_none();
     if closes && raw.undo.is_some() {
         found.refuse("NotAllowed", &format!("{path}.undo"), "closing is undone by reopening: remove undo");
     }
