@@ -15,6 +15,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "shell")]
+#[cfg(feature = "shell")]
+pub mod api;
+#[cfg(feature = "shell")]
 pub mod cli;
 pub mod engine;
 pub mod model;
