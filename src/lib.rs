@@ -15,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "shell")]
-#[cfg(feature = "shell")]
 pub mod api;
 #[cfg(feature = "shell")]
 pub mod cli;

@@ -156,7 +156,9 @@ fn an_explicit_null_is_nothing_except_in_a_patch() {
 fn what_kubectl_prints_reads_as_what_was_written() {
     let mut document = runbook();
     document["status"] = json!({"phase": "whatever", "unknown": true});
-    for (field, value) in [("uid", json!("x")), ("managedFields", json!([])), ("creationTimestamp", json!("2023-02-09T00:00:00Z"))] {
+    for (field, value) in
+        [("uid", json!("x")), ("managedFields", json!([])), ("creationTimestamp", json!("2023-02-09T00:00:00Z"))]
+    {
         document["metadata"][field] = value;
     }
     assert_eq!(read_runbook(document), read_runbook(runbook()));
@@ -278,13 +280,48 @@ fn standing(phase: Phase, outcome: Option<Outcome>, needs_human: bool) -> String
 #[test]
 fn conditions_say_where_the_night_stands() {
     let table = [
-        (Phase::Armed, None, false, "Ready=True Armed, Reconciling=False Armed, Stalled=False Armed, Complete=False Armed, Failed=False Armed"),
-        (Phase::TurningBack, None, false, "Ready=Unknown TurningBack, Reconciling=True TurningBack, Stalled=False TurningBack, Complete=False TurningBack, Failed=False TurningBack"),
-        (Phase::Finished, Some(Outcome::Completed), false, "Ready=True Completed, Reconciling=False Completed, Stalled=False Completed, Complete=True Completed, Failed=False Completed"),
-        (Phase::Finished, Some(Outcome::RolledBack), true, "Ready=False RolledBack, Reconciling=False RolledBack, Stalled=True NeedsHuman, Complete=False RolledBack, Failed=True RolledBack"),
-        (Phase::Finished, Some(Outcome::ReopenedLate), false, "Ready=False ReopenedLate, Reconciling=False ReopenedLate, Stalled=False ReopenedLate, Complete=False ReopenedLate, Failed=True ReopenedLate"),
-        (Phase::Finished, Some(Outcome::Refused), false, "Ready=False Refused, Reconciling=False Refused, Stalled=True Refused, Complete=False Refused, Failed=True Refused"),
-        (Phase::Finished, Some(Outcome::Cancelled), false, "Ready=True Cancelled, Reconciling=False Cancelled, Stalled=False Cancelled, Complete=True Cancelled, Failed=False Cancelled"),
+        (
+            Phase::Armed,
+            None,
+            false,
+            "Ready=True Armed, Reconciling=False Armed, Stalled=False Armed, Complete=False Armed, Failed=False Armed",
+        ),
+        (
+            Phase::TurningBack,
+            None,
+            false,
+            "Ready=Unknown TurningBack, Reconciling=True TurningBack, Stalled=False TurningBack, Complete=False TurningBack, Failed=False TurningBack",
+        ),
+        (
+            Phase::Finished,
+            Some(Outcome::Completed),
+            false,
+            "Ready=True Completed, Reconciling=False Completed, Stalled=False Completed, Complete=True Completed, Failed=False Completed",
+        ),
+        (
+            Phase::Finished,
+            Some(Outcome::RolledBack),
+            true,
+            "Ready=False RolledBack, Reconciling=False RolledBack, Stalled=True NeedsHuman, Complete=False RolledBack, Failed=True RolledBack",
+        ),
+        (
+            Phase::Finished,
+            Some(Outcome::ReopenedLate),
+            false,
+            "Ready=False ReopenedLate, Reconciling=False ReopenedLate, Stalled=False ReopenedLate, Complete=False ReopenedLate, Failed=True ReopenedLate",
+        ),
+        (
+            Phase::Finished,
+            Some(Outcome::Refused),
+            false,
+            "Ready=False Refused, Reconciling=False Refused, Stalled=True Refused, Complete=False Refused, Failed=True Refused",
+        ),
+        (
+            Phase::Finished,
+            Some(Outcome::Cancelled),
+            false,
+            "Ready=True Cancelled, Reconciling=False Cancelled, Stalled=False Cancelled, Complete=True Cancelled, Failed=False Cancelled",
+        ),
     ];
     for (phase, outcome, needs_human, expected) in table {
         assert_eq!(standing(phase, outcome, needs_human), expected);
@@ -293,7 +330,9 @@ fn conditions_say_where_the_night_stands() {
         assert!(standing(phase, None, false).starts_with("Ready=True"), "{phase}");
     }
     for phase in [Phase::Working, Phase::TurningBack, Phase::Reopening, Phase::Verifying] {
-        assert!(standing(phase, None, false).contains("Ready=Unknown") && standing(phase, None, false).contains("Reconciling=True"));
+        assert!(
+            standing(phase, None, false).contains("Ready=Unknown") && standing(phase, None, false).contains("Reconciling=True")
+        );
     }
 }
 

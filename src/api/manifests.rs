@@ -81,7 +81,8 @@ fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 
 fn lean_schema(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    schema.description = schema.description.take().map(|text| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" "));
+    schema.description =
+        schema.description.take().map(|text| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" "));
     schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(lean_schema);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         lean_schema(items);

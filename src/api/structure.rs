@@ -238,7 +238,9 @@ fn wrong_type(expected: &str, found: &Value) -> String {
         Value::Object(_) => "an object",
     };
     match (expected, found) {
-        ("string", Value::Bool(_) | Value::Number(_)) => format!("a text is expected here, not {found_name}: quote it, \"{found}\""),
+        ("string", Value::Bool(_) | Value::Number(_)) => {
+            format!("a text is expected here, not {found_name}: quote it, \"{found}\"")
+        }
         ("string", _) => format!("a text is expected here, not {found_name}"),
         ("object", _) => format!("an object is expected here, not {found_name}"),
         ("array", _) => format!("a list is expected here, not {found_name}"),
