@@ -1,4 +1,28 @@
+//! Night work that is always back before the doors open.
+//!
+//! The map: **facts → decision → record → effects → report**, and nothing flows back except as new facts.
+//!
+//! | module | what it does | never |
+//! |---|---|---|
+//! | [`model`] | the words: validated values and the arithmetic between them | reads a clock |
+//! | [`plan`] | before the night: words → a frozen plan, or every refusal at once | sees the night |
+//! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, or waits without a reason |
+//! | `sim` | plays a night against an invented world in virtual time (later) | knows Kubernetes |
+//! | [`api`] | custom resources: raw → model with every problem; state → conditions | decides |
+//! | [`operator`] | the shell: observe → decide → record → perform → report | acts before its intention is seen in the ledger |
+//! | [`embedded`] | an in-memory Kubernetes for demos and crash tests | is used in a real night |
+//! | [`cli`] | one file per verb | prints what was not computed elsewhere |
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "shell")]
+#[cfg(feature = "shell")]
+pub mod api;
+#[cfg(feature = "shell")]
+pub mod cli;
 #[cfg(feature = "shell")]
 pub mod clock;
 #[cfg(feature = "shell")]
 pub mod embedded;
+pub mod engine;
+pub mod model;
+pub mod plan;

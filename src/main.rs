@@ -1,1 +1,2 @@
+//! The command line: `notturno VERB`.
 fn main() {}

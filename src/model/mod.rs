@@ -6,9 +6,11 @@
 pub mod calendar;
 pub mod duration;
 pub mod need;
+pub mod phase;
 pub mod plan;
 pub mod reference;
 pub mod refusal;
 pub mod runbook;
+pub mod schedule;
 pub mod service;
 pub mod span;

@@ -24,14 +24,14 @@ impl Span {
 
     /// `minutes` whole minutes.
     #[must_use]
-    pub fn minutes(minutes: u32) -> Self {
-        Self(SignedDuration::from_secs(i64::from(minutes) * 60))
+    pub const fn minutes(minutes: u32) -> Self {
+        Self(SignedDuration::from_secs(minutes as i64 * 60))
     }
 
     /// `seconds` whole seconds.
     #[must_use]
-    pub fn seconds(seconds: u32) -> Self {
-        Self(SignedDuration::from_secs(i64::from(seconds)))
+    pub const fn seconds(seconds: u32) -> Self {
+        Self(SignedDuration::from_secs(seconds as i64))
     }
 
     /// The time from `from` until `until`; nothing when `until` is the earlier.

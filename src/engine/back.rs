@@ -1,0 +1,190 @@
+//! Going back: prove what was stopped, undo in reverse, verify behind closed doors.
+//!
+//! In: plan, state, facts. Out: the next event. Invariants: an undo is released only after the proof that its step's Job is dead
+//! (PROTOCOL rules 11 and 13); an undo that fails for good is passed over; nothing here waits for a person.
+//! Not here: which services open when ([`super::reopen`]).
+
+use jiff::Timestamp;
+
+use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, StepIndex};
+use crate::model::span::{Span, after};
+
+use super::facts::{Burned, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
+use super::forward::Next;
+use super::journal::{Event, Proof};
+use super::state::{Running, State, StepState, Work};
+
+/// What happens next on the way back, reopening aside.
+pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    stopped(plan, state, facts, now)
+        .or_else(|| undo_outcome(plan, state, facts, now))
+        .or_else(|| smoke_outcome(state, facts))
+        .or_else(|| release_undo(plan, state, facts, now))
+        .or_else(|| release_smoke(plan, state, facts))
+}
+
+fn begun<'a>(plan: &'a Plan, state: &'a State) -> impl DoubleEndedIterator<Item = (StepIndex, &'a PlannedStep, &'a StepState)> {
+    let all = plan.steps.iter().zip(&state.steps).enumerate().map(|(index, (planned, step))| (index, planned, step));
+    all.collect::<Vec<_>>().into_iter().filter(|(_, _, step)| step.work != Work::Waiting)
+}
+
+/// Steps whose Job may still have run when the night turned.
+fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    begun(plan, state).find_map(|(index, planned, step)| {
+        let is_job = matches!(planned.action, PlannedAction::Job(_));
+        if !is_job || step.stopped.is_some() || matches!(step.work, Work::Done { .. }) {
+            return None;
+        }
+        let proof = proof(facts.jobs.get(&JobKey::Step(index))?, now)?;
+        let why = match proof {
+            Proof::NeverStarted => format!("step {}: its Job was stopped before it ever started", planned.name),
+            Proof::Dead => format!("step {}: its Job is stopped and all its Pods were seen to end", planned.name),
+        };
+        Some((Event::StepStopped { step: planned.name.clone(), proof }, why))
+    })
+}
+
+/// How long after a burn a stale Job controller may still create a Pod: the life of a request and the controller's lag.
+pub(super) const STALE_CONTROLLER: Span = Span::seconds(30);
+
+/// PROTOCOL rule 13. A Pod that was created is seen whatever crashes: our finalizer keeps it until its end is recorded.
+fn proof(job: &JobFact, now: Timestamp) -> Option<Proof> {
+    match (job.burned?, &job.pods) {
+        (Burned::NeverStarted, _) => Some(Proof::NeverStarted),
+        (Burned::Started, Pods::Terminal) => Some(Proof::Dead),
+        (Burned::Started, Pods::NoneSeen) => (now >= after(job.burned_at?, STALE_CONTROLLER)).then_some(Proof::Dead),
+        (Burned::Started, Pods::Alive | Pods::Unknown { .. }) => None,
+    }
+}
+
+fn undo_outcome(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    begun(plan, state).find_map(|(index, planned, step)| {
+        let Running::Since { at, attempt, overrun } = step.undo else { return None };
+        let name = planned.name.clone();
+        let end = facts.jobs.get(&JobKey::Undo(index, attempt)).and_then(|job| job.end.as_ref());
+        let failed = |reason: &str| {
+            let why = format!("undo of {}, attempt {attempt}, failed: {reason}", planned.name);
+            Some((Event::UndoFailed { step: planned.name.clone(), attempt, reason: reason.to_owned() }, why))
+        };
+        match end {
+            Some(JobEnd::Complete) => {
+                let why = format!("undo of {name}, attempt {attempt}, is complete");
+                Some((Event::UndoDone { step: name, attempt }, why))
+            }
+            Some(JobEnd::Failed { reason }) => failed(reason),
+            Some(JobEnd::Vanished) => failed("its Job is not there any more"),
+            None if !overrun && now >= after(at, planned.undo_budget()) => {
+                let why =
+                    format!("undo of {name}, attempt {attempt}, used up its budget of {}; it goes on", planned.undo_budget());
+                Some((Event::UndoOverrun { step: name, attempt }, why))
+            }
+            None => None,
+        }
+    })
+}
+
+fn smoke_outcome(state: &State, facts: &Facts) -> Next {
+    let Running::Since { .. } = state.smoke else { return None };
+    let failed = |reason: &str| {
+        let why = format!("verification behind closed doors failed: {reason}; what was undone stays dirty");
+        Some((Event::SmokeFailed { reason: reason.to_owned() }, why))
+    };
+    match facts.jobs.get(&JobKey::Smoke)?.end.as_ref()? {
+        JobEnd::Complete => Some((Event::SmokeDone {}, "verification behind closed doors passed".to_owned())),
+        JobEnd::Failed { reason } => failed(reason),
+        JobEnd::Vanished => failed("its Job is not there any more"),
+    }
+}
+
+/// Whether nothing of this step runs or can still be undone: later undos need not wait for it.
+pub(super) fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
+    let (Some(planned), Some(step)) = (plan.steps.get(index), state.steps.get(index)) else { return true };
+    if !is_still(planned, step) {
+        return false;
+    }
+    match planned.undo {
+        PlannedUndo::Job { .. } => {
+            step.stopped == Some(Proof::NeverStarted) || matches!(step.undo, Running::Done { .. } | Running::Failed { .. })
+        }
+        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } => true,
+    }
+}
+
+/// The step's own work is known to have ended.
+fn is_still(planned: &PlannedStep, step: &StepState) -> bool {
+    match (&step.work, &planned.action) {
+        (Work::Waiting | Work::Done { .. }, _) | (_, PlannedAction::Close { .. }) => true,
+        (Work::Running { .. } | Work::Failed { .. }, PlannedAction::Job(_)) => step.stopped.is_some(),
+    }
+}
+
+/// Reverse topological order; a later undo that shares a service goes first, as in `need`'s arithmetic.
+fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    begun(plan, state).rev().find_map(|(index, planned, step)| {
+        let PlannedUndo::Job { .. } = planned.undo else { return None };
+        let may = step.undo == Running::Waiting
+            && step.stopped != Some(Proof::NeverStarted)
+            && is_still(planned, step)
+            && must_go_first(plan, state, index).iter().all(|&other| is_settled(plan, state, other));
+        if !may {
+            return None;
+        }
+        let attempt = step.undo_failed_count + 1;
+        let ready = facts.jobs.get(&JobKey::Undo(index, attempt)).is_some_and(|job| job.token == TokenFact::Back);
+        let previous_gone =
+            attempt == 1 || facts.jobs.get(&JobKey::Undo(index, attempt - 1)).is_some_and(|job| is_gone(job, now));
+        (ready && previous_gone).then(|| {
+            let why = format!("undo of {} starts, attempt {attempt}", planned.name);
+            (Event::UndoReleased { step: planned.name.clone(), attempt }, why)
+        })
+    })
+}
+
+/// The attempt before is burned and none of its Pods can run (PROTOCOL rule 11).
+fn is_gone(job: &JobFact, now: Timestamp) -> bool {
+    job.token == TokenFact::Expired && proof(job, now).is_some()
+}
+
+/// Begun steps whose undo comes before that of `index`.
+fn must_go_first(plan: &Plan, state: &State, index: StepIndex) -> Vec<StepIndex> {
+    let Some(own) = plan.steps.get(index) else { return Vec::new() };
+    let shares = |planned: &PlannedStep| !planned.undo_budget().is_zero() && !planned.touches.is_disjoint(&own.touches);
+    begun(plan, state)
+        .filter(|&(other, planned, _)| other > index && (shares(planned) || needs(plan, other, index)))
+        .map(|(other, ..)| other)
+        .collect()
+}
+
+/// Whether `step` needs `index`, however indirectly.
+fn needs(plan: &Plan, step: StepIndex, index: StepIndex) -> bool {
+    let mut open = vec![step];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(next) = open.pop() {
+        for &needed in plan.steps.get(next).map(|step| step.needs.as_slice()).unwrap_or_default() {
+            if needed == index {
+                return true;
+            }
+            if needed > index && seen.insert(needed) {
+                open.push(needed);
+            }
+        }
+    }
+    false
+}
+
+fn release_smoke(plan: &Plan, state: &State, facts: &Facts) -> Next {
+    let wanted = plan.smoke.is_some()
+        && state.smoke == Running::Waiting
+        && state.steps.iter().any(|step| matches!(step.undo, Running::Done { .. }))
+        && (0..plan.steps.len()).all(|index| is_settled(plan, state, index));
+    let ready = facts.jobs.get(&JobKey::Smoke).is_some_and(|job| job.token == TokenFact::Back);
+    (wanted && ready).then(|| (Event::SmokeReleased {}, "verification behind closed doors starts".to_owned()))
+}
+
+/// Whether undoing and verifying are over: verified, or nothing can still succeed.
+pub(super) fn is_over(plan: &Plan, state: &State) -> bool {
+    let settled = (0..plan.steps.len()).all(|index| is_settled(plan, state, index));
+    let undone = state.steps.iter().any(|step| matches!(step.undo, Running::Done { .. }));
+    let verified = plan.smoke.is_none() || !undone || matches!(state.smoke, Running::Done { .. } | Running::Failed { .. });
+    settled && verified
+}

@@ -1,0 +1,216 @@
+//! What the shell has seen, as values: the only way in which the world reaches the engine.
+//!
+//! In: observations. Out: [`Facts`]. Invariants: a fact says what is known, never what is hoped; unknown is a value of its own.
+//! Not here: how anything is observed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::model::plan::{ServiceIndex, StepIndex};
+
+/// Everything seen just now. What is absent was not looked at or does not exist; nothing is concluded from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Whether the night is armed, as far as the shell has got.
+    pub arming: Arming,
+    /// The Jobs of the night.
+    pub jobs: BTreeMap<JobKey, JobFact>,
+    /// The services looked at.
+    pub services: BTreeMap<ServiceIndex, ServiceFact>,
+    /// Orders of people, oldest first.
+    pub orders: Vec<Order>,
+    /// The intervention is being deleted.
+    pub deleted: bool,
+    /// After the end: no token of this night stands on any target.
+    pub disarmed: bool,
+}
+
+/// How far arming has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Arming {
+    /// Not tried yet, or under way.
+    #[default]
+    NotYet,
+    /// Everything stands and was read back.
+    Armed,
+    /// It cannot be done as things are; tried again later.
+    Impossible {
+        /// Why, with every problem.
+        reason: String,
+    },
+}
+
+/// Which Job of the night.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobKey {
+    /// A step's own.
+    Step(StepIndex),
+    /// One attempt at a step's undo, from 1.
+    Undo(StepIndex, u32),
+    /// The verification after undos.
+    Smoke,
+}
+
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step) => write!(f, "step {step}"),
+            Self::Undo(step, attempt) => write!(f, "undo {step}.{attempt}"),
+            Self::Smoke => f.write_str("smoke"),
+        }
+    }
+}
+
+/// One Job as seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobFact {
+    /// The direction in its token.
+    pub token: TokenFact,
+    /// What its burn proved, when it is burned to `expired`.
+    pub burned: Option<Burned>,
+    /// When it was burned.
+    pub burned_at: Option<Timestamp>,
+    /// It is suspended.
+    pub suspended: bool,
+    /// It has ended.
+    pub end: Option<JobEnd>,
+    /// Its Pods.
+    pub pods: Pods,
+    /// A Pod of it still carries our finalizer.
+    pub held: bool,
+}
+
+/// The token on an object, as far as it concerns this night.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenFact {
+    /// None, or none of this night.
+    #[default]
+    Missing,
+    /// Forward writes may happen.
+    Forward,
+    /// Undo and smoke may be released.
+    Back,
+    /// A target may be restored.
+    Reopen,
+    /// Nothing may start any more.
+    Expired,
+    /// A newer epoch has it: this one only reports.
+    Deposed,
+}
+
+/// What a burn proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burned {
+    /// It had never been started.
+    NeverStarted,
+    /// It had been started.
+    Started,
+}
+
+/// How a Job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// Complete.
+    Complete,
+    /// Failed.
+    Failed {
+        /// What the Job says.
+        reason: String,
+    },
+    /// It is not there any more.
+    Vanished,
+}
+
+/// What is known of a Job's Pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pods {
+    /// A quorum read shows none.
+    #[default]
+    NoneSeen,
+    /// Some may run.
+    Alive,
+    /// All were seen terminal, or never had a node.
+    Terminal,
+    /// One was lost from sight while it may have run.
+    Unknown {
+        /// Which and how.
+        reason: String,
+    },
+}
+
+/// One service as seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceFact {
+    /// Its targets.
+    pub closing: ClosingFact,
+    /// Every target bears this night's `reopen` token, or is gone.
+    pub burned: bool,
+    /// Every target has its pre-image again.
+    pub restored: bool,
+    /// Pre-images that differ from those taken at arming, by target.
+    pub preimages: BTreeMap<String, Value>,
+    /// What its probes say.
+    pub probes: Probes,
+}
+
+/// How far a service is closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClosingFact {
+    /// Not all targets were changed.
+    #[default]
+    Open,
+    /// All targets were changed; what runs behind one has not ended yet.
+    Draining,
+    /// All were, and nothing runs behind them any more.
+    Closed,
+    /// A target refused, and trying again will not help.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a service's probes say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Probes {
+    /// Nobody has asked yet.
+    #[default]
+    NotAsked,
+    /// Not enough good answers in a row yet.
+    Red {
+        /// The last answer.
+        reason: String,
+    },
+    /// Enough good answers in a row.
+    Green,
+}
+
+/// An order of a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its unique name.
+    pub name: String,
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it asks.
+    pub ask: Ask,
+}
+
+/// What a person may ask of a night.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Move a running step's hard cap.
+    Extend {
+        /// Which step.
+        step: String,
+        /// To when.
+        until: Timestamp,
+    },
+    /// Go back now.
+    TurnBack,
+}

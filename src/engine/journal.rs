@@ -1,0 +1,228 @@
+//! What happened in a night, in order: the truth that everything else is folded from.
+//!
+//! In: decisions. Out: [`Entry`] values, which the ledger keeps for ever. Invariants: entries are facts in the past tense and are only
+//! ever added; they name steps and services, never positions. Not here: hashes and places in the ledger (the operator's).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::phase::Outcome;
+use crate::model::reference::ServiceRef;
+use crate::model::refusal::Term;
+
+/// One event, when it was decided, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// Why, as a sentence for people.
+    pub why: String,
+}
+
+/// What can happen in a night.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The plan holds and is frozen.
+    Accepted {
+        /// SHA-256 of the plan, hexadecimal.
+        plan_hash: String,
+    },
+    /// Jobs exist, tokens are stamped and read back, pre-images are durable.
+    Armed {},
+    /// The night began.
+    WorkBegun {},
+    /// A step is about to act; from here on its services count as dirty or closed.
+    StepIntended {
+        /// Which.
+        step: String,
+        /// Services whose data it changes: the dirty mark.
+        dirty: Vec<ServiceRef>,
+        /// What its targets looked like just before, where that differs from the pre-images taken at arming.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        preimages: BTreeMap<String, Value>,
+    },
+    /// A step was seen complete, without any stop having been sent.
+    StepDone {
+        /// Which.
+        step: String,
+    },
+    /// A step was seen to fail.
+    StepFailed {
+        /// Which.
+        step: String,
+        /// How.
+        reason: String,
+    },
+    /// A step's budget is gone.
+    Overrun {
+        /// Which.
+        step: String,
+    },
+    /// People moved a step's hard cap.
+    Extended {
+        /// Which.
+        step: String,
+        /// To when.
+        until: Timestamp,
+        /// The order's name.
+        order: String,
+        /// Who.
+        by: String,
+    },
+    /// An order of people was not obeyed.
+    OrderRefused {
+        /// The order's name.
+        order: String,
+        /// Who.
+        by: String,
+        /// The sum that does not come out.
+        sum: Vec<Term>,
+    },
+    /// The night turned back, for good.
+    GoingBack {
+        /// The kind of reason.
+        cause: Cause,
+    },
+    /// A step's work is proven to have ended.
+    StepStopped {
+        /// Which.
+        step: String,
+        /// How that is known.
+        proof: Proof,
+    },
+    /// An undo may run.
+    UndoReleased {
+        /// Of which step.
+        step: String,
+        /// Which of the prepared Jobs, from 1.
+        attempt: u32,
+    },
+    /// An undo was seen complete.
+    UndoDone {
+        /// Of which step.
+        step: String,
+        /// Which Job.
+        attempt: u32,
+    },
+    /// An undo was seen to fail.
+    UndoFailed {
+        /// Of which step.
+        step: String,
+        /// Which Job.
+        attempt: u32,
+        /// How.
+        reason: String,
+    },
+    /// An undo's budget is gone; it goes on.
+    UndoOverrun {
+        /// Of which step.
+        step: String,
+        /// Which Job.
+        attempt: u32,
+    },
+    /// The verification behind closed doors may run.
+    SmokeReleased {},
+    /// It passed: what was undone is clean.
+    SmokeDone {},
+    /// It failed: what was undone stays dirty.
+    SmokeFailed {
+        /// How.
+        reason: String,
+    },
+    /// The work is finished for good; undos expire.
+    Committed {},
+    /// Services begin to come back.
+    ReopeningBegun {},
+    /// These services are being opened, or only asked whether they answer.
+    Opening {
+        /// Which.
+        services: Vec<ServiceRef>,
+    },
+    /// A service answers its probes.
+    Opened {
+        /// Which.
+        service: ServiceRef,
+    },
+    /// A service is open as far as it can be while these are closed.
+    Degraded {
+        /// Which.
+        service: ServiceRef,
+        /// What it waits for.
+        because: Vec<ServiceRef>,
+    },
+    /// A service stays closed, as it declared, because work on its data is half done.
+    HeldClosed {
+        /// Which.
+        service: ServiceRef,
+        /// The steps that left it so.
+        through: Vec<String>,
+    },
+    /// A service's reopening budget is gone and it does not answer yet; it holds nobody else any more.
+    OpeningLate {
+        /// Which.
+        service: ServiceRef,
+        /// What the probes say.
+        reason: String,
+    },
+    /// Must-serve-by passed and these were not open.
+    DeadlineMissed {
+        /// Which.
+        services: Vec<ServiceRef>,
+    },
+    /// The night is over.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// The kind of reason for going back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Cause {
+    /// It was the last moment.
+    TurnBackMoment,
+    /// A step outlived its hard cap.
+    HardCap {
+        /// Which.
+        step: String,
+    },
+    /// A step's budget was gone and its policy says so.
+    Overrun {
+        /// Which.
+        step: String,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Which.
+        step: String,
+    },
+    /// What remains cannot fit any more.
+    Futile,
+    /// A person said so.
+    Ordered {
+        /// Who.
+        by: String,
+    },
+    /// The intervention was deleted.
+    Deleted,
+    /// The journal makes no sense.
+    Nonsense,
+}
+
+/// How it is known that a step's work has ended (PROTOCOL rule 13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Proof {
+    /// Its Job was burned while it had never been started.
+    NeverStarted,
+    /// Its Job is burned and every Pod of it was seen terminal.
+    Dead,
+}

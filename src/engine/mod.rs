@@ -1,0 +1,77 @@
+//! During the night: what to do now.
+//!
+//! In: the frozen plan, the journal, facts, now. Out: a [`Decision`]: events to record, commands to perform after that, when to ask
+//! again, and why. Invariants: pure and total (DESIGN §3, law 1): every input has a decision, there is no error type and no panic;
+//! facts up to now are folded before the clock rules. Not here: anything that knows Kubernetes, sockets or clocks.
+
+mod back;
+pub mod command;
+pub mod facts;
+mod fold;
+mod forward;
+pub mod interest;
+pub mod journal;
+mod orders;
+pub mod phases;
+mod reopen;
+pub mod state;
+mod wake;
+pub mod words;
+
+use jiff::Timestamp;
+
+use crate::model::plan::Plan;
+
+pub use command::{BurnTo, Command, Decision, Wake};
+pub use facts::{Facts, JobKey};
+pub use interest::{Interest, interest};
+pub use journal::{Entry, Event};
+pub use state::State;
+
+use journal::Cause;
+use state::Direction;
+
+/// What to record, what to do and when to ask again.
+///
+/// `now` is API-server time, on the pessimistic side of the measured offset. The caller records all events, sees them in the
+/// ledger, and only then performs the commands.
+#[must_use]
+pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> Decision {
+    let mut state = State::fold(plan, journal);
+    let mut events = Vec::new();
+    // Each event moves a step or a service forward, and each has a handful of states to pass.
+    let bound = 16 + 8 * (plan.steps.len() + plan.services.len());
+    while events.len() < bound {
+        let Some((event, why)) = next(plan, &state, facts, now) else { break };
+        let entry = Entry { at: now, event, why };
+        let nonsense_count = state.nonsense.len();
+        state.apply(plan, &entry);
+        if state.nonsense.len() > nonsense_count {
+            break;
+        }
+        events.push(entry);
+    }
+    Decision {
+        commands: orders::commands(plan, &state, facts),
+        wake: wake::wake(plan, &state, facts, now),
+        why: wake::why(plan, &state, now),
+        phase: state.phase(plan),
+        events,
+    }
+}
+
+fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> forward::Next {
+    if state.outcome.is_some() || state.plan_hash.is_none() {
+        return None;
+    }
+    match state.direction {
+        Direction::Still => forward::next_before(plan, state, facts, now),
+        Direction::Forward if !state.nonsense.is_empty() => {
+            let why = format!("the journal makes no sense: {}; going back", state.nonsense.join("; "));
+            Some((Event::GoingBack { cause: Cause::Nonsense }, why))
+        }
+        Direction::Forward => forward::next(plan, state, facts, now),
+        Direction::Back { .. } => back::next(plan, state, facts, now).or_else(|| reopen::next(plan, state, facts, now)),
+        Direction::Committed { .. } => reopen::next(plan, state, facts, now),
+    }
+}

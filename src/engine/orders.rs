@@ -1,0 +1,127 @@
+//! From a state to commands: what has to be done now, whatever was done before.
+//!
+//! In: plan, state after this decision's events, facts. Out: commands, burns first. Invariants: a command follows from the ledger alone
+//! (write, then act); what facts show as done is not commanded again. Not here: which events happen.
+
+use crate::model::need::turn_back_at;
+use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
+
+use super::command::{BurnTo, Command};
+use super::facts::{ClosingFact, Facts, JobFact, JobKey, Pods, TokenFact};
+use super::state::{Direction, Running, ServiceState, State, Work, jobs};
+
+/// Everything to do now.
+pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    let mut commands = match (&state.direction, state.outcome) {
+        (_, Some(_)) => {
+            let disarm = !facts.disarmed && state.armed;
+            disarm.then_some(Command::Disarm).into_iter().collect()
+        }
+        (Direction::Still, None) if state.armed || state.plan_hash.is_none() => Vec::new(),
+        (Direction::Still, None) => vec![Command::Arm],
+        (Direction::Forward, None) => forward(plan, state, facts),
+        (Direction::Back { .. }, None) => {
+            let mut commands = burns(plan, state, facts);
+            commands.extend(releases(plan, state, facts));
+            commands.extend(reopenings(state, facts));
+            commands
+        }
+        (Direction::Committed { .. }, None) => {
+            let mut commands = burns(plan, state, facts);
+            commands.extend(reopenings(state, facts));
+            commands
+        }
+    };
+    commands.extend(let_go(plan, state, facts));
+    commands
+}
+
+fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    let not_after = turn_back_at(plan, &state.begun(plan));
+    let mut commands = Vec::new();
+    for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
+        let Work::Running { .. } = step.work else { continue };
+        match &planned.action {
+            PlannedAction::Close { services } => {
+                let open =
+                    |service: &&ServiceIndex| facts.services.get(*service).is_none_or(|fact| fact.closing == ClosingFact::Open);
+                commands.extend(services.iter().filter(open).map(|&service| Command::Close { service, not_after }));
+            }
+            PlannedAction::Job(_) => {
+                let job = JobKey::Step(index);
+                let waits = |fact: &JobFact| fact.suspended && fact.token == TokenFact::Forward && fact.end.is_none();
+                if facts.jobs.get(&job).is_some_and(waits) {
+                    commands.push(Command::Release { job, not_after: Some(not_after) });
+                }
+            }
+        }
+    }
+    commands
+}
+
+/// Rule 4: the first effect of every change of direction, on every planned target and Job, touched or not.
+fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    let planned = plan.services.iter().enumerate().filter(|(_, service)| service.close_at.is_some());
+    let unburned = planned.filter(|(index, _)| {
+        let opened = matches!(state.services.get(*index), Some(ServiceState::Opened { .. }));
+        !opened && !facts.services.get(index).is_some_and(|fact| fact.burned)
+    });
+    let targets = unburned.map(|(service, _)| Command::BurnTargets { service });
+    let burn = |job: JobKey| {
+        let fact = facts.jobs.get(&job)?;
+        let to = burn_to(state, job);
+        let needed = match (fact.token, to) {
+            (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
+            (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back, _) => true,
+        };
+        let there = fact.end != Some(super::facts::JobEnd::Vanished);
+        (needed && there).then_some(Command::BurnJob { job, to })
+    };
+    jobs(plan).into_iter().filter_map(burn).chain(targets).collect()
+}
+
+fn burn_to(state: &State, job: JobKey) -> BurnTo {
+    if !matches!(state.direction, Direction::Back { .. }) {
+        return BurnTo::Expired;
+    }
+    match job {
+        JobKey::Step(_) => BurnTo::Expired,
+        JobKey::Undo(step, attempt) if state.steps.get(step).is_some_and(|s| attempt <= s.undo_failed_count) => BurnTo::Expired,
+        JobKey::Undo(..) | JobKey::Smoke => BurnTo::Back,
+    }
+}
+
+fn releases(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    let undos = (0..plan.steps.len()).filter_map(|index| state.undo_job(index));
+    let smoke = matches!(state.smoke, Running::Since { .. }).then_some(JobKey::Smoke);
+    let waits = |job: &JobKey| {
+        facts.jobs.get(job).is_some_and(|fact| fact.suspended && fact.token == TokenFact::Back && fact.end.is_none())
+    };
+    undos.chain(smoke).filter(waits).map(|job| Command::Release { job, not_after: None }).collect()
+}
+
+fn reopenings(state: &State, facts: &Facts) -> Vec<Command> {
+    let closed_by_us = |service: &ServiceIndex| facts.services.get(service).is_some_and(|fact| !fact.restored);
+    let opening = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::Opening { .. }));
+    let opening: Vec<ServiceIndex> = opening.map(|(index, _)| index).collect();
+    let restore = opening.iter().copied().filter(closed_by_us).map(|service| Command::Reopen { service });
+    restore.chain(opening.iter().map(|&service| Command::Probe { service })).collect()
+}
+
+/// Pods whose end is recorded, so that nothing needs to be seen of them any more.
+fn let_go(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    let recorded = |job: JobKey| match job {
+        JobKey::Step(step) => state.steps.get(step).is_some_and(|s| s.stopped.is_some() || matches!(s.work, Work::Done { .. })),
+        JobKey::Undo(step, attempt) => state.steps.get(step).is_some_and(|s| match s.undo {
+            Running::Done { .. } | Running::Failed { .. } => true,
+            Running::Since { attempt: current, .. } => attempt < current,
+            Running::Waiting => false,
+        }),
+        JobKey::Smoke => matches!(state.smoke, Running::Done { .. } | Running::Failed { .. }),
+    };
+    let over = |job: &JobKey| {
+        let held = facts.jobs.get(job).filter(|fact| fact.held && fact.pods == Pods::Terminal);
+        held.is_some() && (state.outcome.is_some() || recorded(*job))
+    };
+    jobs(plan).into_iter().filter(over).map(|job| Command::LetGo { job }).collect()
+}

@@ -1,0 +1,231 @@
+//! Services come back: wave after wave, each with its probes, none waiting for what cannot come.
+//!
+//! In: plan, state, facts, now. Out: the next event from the first opening to the end. Invariants: a service opens only when its own
+//! targets are burned and its marks are clear (PROTOCOL rule 6); a service held closed holds nobody else; after a commit nothing
+//! opens before every undo has expired (rule 10); no clock ever writes an outcome. Not here: undoing ([`super::back`]).
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::model::need::reopen_by;
+use crate::model::phase::Outcome;
+use crate::model::plan::{Plan, ServiceIndex, StepIndex};
+use crate::model::reference::ServiceRef;
+use crate::model::span::after;
+
+use super::back;
+use super::facts::{Facts, JobKey, Probes, TokenFact};
+use super::forward::Next;
+use super::journal::Event;
+use super::state::{Direction, ServiceState, State, Work, jobs};
+use super::words::clock;
+
+/// What happens next on the way to open doors.
+pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    if state.reopening_since.is_none() {
+        return begin(plan, state, facts, now).or_else(|| missed(plan, state, now));
+    }
+    settle(plan, state, facts, now)
+        .or_else(|| missed(plan, state, now))
+        .or_else(|| open(plan, state, facts))
+        .or_else(|| finish(plan, state))
+}
+
+fn begin(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    let begun = state.begun(plan);
+    let why = match &state.direction {
+        Direction::Committed { .. } => {
+            undos_expired(plan, facts).then(|| "the work is done and its undos have expired".to_owned())
+        }
+        Direction::Back { .. } if back::is_over(plan, state) => Some("nothing is left to undo or to verify".to_owned()),
+        Direction::Back { .. } => {
+            let moment = reopen_by(plan, &begun.closed);
+            (now >= moment).then(|| format!("it is {}: undoing stops delaying the reopening of others", clock(plan, moment)))
+        }
+        Direction::Still | Direction::Forward => None,
+    }?;
+    Some((Event::ReopeningBegun {}, why))
+}
+
+/// PROTOCOL rule 10: every undo Job is burned, or is not there.
+fn undos_expired(plan: &Plan, facts: &Facts) -> bool {
+    jobs(plan)
+        .iter()
+        .filter(|job| matches!(job, JobKey::Undo(..)))
+        .all(|job| facts.jobs.get(job).is_some_and(|fact| fact.token == TokenFact::Expired || fact.end.is_some()))
+}
+
+/// Services that tonight's closings reach: closed ones, and those that call them, however indirectly.
+fn reached(plan: &Plan, state: &State) -> BTreeSet<ServiceIndex> {
+    let mut reached = state.begun(plan).closed;
+    for _ in 0..plan.services.len() {
+        let calls = |(index, service): (ServiceIndex, &crate::model::plan::PlannedService)| {
+            (!service.upstreams.is_disjoint(&reached)).then_some(index)
+        };
+        let more: BTreeSet<ServiceIndex> = plan.services.iter().enumerate().filter_map(calls).collect();
+        if more.is_subset(&reached) {
+            break;
+        }
+        reached.extend(more);
+    }
+    reached
+}
+
+/// The services to bring back, wave after wave.
+fn to_open(plan: &Plan, state: &State) -> Vec<Vec<ServiceIndex>> {
+    let reached = reached(plan, state);
+    plan.waves.iter().map(|wave| wave.iter().copied().filter(|index| reached.contains(index)).collect()).collect()
+}
+
+/// Outcomes of openings that are under way, and services that have to stay closed.
+fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    to_open(plan, state).into_iter().flatten().find_map(|index| {
+        let planned = plan.services.get(index)?;
+        match state.services.get(index)? {
+            ServiceState::Open | ServiceState::Closed { .. } => held(plan, state, index),
+            ServiceState::Opening { since, late } => {
+                let probes = facts.services.get(&index).map(|fact| &fact.probes);
+                let waits_for = waits_for(plan, state, index);
+                let ours = is_closed_by_us(state, plan, index);
+                let gone = now >= after(*since, planned.reopen_budget);
+                match probes {
+                    Some(Probes::Green) if waits_for.is_empty() => {
+                        Some((Event::Opened { service: planned.id.clone() }, format!("{} answers its probes", planned.id)))
+                    }
+                    Some(Probes::Green) => Some(degraded(plan, index, &waits_for)),
+                    Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
+                        Some(degraded(plan, index, &waits_for))
+                    }
+                    Some(Probes::Red { reason }) if gone && !late => Some(opening_late(&planned.id, reason)),
+                    Some(Probes::NotAsked) | None if gone && !late => Some(opening_late(&planned.id, "no answer yet")),
+                    Some(Probes::Red { .. } | Probes::NotAsked) | None => None,
+                }
+            }
+            ServiceState::Opened { .. } | ServiceState::Degraded { .. } | ServiceState::HeldClosed { .. } => None,
+        }
+    })
+}
+
+fn is_closed_by_us(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
+    state.begun(plan).closed.contains(&index)
+}
+
+fn opening_late(id: &ServiceRef, reason: &str) -> (Event, String) {
+    let why = format!("{id} does not answer within its reopening budget: {reason}; it holds nobody else");
+    (Event::OpeningLate { service: id.clone(), reason: reason.to_owned() }, why)
+}
+
+fn held(plan: &Plan, state: &State, index: ServiceIndex) -> Next {
+    let planned = plan.services.get(index)?;
+    let through = state.dirty_through(plan, index);
+    if through.is_empty() || !is_closed_by_us(state, plan, index) {
+        return None;
+    }
+    let name = |step: &StepIndex| plan.steps.get(*step).map(|step| step.name.clone());
+    let through: Vec<String> = through.iter().filter_map(name).collect();
+    let why =
+        format!("{} stays closed, as it declares: work on its data is half done through {}", planned.id, through.join(", "));
+    Some((Event::HeldClosed { service: planned.id.clone(), through }, why))
+}
+
+fn degraded(plan: &Plan, index: ServiceIndex, waits_for: &BTreeSet<ServiceIndex>) -> (Event, String) {
+    let id = |index: &ServiceIndex| plan.services.get(*index).map(|service| service.id.clone());
+    let because: Vec<ServiceRef> = waits_for.iter().filter_map(id).collect();
+    let service = id(&index).unwrap_or_else(|| ServiceRef::new("", ""));
+    let fallback = plan.services.get(index).map(|service| &service.fallback).filter(|text| !text.it.is_empty());
+    let instead = fallback.map(|text| format!("; instead: {}", text.it)).unwrap_or_default();
+    let names = because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let why = format!("{service} works only in part while {names} stays closed{instead}");
+    (Event::Degraded { service, because }, why)
+}
+
+/// Upstreams that are not open and are not about to be: held closed, late, or themselves waiting for such a one.
+fn waits_for(plan: &Plan, state: &State, index: ServiceIndex) -> BTreeSet<ServiceIndex> {
+    let upstreams = plan.services.get(index).map(|service| &service.upstreams);
+    let stuck = |upstream: &&ServiceIndex| match state.services.get(**upstream) {
+        Some(ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. } | ServiceState::Opening { late: true, .. }) => true,
+        Some(ServiceState::Closed { .. }) => !state.dirty_through(plan, **upstream).is_empty(),
+        Some(ServiceState::Open | ServiceState::Opening { late: false, .. } | ServiceState::Opened { .. }) | None => false,
+    };
+    upstreams.into_iter().flatten().filter(stuck).copied().collect()
+}
+
+/// The next services whose turn it is.
+fn open(plan: &Plan, state: &State, facts: &Facts) -> Next {
+    let waves = to_open(plan, state);
+    let mut opening = Vec::new();
+    for (number, wave) in waves.iter().enumerate() {
+        let passed = waves.iter().take(number).flatten().all(|&earlier| is_passed(plan, state, facts, earlier));
+        if passed {
+            opening.extend(wave.iter().copied().filter(|&index| may_open(plan, state, facts, index)));
+        }
+    }
+    let services: Vec<ServiceRef> =
+        opening.iter().filter_map(|&index| plan.services.get(index)).map(|service| service.id.clone()).collect();
+    if services.is_empty() {
+        return None;
+    }
+    let names = services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Some((Event::Opening { services }, format!("it is the turn of {names}")))
+}
+
+/// Later waves need not wait for this service any more.
+fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> bool {
+    match state.services.get(index) {
+        Some(ServiceState::Opened { .. } | ServiceState::Degraded { .. }) | None => true,
+        Some(ServiceState::HeldClosed { .. }) => !state.dirty_through(plan, index).is_empty(),
+        Some(ServiceState::Opening { late, .. }) => *late,
+        Some(ServiceState::Open | ServiceState::Closed { .. }) => {
+            is_closed_by_us(state, plan, index) && !facts.services.get(&index).is_some_and(|fact| fact.burned)
+        }
+    }
+}
+
+fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> bool {
+    let waits = match state.services.get(index) {
+        Some(ServiceState::Open | ServiceState::Closed { .. } | ServiceState::HeldClosed { .. }) => true,
+        Some(ServiceState::Degraded { .. }) => waits_for(plan, state, index).is_empty(),
+        Some(ServiceState::Opening { .. } | ServiceState::Opened { .. }) | None => false,
+    };
+    let burned = !is_closed_by_us(state, plan, index) || facts.services.get(&index).is_some_and(|fact| fact.burned);
+    waits && burned && state.dirty_through(plan, index).is_empty()
+}
+
+fn missed(plan: &Plan, state: &State, now: Timestamp) -> Next {
+    if state.deadline_missed || now < plan.deadline.must_serve_by {
+        return None;
+    }
+    let not_open = |index: &ServiceIndex| !matches!(state.services.get(*index), Some(ServiceState::Opened { .. }));
+    let closed: Vec<ServiceRef> = to_open(plan, state)
+        .into_iter()
+        .flatten()
+        .filter(not_open)
+        .filter_map(|index| plan.services.get(index).map(|service| service.id.clone()))
+        .collect();
+    if closed.is_empty() {
+        return None;
+    }
+    let names = closed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let why = format!("it is {} and not open: {names}", clock(plan, plan.deadline.must_serve_by));
+    Some((Event::DeadlineMissed { services: closed }, why))
+}
+
+fn finish(plan: &Plan, state: &State) -> Next {
+    let opened = |index: ServiceIndex| matches!(state.services.get(index), Some(ServiceState::Opened { .. }));
+    let all_open = to_open(plan, state).into_iter().flatten().all(opened);
+    let going_back = matches!(state.direction, Direction::Back { .. });
+    if !all_open || (going_back && !back::is_over(plan, state)) {
+        return None;
+    }
+    let nothing_begun = state.steps.iter().all(|step| step.work == Work::Waiting);
+    let (outcome, why) = match state.direction {
+        Direction::Back { .. } if nothing_begun => (Outcome::Cancelled, "nothing had begun"),
+        _ if state.deadline_missed => (Outcome::ReopenedLate, "every service answers again, after the moment that was promised"),
+        Direction::Committed { .. } => (Outcome::Completed, "the work is done and every service answers"),
+        Direction::Back { .. } | Direction::Forward | Direction::Still => {
+            (Outcome::RolledBack, "the work is undone and every service answers")
+        }
+    };
+    Some((Event::Finished { outcome }, why.to_owned()))
+}

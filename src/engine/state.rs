@@ -1,0 +1,329 @@
+//! Where a night stands: a fold of its journal over its plan.
+//!
+//! In: plan and entries. Out: [`State`]. Invariants: the same entries always give the same state; an entry that does not fit is kept
+//! as nonsense and changes nothing else (DESIGN §3, law 1). Not here: facts, now, any decision.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::model::need::Begun;
+use crate::model::phase::{Outcome, Phase};
+use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::span::after;
+
+use super::facts::JobKey;
+use super::journal::{Cause, Entry, Proof};
+
+/// Everything the journal says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The plan's hash, once accepted.
+    pub plan_hash: Option<String>,
+    /// Everything stands ready.
+    pub armed: bool,
+    /// Which way the night goes.
+    pub direction: Direction,
+    /// One for each planned step.
+    pub steps: Vec<StepState>,
+    /// One for each planned service.
+    pub services: Vec<ServiceState>,
+    /// The verification after undos.
+    pub smoke: Running,
+    /// When services began to come back.
+    pub reopening_since: Option<Timestamp>,
+    /// Must-serve-by passed with something closed.
+    pub deadline_missed: bool,
+    /// Orders that have had their answer.
+    pub answered: BTreeSet<String>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Entries that make no sense.
+    pub nonsense: Vec<String>,
+}
+
+/// Which way a night goes; it turns at most once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Not begun.
+    Still,
+    /// Forward.
+    Forward,
+    /// Back, for good.
+    Back {
+        /// Why.
+        cause: Cause,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Done, for good.
+    Committed {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// One step so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepState {
+    /// Its work.
+    pub work: Work,
+    /// The proof that it has ended, once going back.
+    pub stopped: Option<Proof>,
+    /// Its own undo.
+    pub undo: Running,
+    /// Undo attempts that failed.
+    pub undo_failed_count: u32,
+}
+
+/// A step's work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Not begun.
+    Waiting,
+    /// Under way.
+    Running {
+        /// Since when.
+        since: Timestamp,
+        /// When it is turned back.
+        hard_cap_at: Timestamp,
+        /// The overrun was recorded.
+        overrun: bool,
+    },
+    /// Complete.
+    Done {
+        /// Since when it ran.
+        since: Timestamp,
+        /// When that was seen.
+        at: Timestamp,
+    },
+    /// Failed.
+    Failed {
+        /// Since when it ran.
+        since: Timestamp,
+        /// When that was seen.
+        at: Timestamp,
+        /// How.
+        reason: String,
+    },
+}
+
+/// An undo or the smoke test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Running {
+    /// Not released.
+    #[default]
+    Waiting,
+    /// Released.
+    Since {
+        /// When.
+        at: Timestamp,
+        /// Which Job, from 1.
+        attempt: u32,
+        /// The overrun was recorded.
+        overrun: bool,
+    },
+    /// Complete.
+    Done {
+        /// When that was seen.
+        at: Timestamp,
+    },
+    /// Failed for good.
+    Failed {
+        /// When that was seen.
+        at: Timestamp,
+    },
+}
+
+/// One service so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// As by day.
+    Open,
+    /// Closed, or being closed.
+    Closed {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Being opened, or asked whether it answers.
+    Opening {
+        /// Since when.
+        since: Timestamp,
+        /// Its budget is gone.
+        late: bool,
+    },
+    /// It answers.
+    Opened {
+        /// When that was seen.
+        at: Timestamp,
+    },
+    /// Open as far as it can be.
+    Degraded {
+        /// Since when.
+        since: Timestamp,
+        /// What it waits for.
+        because: BTreeSet<ServiceIndex>,
+    },
+    /// Closed as it declared.
+    HeldClosed {
+        /// Since when.
+        since: Timestamp,
+        /// The steps that left it dirty.
+        through: BTreeSet<StepIndex>,
+    },
+}
+
+impl State {
+    /// The state after all entries, oldest first.
+    #[must_use]
+    pub fn fold(plan: &Plan, entries: &[Entry]) -> Self {
+        let mut state = Self::new(plan);
+        for entry in entries {
+            state.apply(plan, entry);
+        }
+        state
+    }
+
+    fn new(plan: &Plan) -> Self {
+        let step = StepState { work: Work::Waiting, stopped: None, undo: Running::Waiting, undo_failed_count: 0 };
+        Self {
+            plan_hash: None,
+            armed: false,
+            direction: Direction::Still,
+            steps: vec![step; plan.steps.len()],
+            services: vec![ServiceState::Open; plan.services.len()],
+            smoke: Running::Waiting,
+            reopening_since: None,
+            deadline_missed: false,
+            answered: BTreeSet::new(),
+            outcome: None,
+            nonsense: Vec::new(),
+        }
+    }
+
+    /// The same state one entry later; an entry that does not fit is noted and changes nothing.
+    pub fn apply(&mut self, plan: &Plan, entry: &Entry) {
+        if super::fold::apply(self, plan, entry).is_none() {
+            self.nonsense.push(format!("{} at {}: {}", super::fold::name(&entry.event), entry.at, entry.why));
+        }
+    }
+
+    /// Where the night is (see the phase table in [`super::phases`]).
+    #[must_use]
+    pub fn phase(&self, plan: &Plan) -> Phase {
+        if self.outcome.is_some() {
+            return Phase::Finished;
+        }
+        match (&self.direction, self.reopening_since) {
+            (Direction::Still, _) if self.armed => Phase::Armed,
+            (Direction::Still, _) => Phase::Pending,
+            (Direction::Forward, _) => Phase::Working,
+            (Direction::Back { .. }, None) => Phase::TurningBack,
+            (Direction::Back { .. } | Direction::Committed { .. }, _) if self.waits_to_open(plan) => Phase::Reopening,
+            (Direction::Back { .. }, Some(_)) => Phase::Verifying,
+            (Direction::Committed { .. }, Some(_)) => Phase::Verifying,
+            (Direction::Committed { .. }, None) => Phase::Reopening,
+        }
+    }
+
+    fn waits_to_open(&self, plan: &Plan) -> bool {
+        let closed = |index: &ServiceIndex| {
+            matches!(self.services.get(*index), Some(ServiceState::Closed { .. } | ServiceState::HeldClosed { .. }))
+        };
+        plan.waves.iter().flatten().any(closed)
+    }
+
+    /// The sets `D` and `C`.
+    #[must_use]
+    pub fn begun(&self, plan: &Plan) -> Begun {
+        let steps: BTreeSet<StepIndex> =
+            self.steps.iter().enumerate().filter(|(_, step)| step.work != Work::Waiting).map(|(index, _)| index).collect();
+        let closed = steps.iter().filter_map(|&index| plan.steps.get(index)).flat_map(|step| step.closes().iter().copied());
+        Begun { closed: closed.collect(), steps }
+    }
+
+    /// Steps whose data is half changed: the dirty marks.
+    #[must_use]
+    pub fn dirty_steps(&self, plan: &Plan) -> BTreeSet<StepIndex> {
+        (0..plan.steps.len()).filter(|&index| self.is_dirty(plan, index)).collect()
+    }
+
+    /// The steps that keep this service dirty.
+    #[must_use]
+    pub fn dirty_through(&self, plan: &Plan, service: ServiceIndex) -> BTreeSet<StepIndex> {
+        let touches = |step: &StepIndex| plan.steps.get(*step).is_some_and(|step| step.touches.contains(&service));
+        self.dirty_steps(plan).into_iter().filter(touches).collect()
+    }
+
+    fn is_dirty(&self, plan: &Plan, index: StepIndex) -> bool {
+        let (Some(planned), Some(step)) = (plan.steps.get(index), self.steps.get(index)) else { return false };
+        let clean = planned.touches.is_empty()
+            || matches!(step.work, Work::Waiting)
+            || matches!(self.direction, Direction::Committed { .. })
+            || step.stopped == Some(Proof::NeverStarted);
+        if clean {
+            return false;
+        }
+        match &planned.undo {
+            PlannedUndo::Job { .. } => !self.is_undone(plan, index),
+            PlannedUndo::CoveredBy { step: covering } => {
+                step.stopped.is_none() && !matches!(step.work, Work::Done { .. }) || !self.is_undone(plan, *covering)
+            }
+            PlannedUndo::Nothing | PlannedUndo::Reopening => !matches!(step.work, Work::Done { .. }),
+        }
+    }
+
+    /// A step's undo is complete and, where there is a smoke test, that has passed since.
+    fn is_undone(&self, plan: &Plan, index: StepIndex) -> bool {
+        let done = self.steps.get(index).is_some_and(|step| matches!(step.undo, Running::Done { .. }));
+        done && (plan.smoke.is_none() || matches!(self.smoke, Running::Done { .. }))
+    }
+
+    /// Whether somebody has to be called.
+    #[must_use]
+    pub fn needs_human(&self) -> bool {
+        let stuck = |service: &ServiceState| {
+            matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Opening { late: true, .. })
+        };
+        let lost = |step: &StepState| matches!(step.undo, Running::Failed { .. });
+        !self.nonsense.is_empty()
+            || self.services.iter().any(stuck)
+            || self.steps.iter().any(lost)
+            || matches!(self.smoke, Running::Failed { .. })
+    }
+
+    /// The Job that runs as this undo's current attempt.
+    #[must_use]
+    pub fn undo_job(&self, index: StepIndex) -> Option<JobKey> {
+        match self.steps.get(index)?.undo {
+            Running::Since { attempt, .. } => Some(JobKey::Undo(index, attempt)),
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } => None,
+        }
+    }
+
+    /// The end by budget of everything that runs.
+    #[must_use]
+    pub fn running_end_at(&self, plan: &Plan, now: Timestamp) -> Timestamp {
+        let end = |(step, planned): (&StepState, &crate::model::plan::PlannedStep)| match step.work {
+            Work::Running { since, .. } => Some(after(since, planned.budget)),
+            Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
+        };
+        self.steps.iter().zip(&plan.steps).filter_map(end).max().unwrap_or(now).max(now)
+    }
+}
+
+/// Every Job that a plan prepares.
+#[must_use]
+pub fn jobs(plan: &Plan) -> Vec<JobKey> {
+    let mut all = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if matches!(step.action, PlannedAction::Job(_)) {
+            all.push(JobKey::Step(index));
+        }
+        if let PlannedUndo::Job { attempts, .. } = step.undo {
+            all.extend((1..=attempts).map(|attempt| JobKey::Undo(index, attempt)));
+        }
+    }
+    all.extend(plan.smoke.iter().map(|_| JobKey::Smoke));
+    all
+}

@@ -1,0 +1,130 @@
+//! When the night has to be looked at again, and what it is waiting for.
+//!
+//! In: plan, state, facts, now. Out: the earliest due moment with its reason, and the state in one sentence. Invariant: every wait of a
+//! night that is not over has a moment or a person (DESIGN §3, law 4). Not here: timers.
+
+use jiff::Timestamp;
+
+use crate::model::need::{reopen_by, turn_back_at};
+use crate::model::plan::Plan;
+use crate::model::span::after;
+
+use super::back::STALE_CONTROLLER;
+use super::command::Wake;
+use super::facts::{Burned, Facts, Pods};
+use super::forward::{gate_now, ready};
+use super::state::{Direction, Running, ServiceState, State, Work};
+use super::words::{clock, said};
+
+/// The earliest moment after `now` at which something becomes due.
+pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Option<Wake> {
+    let mut due: Vec<(Timestamp, String)> = Vec::new();
+    if state.outcome.is_some() {
+        return None;
+    }
+    match &state.direction {
+        Direction::Still => {
+            due.push((plan.start_at, "work begins".to_owned()));
+            due.push((after(plan.start_by, crate::model::span::Span::seconds(1)), "the latest start has passed".to_owned()));
+        }
+        Direction::Forward => forward(plan, state, &mut due),
+        Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, &mut due),
+    }
+    let (at, why) = due.into_iter().filter(|(at, _)| *at > now).min()?;
+    Some(Wake { at, why })
+}
+
+fn forward(plan: &Plan, state: &State, due: &mut Vec<(Timestamp, String)>) {
+    due.push((turn_back_at(plan, &state.begun(plan)), "the turn-back moment".to_owned()));
+    for (planned, step) in plan.steps.iter().zip(&state.steps) {
+        if let Work::Running { since, hard_cap_at, overrun } = step.work {
+            due.push((hard_cap_at, format!("the hard cap of step {}", planned.name)));
+            if !overrun {
+                due.push((after(since, planned.budget), format!("the budget of step {}", planned.name)));
+            }
+        }
+    }
+}
+
+fn back(plan: &Plan, state: &State, facts: &Facts, due: &mut Vec<(Timestamp, String)>) {
+    if state.reopening_since.is_none() {
+        due.push((reopen_by(plan, &state.begun(plan).closed), "reopen-by".to_owned()));
+    }
+    if !state.deadline_missed {
+        due.push((plan.deadline.must_serve_by, "must-serve-by".to_owned()));
+    }
+    for (planned, step) in plan.steps.iter().zip(&state.steps) {
+        if let Running::Since { at, overrun: false, .. } = step.undo {
+            due.push((after(at, planned.undo_budget()), format!("the budget of the undo of {}", planned.name)));
+        }
+    }
+    for (planned, service) in plan.services.iter().zip(&state.services) {
+        if let ServiceState::Opening { since, late: false } = service {
+            due.push((after(*since, planned.reopen_budget), format!("the reopening budget of {}", planned.id)));
+        }
+    }
+    for job in facts.jobs.values() {
+        if let (Some(Burned::Started), Some(at), Pods::NoneSeen) = (job.burned, job.burned_at, &job.pods) {
+            due.push((after(at, STALE_CONTROLLER), "no Pod can be created any more".to_owned()));
+        }
+    }
+}
+
+/// The state in one sentence.
+pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
+    if let Some(outcome) = state.outcome {
+        return format!("the night is over: {outcome}");
+    }
+    let running = |what: &str, names: Vec<&str>| format!("{what} {}", names.join(", "));
+    match &state.direction {
+        Direction::Still if state.armed => format!("armed; work begins {}", clock(plan, plan.start_at)),
+        Direction::Still => "not armed yet".to_owned(),
+        Direction::Forward => {
+            let names: Vec<&str> = names(plan, state, |step| matches!(step.work, Work::Running { .. }));
+            let turn_back = clock(plan, turn_back_at(plan, &state.begun(plan)));
+            let waiting = ready(plan, state).first().map(|&index| {
+                let gate = gate_now(plan, state, index, now);
+                let name = plan.steps.get(index).map_or("", |step| step.name.as_str());
+                format!("; {name} waits: {}", said(plan, &gate.need.sum_from(gate.ends_at, plan.deadline.must_serve_by)))
+            });
+            format!("{}; the way back holds until {turn_back}{}", running("working on", names), waiting.unwrap_or_default())
+        }
+        Direction::Back { .. } | Direction::Committed { .. } => returning(plan, state),
+    }
+}
+
+fn names<'a>(plan: &'a Plan, state: &State, is: impl Fn(&super::state::StepState) -> bool) -> Vec<&'a str> {
+    plan.steps.iter().zip(&state.steps).filter(|(_, step)| is(step)).map(|(planned, _)| planned.name.as_str()).collect()
+}
+
+fn returning(plan: &Plan, state: &State) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let unproven =
+        names(plan, state, |step| matches!(step.work, Work::Running { .. } | Work::Failed { .. }) && step.stopped.is_none());
+    let undoing = names(plan, state, |step| matches!(step.undo, Running::Since { .. }));
+    if matches!(state.direction, Direction::Back { .. }) && !unproven.is_empty() {
+        parts.push(format!("waiting for proof that {} has stopped", unproven.join(", ")));
+    }
+    if !undoing.is_empty() {
+        parts.push(format!("undoing {}", undoing.join(", ")));
+    }
+    if matches!(state.smoke, Running::Since { .. }) {
+        parts.push("verifying behind closed doors".to_owned());
+    }
+    let services = |is: fn(&ServiceState) -> bool| {
+        let all = plan.services.iter().zip(&state.services).filter(|(_, service)| is(service));
+        all.map(|(planned, _)| planned.id.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let opening = services(|service| matches!(service, ServiceState::Opening { .. }));
+    let held = services(|service| matches!(service, ServiceState::HeldClosed { .. }));
+    if !opening.is_empty() {
+        parts.push(format!("opening {opening}"));
+    }
+    if !held.is_empty() {
+        parts.push(format!("a person is needed for {held}"));
+    }
+    if parts.is_empty() {
+        parts.push("taking back the right to act from every target and Job".to_owned());
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,39 @@
+//! Moments and sums as people read them at 03:00.
+//!
+//! In: values. Out: short text in the plan's zone. Invariant: an unknown zone shows UTC with its offset, never a silent local time.
+//! Not here: titles, translations.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::model::plan::Plan;
+use crate::model::refusal::Term;
+
+/// `04:55`, or `04:55:30` when there are seconds.
+#[must_use]
+pub fn clock(plan: &Plan, moment: Timestamp) -> String {
+    let (zone, mark) = match TimeZone::get(&plan.time_zone) {
+        Ok(zone) => (zone, ""),
+        Err(_) => (TimeZone::UTC, "Z"),
+    };
+    let civil = moment.to_zoned(zone);
+    let format = if civil.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+    format!("{}{mark}", civil.strftime(format))
+}
+
+/// `03:30 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 05:35, mustServeBy 07:00`.
+#[must_use]
+pub fn said(plan: &Plan, sum: &[Term]) -> String {
+    let mut text = String::new();
+    for term in sum {
+        let part = match (term.term.as_str(), term.at, term.span) {
+            ("end", Some(at), _) => clock(plan, at),
+            ("total", Some(at), _) => format!(" = {}", clock(plan, at)),
+            (name, Some(at), _) => format!(", {name} {}", clock(plan, at)),
+            (name, None, Some(span)) => format!(" + {name} {span}"),
+            (name, None, None) => format!(" + {name}"),
+        };
+        text.push_str(&part);
+    }
+    text
+}

@@ -1,0 +1,47 @@
+//! Which service a name means.
+//!
+//! In: a reference as written and who writes it. Out: the one service it means, or a message. Rule: `namespace/name` is exact; a
+//! bare name is the own namespace's, else that of the only service which allows us; several are refused.
+//! Not here: whether the service may be closed by us.
+
+use std::collections::BTreeMap;
+
+use crate::model::reference::{Reference, ServiceRef};
+use crate::model::service::Service;
+
+/// All services by their full name.
+pub(super) type Known<'a> = BTreeMap<&'a ServiceRef, &'a Service>;
+
+/// The service that `reference` means when `from` (a namespace) writes it.
+pub(super) fn resolve(reference: &Reference, from: &str, known: &Known<'_>) -> Result<ServiceRef, String> {
+    let namespace = reference.namespace.as_deref().unwrap_or(from);
+    let exact = ServiceRef::new(namespace, &reference.name);
+    if known.contains_key(&exact) {
+        return Ok(exact);
+    }
+    if reference.namespace.is_some() {
+        return Err(format!("there is no PublicService {exact}"));
+    }
+    let namesakes: Vec<&ServiceRef> = known.keys().filter(|id| id.name == reference.name).copied().collect();
+    let allowing: Vec<&ServiceRef> =
+        namesakes.iter().filter(|id| known.get(*id).is_some_and(|service| allows(service, from))).copied().collect();
+    match (allowing.as_slice(), namesakes.as_slice()) {
+        ([one], _) => Ok((*one).clone()),
+        ([], []) => Err(format!("there is no PublicService {:?} in namespace {from} or any other", reference.name)),
+        ([], others) => Err(format!(
+            "no PublicService {:?} in namespace {from}, and {} does not allow {from} in allowedFrom",
+            reference.name,
+            list(others)
+        )),
+        (several, _) => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
+    }
+}
+
+/// Whether runbooks of namespace `from` may close the service.
+pub(super) fn allows(service: &Service, from: &str) -> bool {
+    service.id.namespace == from || service.allowed_from.iter().any(|namespace| namespace == from)
+}
+
+fn list(ids: &[&ServiceRef]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

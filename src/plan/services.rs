@@ -1,0 +1,209 @@
+//! Whom the night concerns: the services it closes, those whose data it changes, and all that depend on them at once.
+//!
+//! In: the question. Out: [`Concerned`], services in a fixed order with their waves. Refuses references that mean nothing or
+//! several things, and closings that a service does not allow. Not here: deadlines, times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::plan::ServiceIndex;
+use crate::model::reference::{Reference, ServiceRef};
+use crate::model::runbook::Action;
+use crate::model::service::{DependencyMode, Service};
+
+use super::references::{Known, allows, resolve};
+use super::steps::object;
+use super::{Findings, Question};
+
+/// The services of the night, by position.
+pub(super) struct Concerned<'a> {
+    /// Closed ones first, in the order of closing; then touched ones; then dependents by name.
+    pub services: Vec<&'a Service>,
+    /// How many of them are closed.
+    pub closed_count: usize,
+    /// Direct synchronous upstreams, for each service.
+    pub upstreams: Vec<BTreeSet<ServiceIndex>>,
+    /// The order of reopening.
+    pub waves: Vec<Vec<ServiceIndex>>,
+    /// Where, after the closed and the touched, the dependents begin.
+    dependents_from: usize,
+    positions: BTreeMap<ServiceRef, ServiceIndex>,
+    known: Known<'a>,
+    from: &'a str,
+}
+
+impl Concerned<'_> {
+    /// The position of the service that the runbook means by `reference`.
+    pub(super) fn position(&self, reference: &Reference) -> Option<ServiceIndex> {
+        let id = resolve(reference, self.from, &self.known).ok()?;
+        self.positions.get(&id).copied()
+    }
+
+    /// All services that the runbook closes.
+    pub(super) fn closed(&self) -> BTreeSet<ServiceIndex> {
+        (0..self.closed_count).collect()
+    }
+
+    fn id(&self, index: ServiceIndex) -> String {
+        self.services.get(index).map(|service| service.id.to_string()).unwrap_or_default()
+    }
+}
+
+pub(super) fn concerned<'a>(question: Question<'a>, findings: &mut Findings) -> Concerned<'a> {
+    let known: Known<'a> = question.services.iter().map(|service| (&service.id, service)).collect();
+    let mut concerned = Concerned {
+        services: Vec::new(),
+        closed_count: 0,
+        upstreams: Vec::new(),
+        waves: Vec::new(),
+        dependents_from: 0,
+        positions: BTreeMap::new(),
+        known,
+        from: &question.runbook.namespace,
+    };
+    close(question, &mut concerned, findings);
+    touch(question, &mut concerned, findings);
+    depend(question, &mut concerned, findings);
+    wave(question, &mut concerned, findings);
+    concerned
+}
+
+fn add(concerned: &mut Concerned<'_>, id: &ServiceRef) {
+    if let (Some(service), false) = (concerned.known.get(id).copied(), concerned.positions.contains_key(id)) {
+        concerned.positions.insert(id.clone(), concerned.services.len());
+        concerned.services.push(service);
+    }
+}
+
+fn close(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
+    let runbook = question.runbook;
+    let mut closed_by: BTreeMap<ServiceRef, &str> = BTreeMap::new();
+    for (index, step) in runbook.steps.iter().enumerate() {
+        let Action::Close { services } = &step.action else { continue };
+        for (place, reference) in services.iter().enumerate() {
+            let path = format!("spec.steps[{index}].close.services[{place}]");
+            let id = match resolve(reference, concerned.from, &concerned.known) {
+                Ok(id) => id,
+                Err(message) => {
+                    findings.refuse("UnknownService", &object(runbook), &path, message);
+                    continue;
+                }
+            };
+            let service = concerned.known.get(&id).copied();
+            if service.is_some_and(|service| !allows(service, concerned.from)) {
+                let message = format!("{id} may not be closed from namespace {}; its allowedFrom has to name it", concerned.from);
+                findings.refuse("ClosingNotAllowed", &object(runbook), &path, message);
+            }
+            if service.is_some_and(|service| service.close.is_empty()) {
+                let message = format!("{id} does not say how it is closed: give it spec.close");
+                findings.refuse("NoWayToClose", &object(runbook), &path, message);
+            }
+            if let Some(earlier) = closed_by.insert(id.clone(), &step.name) {
+                let message = format!("{id} is closed by step {earlier:?} already; close it once");
+                findings.refuse("ClosedTwice", &object(runbook), &path, message);
+            }
+            add(concerned, &id);
+        }
+    }
+    concerned.closed_count = concerned.services.len();
+}
+
+fn touch(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
+    for (index, step) in question.runbook.steps.iter().enumerate() {
+        for (place, reference) in step.touches.iter().flatten().enumerate() {
+            let path = format!("spec.steps[{index}].touches[{place}]");
+            match resolve(reference, concerned.from, &concerned.known) {
+                Ok(id) => {
+                    if concerned.positions.get(&id).is_none_or(|&position| position >= concerned.closed_count) {
+                        let message = format!(
+                            "step {:?} changes data of {id}, which this night does not close: people may write meanwhile",
+                            step.name
+                        );
+                        findings.warn("TouchesOpenService", &path, message);
+                    }
+                    add(concerned, &id);
+                }
+                Err(message) => findings.refuse("UnknownService", &object(question.runbook), &path, message),
+            }
+        }
+    }
+}
+
+/// Adds, until nothing changes, every service that calls a concerned one synchronously.
+fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
+    let mut calls: BTreeMap<&ServiceRef, Vec<ServiceRef>> = BTreeMap::new();
+    let mut unknown: BTreeMap<&ServiceRef, Vec<(usize, String)>> = BTreeMap::new();
+    for service in question.services {
+        for (place, dependency) in service.depends_on.iter().enumerate() {
+            match resolve(&dependency.service, &service.id.namespace, &concerned.known) {
+                Ok(id) if dependency.mode == DependencyMode::Sync => calls.entry(&service.id).or_default().push(id),
+                Ok(_) => {}
+                Err(message) => unknown.entry(&service.id).or_default().push((place, message)),
+            }
+        }
+    }
+    concerned.dependents_from = concerned.services.len();
+    for _ in 0..question.services.len() {
+        let before = concerned.services.len();
+        let reached: Vec<&ServiceRef> = calls
+            .iter()
+            .filter(|(_, upstreams)| upstreams.iter().any(|id| is_closed_or_dependent(concerned, id)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in reached {
+            add(concerned, id);
+        }
+        if concerned.services.len() == before {
+            break;
+        }
+    }
+    for service in concerned.services.clone() {
+        for (place, message) in unknown.remove(&service.id).into_iter().flatten() {
+            let path = format!("spec.dependsOn[{place}].service");
+            findings.refuse("UnknownService", &format!("PublicService/{}", service.id), &path, message);
+        }
+        let upstreams = calls.get(&service.id).into_iter().flatten();
+        concerned.upstreams.push(upstreams.filter_map(|id| concerned.positions.get(id).copied()).collect());
+    }
+}
+
+fn is_closed_or_dependent(concerned: &Concerned<'_>, id: &ServiceRef) -> bool {
+    let position = concerned.positions.get(id).copied();
+    position.is_some_and(|position| position < concerned.closed_count || position >= concerned.dependents_from)
+}
+
+fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
+    let runbook = question.runbook;
+    let mut placed: BTreeSet<ServiceIndex> = BTreeSet::new();
+    for (number, wave) in runbook.reopening.waves.iter().enumerate() {
+        let mut members = Vec::new();
+        for (place, reference) in wave.iter().enumerate() {
+            let path = format!("spec.reopening.waves[{number}][{place}]");
+            match resolve(reference, concerned.from, &concerned.known) {
+                Err(message) => findings.refuse("UnknownService", &object(runbook), &path, message),
+                Ok(id) => match concerned.positions.get(&id) {
+                    Some(&index) if !placed.insert(index) => {
+                        let message = format!("{id} stands in more than one wave; name it once");
+                        findings.refuse("InTwoWaves", &object(runbook), &path, message);
+                    }
+                    Some(&index) => members.push(index),
+                    None => {
+                        let message = format!("{id} is neither closed tonight nor depends on what is: it is left alone");
+                        findings.warn("NotConcerned", &path, message);
+                    }
+                },
+            }
+        }
+        concerned.waves.push(members);
+    }
+    concerned.waves.retain(|wave| !wave.is_empty());
+    let missing: Vec<ServiceIndex> = (0..concerned.closed_count).filter(|index| !placed.contains(index)).collect();
+    for &index in &missing {
+        let message = format!("{} is closed but stands in no wave: it reopens with the last", concerned.id(index));
+        findings.warn("InNoWave", "spec.reopening.waves", message);
+    }
+    match concerned.waves.last_mut() {
+        Some(last) => last.extend(missing),
+        None if missing.is_empty() => {}
+        None => concerned.waves.push(missing),
+    }
+}

@@ -1,0 +1,209 @@
+//! The steps of the night, with every name resolved; times come later.
+//!
+//! In: the runbook, its order, the services concerned. Out: planned steps in topological order. Refuses parameters that do not fit
+//! and undos that cannot cover. Not here: budgets and moments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use regex::Regex;
+
+use crate::model::plan::{PlannedAction, PlannedStep, PlannedUndo, StepIndex};
+use crate::model::runbook::{Action, EnvValue, EnvVar, JobSource, Runbook, Smoke, Step, Undo};
+
+use super::services::Concerned;
+use super::{Findings, Question};
+
+/// Values of the runbook's parameters tonight.
+pub(super) type Environment = BTreeMap<String, String>;
+
+/// How refusals name the runbook.
+pub(super) fn object(runbook: &Runbook) -> String {
+    format!("Runbook/{}/{}", runbook.namespace, runbook.name)
+}
+
+/// The value of every parameter, or refusals.
+pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Environment {
+    let (night, runbook) = (question.intervention, question.runbook);
+    let night_object = format!("Intervention/{}/{}", night.namespace, night.name);
+    for name in night.parameters.keys() {
+        if !runbook.parameters.iter().any(|parameter| &parameter.name == name) {
+            let message = format!("runbook {} has no parameter {name:?}", runbook.name);
+            findings.refuse("UnknownParameter", &night_object, &format!("spec.parameters.{name}"), message);
+        }
+    }
+    let mut values = Environment::new();
+    for (index, parameter) in runbook.parameters.iter().enumerate() {
+        let path = format!("spec.parameters.{}", parameter.name);
+        let Some(value) = night.parameters.get(&parameter.name).or(parameter.default.as_ref()) else {
+            let message = format!("parameter {:?} has no default: the night has to give it", parameter.name);
+            findings.refuse("MissingParameter", &night_object, &path, message);
+            continue;
+        };
+        match parameter.pattern.as_deref().map(|pattern| Regex::new(&format!("^(?:{pattern})$"))) {
+            Some(Err(error)) => {
+                let place = format!("spec.parameters[{index}].pattern");
+                findings.refuse("BadPattern", &object(runbook), &place, error.to_string().replace('\n', " "));
+            }
+            Some(Ok(pattern)) if !pattern.is_match(value) => {
+                let message = format!("{value:?} does not match {:?}", pattern.as_str());
+                findings.refuse("ParameterMismatch", &night_object, &path, message);
+            }
+            Some(Ok(_)) | None => {
+                values.insert(parameter.name.clone(), value.clone());
+            }
+        }
+    }
+    values
+}
+
+/// The smoke test with its environment filled in.
+pub(super) fn smoke(question: Question<'_>, environment: &Environment) -> Option<Smoke> {
+    let smoke = question.runbook.smoke.as_ref()?;
+    let job = JobSource { cron_job: smoke.job.cron_job.clone(), env: filled(&smoke.job, environment) };
+    Some(Smoke { budget: smoke.budget, job })
+}
+
+/// Planned steps in the given order, still without times.
+pub(super) fn steps(
+    question: Question<'_>,
+    order: &[usize],
+    concerned: &Concerned<'_>,
+    environment: &Environment,
+    findings: &mut Findings,
+) -> Vec<PlannedStep> {
+    let runbook = question.runbook;
+    let positions: BTreeMap<&str, StepIndex> = order
+        .iter()
+        .enumerate()
+        .filter_map(|(position, &written)| Some((runbook.steps.get(written)?.name.as_str(), position)))
+        .collect();
+    let mut planned: Vec<PlannedStep> = Vec::with_capacity(order.len());
+    for &written in order {
+        let Some(step) = runbook.steps.get(written) else { continue };
+        let path = format!("spec.steps[{written}]");
+        undeclared_parameters(runbook, step, &path, environment, findings);
+        let needs: Vec<StepIndex> = step.needs.iter().filter_map(|name| positions.get(name.as_str()).copied()).collect();
+        let undo = undo(runbook, step, &path, &needs, &planned, &positions, environment, findings);
+        planned.push(PlannedStep {
+            name: step.name.clone(),
+            budget: step.budget,
+            hard_cap: step.hard_cap.unwrap_or(step.budget),
+            on_overrun: step.on_overrun,
+            on_futile: step.on_futile,
+            action: action(step, concerned, environment),
+            touches: touches(step, concerned),
+            needs,
+            undo,
+            start_at: Timestamp::MIN,
+            end_at: Timestamp::MIN,
+            turn_back_at: Timestamp::MIN,
+            finish_by: Timestamp::MIN,
+        });
+    }
+    planned
+}
+
+fn action(step: &Step, concerned: &Concerned<'_>, environment: &Environment) -> PlannedAction {
+    match &step.action {
+        Action::Close { services } => {
+            PlannedAction::Close { services: services.iter().filter_map(|reference| concerned.position(reference)).collect() }
+        }
+        Action::Job(job) => PlannedAction::Job(JobSource { cron_job: job.cron_job.clone(), env: filled(job, environment) }),
+    }
+}
+
+fn touches(step: &Step, concerned: &Concerned<'_>) -> BTreeSet<usize> {
+    match (&step.action, &step.touches) {
+        (_, Some(named)) => named.iter().filter_map(|reference| concerned.position(reference)).collect(),
+        (Action::Job(_), None) => concerned.closed(),
+        (Action::Close { .. }, None) => BTreeSet::new(),
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one leaf of `steps`, which owns all of these")]
+fn undo(
+    runbook: &Runbook,
+    step: &Step,
+    path: &str,
+    needs: &[StepIndex],
+    earlier: &[PlannedStep],
+    positions: &BTreeMap<&str, StepIndex>,
+    environment: &Environment,
+    findings: &mut Findings,
+) -> PlannedUndo {
+    match &step.undo {
+        Undo::Reopening => PlannedUndo::Reopening,
+        Undo::Nothing => PlannedUndo::Nothing,
+        Undo::Job { budget, attempts, job } => PlannedUndo::Job {
+            budget: *budget,
+            attempts: *attempts,
+            job: JobSource { cron_job: job.cron_job.clone(), env: filled(job, environment) },
+        },
+        Undo::CoveredBy { step: name } => {
+            let covering = positions.get(name.as_str()).copied();
+            let good = covering.filter(|&index| {
+                ancestors(needs, earlier).contains(&index)
+                    && earlier.get(index).is_some_and(|step| matches!(step.undo, PlannedUndo::Job { .. }))
+            });
+            if good.is_none() {
+                let message = format!(
+                    "the undo of {name:?} cannot cover {:?}: it has to be an earlier step that {:?} needs, with an undo of its own",
+                    step.name, step.name
+                );
+                findings.refuse("CannotCover", &object(runbook), &format!("{path}.noUndo.step"), message);
+            }
+            good.map_or(PlannedUndo::Nothing, |step| PlannedUndo::CoveredBy { step })
+        }
+        Undo::Irreversible => {
+            let message = "points of no return are not supported by this version: give the step an undo".to_owned();
+            findings.refuse("IrreversibleNotSupported", &object(runbook), &format!("{path}.noUndo.reason"), message);
+            PlannedUndo::Nothing
+        }
+    }
+}
+
+/// All that must have been done before a step that needs `needs`.
+fn ancestors(needs: &[StepIndex], earlier: &[PlannedStep]) -> BTreeSet<StepIndex> {
+    let mut all: BTreeSet<StepIndex> = needs.iter().copied().collect();
+    let mut open: Vec<StepIndex> = needs.to_vec();
+    while let Some(index) = open.pop() {
+        for &needed in earlier.get(index).map(|step| step.needs.as_slice()).unwrap_or_default() {
+            if all.insert(needed) {
+                open.push(needed);
+            }
+        }
+    }
+    all
+}
+
+fn filled(job: &JobSource, environment: &Environment) -> Vec<EnvVar> {
+    let value = |variable: &EnvVar| match &variable.value {
+        EnvValue::Value(text) => Some(text.clone()),
+        EnvValue::Parameter(name) => environment.get(name).cloned(),
+    };
+    let fill = |variable: &EnvVar| Some(EnvVar { name: variable.name.clone(), value: EnvValue::Value(value(variable)?) });
+    job.env.iter().filter_map(fill).collect()
+}
+
+fn undeclared_parameters(runbook: &Runbook, step: &Step, path: &str, known: &Environment, findings: &mut Findings) {
+    let own = match &step.action {
+        Action::Job(job) => Some(("job", job)),
+        Action::Close { .. } => None,
+    };
+    let back = match &step.undo {
+        Undo::Job { job, .. } => Some(("undo.job", job)),
+        Undo::Reopening | Undo::Nothing | Undo::CoveredBy { .. } | Undo::Irreversible => None,
+    };
+    for (place, job) in own.into_iter().chain(back) {
+        for (index, variable) in job.env.iter().enumerate() {
+            let EnvValue::Parameter(name) = &variable.value else { continue };
+            let declared = runbook.parameters.iter().any(|parameter| &parameter.name == name);
+            if !declared && !known.contains_key(name) {
+                let path = format!("{path}.{place}.env[{index}].parameter");
+                let message = format!("{name:?} is no parameter of this runbook: declare it in spec.parameters");
+                findings.refuse("UnknownParameter", &object(runbook), &path, message);
+            }
+        }
+    }
+}
