@@ -12,7 +12,9 @@ use notturno::model::span::Span;
 /// The demo world of SETTLED.md: three waves that take thirty minutes in all.
 fn world() -> World {
     let mut world = World::default();
-    for (name, minutes) in [("anagrafe-assistiti", 10), ("accesso-ts", 10), ("ricetta-elettronica", 10), ("cup", 10), ("zerocode", 10)] {
+    for (name, minutes) in
+        [("anagrafe-assistiti", 10), ("accesso-ts", 10), ("ricetta-elettronica", 10), ("cup", 10), ("zerocode", 10)]
+    {
         world.reopening.insert(name.to_owned(), Span::minutes(minutes));
     }
     world
@@ -186,7 +188,12 @@ fn an_upgrade_that_ends_past_finish_by_turns_back_when_it_ends() {
     let mut world = world();
     world.takes.insert("aggiorna".to_owned(), Some(Span::minutes(116)));
     let played = play(&sogei().plan(), &world, t("12:00"));
-    assert_eq!(played.at(|e| matches!(e, Event::GoingBack { cause: Cause::Futile })).as_deref(), Some("03:56"), "{}", played.text());
+    assert_eq!(
+        played.at(|e| matches!(e, Event::GoingBack { cause: Cause::Futile })).as_deref(),
+        Some("03:56"),
+        "{}",
+        played.text()
+    );
     world.takes.insert("aggiorna".to_owned(), Some(Span::minutes(115)));
     let played = play(&sogei().plan(), &world, t("12:00"));
     assert_eq!(played.state().outcome, Some(Outcome::Completed), "{}", played.text());

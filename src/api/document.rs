@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::structure::{self, any_of, unknown};
-use super::validate;
 use super::{GROUP, Intervention, OfficeCalendar, PublicService, Runbook, VERSION};
+use super::{repair, validate};
 use crate::model::reference::{is_label, is_subdomain};
 use crate::model::refusal::Refusal;
 
@@ -52,12 +52,21 @@ pub fn from_value(document: Value) -> Result<Document, Vec<Refusal>> {
     found.extend(top_level(&object, &document));
     let structure = structure::check_spec(&kind, &object, document.get("spec").unwrap_or(&Value::Null));
     found.extend(structure.refusals);
-    let clean = found.is_empty();
-    match typed(&kind, &object, document) {
-        Ok(document) if clean => Ok(document),
-        Ok(document) => Err(validate::merged(found, semantic(&document), structure.mismatches)),
-        Err(unreadable) => Err(if clean { vec![unreadable] } else { validate::merged(found, Vec::new(), structure.mismatches) }),
+    if found.is_empty() {
+        return typed(&kind, &object, document).map_err(|unreadable| vec![unreadable]);
     }
+    // The rest of a document that is refused anyway, for people who want to mend it in one go.
+    let readable = typed(&kind, &object, stand_in(&kind, document));
+    let more = readable.as_ref().map(semantic).unwrap_or_default();
+    Err(validate::merged(found, more, structure.mismatches))
+}
+
+fn stand_in(kind: &str, mut document: Value) -> Value {
+    let spec = document.get("spec").cloned().unwrap_or_default();
+    if let (Some(schema), Some(fields)) = (structure::spec_schema(kind), document.as_object_mut()) {
+        fields.insert("spec".to_owned(), repair::repaired(schema, &spec));
+    }
+    document
 }
 
 /// `Kind/namespace/name`, as far as they are known.
@@ -86,8 +95,21 @@ fn head(kind: &str, object: &str, document: &Value) -> Vec<Refusal> {
 }
 
 const METADATA: [&str; 15] = [
-    "name", "namespace", "labels", "annotations", "generateName", "finalizers", "ownerReferences", "creationTimestamp",
-    "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields", "resourceVersion", "selfLink", "uid",
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "generateName",
+    "finalizers",
+    "ownerReferences",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
 ];
 
 fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> {
@@ -110,7 +132,9 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
         Some(_) => {}
     }
     match (kind, fields.get("namespace").and_then(Value::as_str)) {
-        ("OfficeCalendar", Some(_)) => refuse("UnknownField", "namespace", "an OfficeCalendar belongs to the whole cluster: remove it"),
+        ("OfficeCalendar", Some(_)) => {
+            refuse("UnknownField", "namespace", "an OfficeCalendar belongs to the whole cluster: remove it")
+        }
         (_, Some(namespace)) if !is_label(namespace) => {
             refuse("BadName", "namespace", "a namespace has small letters, digits and '-', at most 63 of them");
         }

@@ -68,8 +68,8 @@ pub fn yaml(objects: &[Value]) -> Result<String, String> {
     Ok(format!("{HEADER}{}", documents.iter().map(|text| format!("---\n{text}")).collect::<String>()))
 }
 
-/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes) and with descriptions on
-/// one line.
+/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes) and with descriptions in one
+/// line of plain text.
 fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
@@ -81,7 +81,8 @@ fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 
 fn lean_schema(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    schema.description = schema.description.take().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    schema.description =
+        schema.description.take().map(|text| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" "));
     schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(lean_schema);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         lean_schema(items);

@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod document;
 pub mod intervention;
 pub mod manifests;
+pub mod repair;
 pub mod runbook;
 pub mod schema;
 pub mod service;

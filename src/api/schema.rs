@@ -30,13 +30,11 @@ pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// RFC 1123 subdomain: the name of an object.
 pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// `name` or `namespace/name`.
-pub const REFERENCE: &str =
-    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+pub const REFERENCE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// What Go's `time.ParseDuration` reads, without a minus sign.
 pub const DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(h|m|s|ms|us|µs|μs|ns))+)$";
 /// RFC 3339 with seconds and an explicit offset.
-pub const MOMENT: &str =
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
+pub const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
 /// A civil day.
 pub const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 /// A day of every year, or one civil day.
@@ -49,6 +47,37 @@ pub const VARIABLE: &str = "^[-._a-zA-Z][-._a-zA-Z0-9]*$";
 pub const PARAMETER: &str = "^[a-zA-Z][a-zA-Z0-9_-]*$";
 /// An address inside the cluster.
 pub const ADDRESS: &str = r"^http://[^\s@#]+$";
+
+/// The version of an API.
+pub const API_VERSION: &str = r"^([a-z0-9.-]+/)?v[0-9][a-z0-9]*$";
+/// The kind of an object.
+pub const KIND: &str = "^[A-Z][A-Za-z0-9]*$";
+/// A country.
+pub const COUNTRY: &str = "^[A-Z]{2}$";
+
+/// What each pattern asks for, in words.
+const FORMS: [(&str, &str); 14] = [
+    (LABEL, "small letters, digits and inner '-', at most 63 of them"),
+    (SUBDOMAIN, "small letters, digits, inner '-' and '.', at most 253 of them"),
+    (REFERENCE, "name or namespace/name, in small letters, digits, '-' and '.'"),
+    (DURATION, "a duration such as 1h30m, 45m or 90s"),
+    (MOMENT, "date, time with seconds, and offset, as 2023-02-10T00:30:00+01:00"),
+    (DAY, "a day as 2027-02-09"),
+    (HOLIDAY, "a day as 12-01 for every year, or 2027-02-09 for one"),
+    (PERCENTAGE, "a share from 1% to 100%"),
+    (VARIABLE, "letters, digits, '_', '-' and '.', no digit first"),
+    (PARAMETER, "letters, digits, '_' and '-', a letter first"),
+    (ADDRESS, "http://name.namespace:port/path"),
+    (API_VERSION, "a group and a version such as apps/v1, or v1"),
+    (KIND, "a kind such as Deployment"),
+    (COUNTRY, "two capital letters such as IT"),
+];
+
+/// What a pattern asks for, in words.
+#[must_use]
+pub fn form_of(pattern: &str) -> Option<&'static str> {
+    FORMS.iter().find(|(known, _)| *known == pattern).map(|(_, form)| *form)
+}
 
 fn string(length_max: usize, pattern: &str) -> Schema {
     json_schema!({"type": "string", "minLength": 1, "maxLength": length_max, "pattern": pattern})
@@ -162,7 +191,7 @@ pub fn zone(_: &mut SchemaGenerator) -> Schema {
 
 /// A country by its two letters.
 pub fn country(_: &mut SchemaGenerator) -> Schema {
-    string(2, "^[A-Z]{2}$")
+    string(2, COUNTRY)
 }
 
 /// The name of a parameter.
@@ -194,17 +223,19 @@ pub fn codes(_: &mut SchemaGenerator) -> Schema {
 
 /// Groups of people.
 pub fn groups(_: &mut SchemaGenerator) -> Schema {
-    list_of(16, "set", json_schema!({"type": "string", "minLength": 1, "maxLength": 253}))
+    let mut schema = list_of(16, "set", json_schema!({"type": "string", "minLength": 1, "maxLength": 253}));
+    schema.insert("minItems".to_owned(), 1.into());
+    schema
 }
 
 /// `v1`, `apps/v1`.
 pub fn api_version(_: &mut SchemaGenerator) -> Schema {
-    string(317, r"^([a-z0-9.-]+/)?v[0-9][a-z0-9]*$")
+    string(317, API_VERSION)
 }
 
 /// A kind of object.
 pub fn kind(_: &mut SchemaGenerator) -> Schema {
-    string(63, "^[A-Z][A-Za-z0-9]*$")
+    string(63, KIND)
 }
 
 /// A merge patch: any object.

@@ -14,7 +14,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::manifests;
+use super::{manifests, schema};
 use crate::model::refusal::Refusal;
 
 /// What the schema says of a document.
@@ -66,11 +66,17 @@ pub fn schema_of(kind: &str) -> Option<&'static JSONSchemaProps> {
     SCHEMAS.get(kind)
 }
 
+/// The schema of its spec.
+#[must_use]
+pub fn spec_schema(kind: &str) -> Option<&'static JSONSchemaProps> {
+    schema_of(kind)?.properties.as_ref()?.get("spec")
+}
+
 /// Holds `spec` against the schema of `kind`; paths begin with `spec`.
 #[must_use]
 pub fn check_spec(kind: &str, object: &str, spec: &Value) -> Structure {
     let mut walk = Walk { object, found: Structure::default() };
-    match schema_of(kind).and_then(|schema| schema.properties.as_ref()).and_then(|p| p.get("spec")) {
+    match spec_schema(kind) {
         Some(_) if spec.is_null() => walk.refuse("Missing", "spec", "spec is missing".to_owned()),
         Some(schema) => walk.value(schema, spec, "spec"),
         None => {}
@@ -80,7 +86,7 @@ pub fn check_spec(kind: &str, object: &str, spec: &Value) -> Structure {
 
 /// Removes every `null` from `spec` where the schema has a field for it, as an API server does before it stores an object.
 pub fn prune_nulls(kind: &str, spec: &mut Value) {
-    if let Some(schema) = schema_of(kind).and_then(|schema| schema.properties.as_ref()).and_then(|p| p.get("spec")) {
+    if let Some(schema) = spec_schema(kind) {
         prune(schema, spec);
     }
 }
@@ -202,11 +208,12 @@ impl Walk<'_> {
         if length > max {
             self.refuse("TooLong", path, format!("{length} characters, at most {max}"));
         } else if length < schema.min_length.unwrap_or(0) {
-            self.refuse("Empty", path, format!("is empty. {}", first_sentence(description(schema))));
+            self.refuse("Empty", path, "is empty: write something, or remove it".to_owned());
         } else if !words.is_empty() && !words.contains(&text) {
             self.refuse("NotAllowed", path, format!("{text:?} is not possible here: write {}", any_of(&words)));
         } else if !schema.pattern.as_deref().is_none_or(|pattern| matches(pattern, text)) {
-            let message = format!("{text:?} does not have the form that is expected. {}", first_sentence(description(schema)));
+            let form = schema.pattern.as_deref().and_then(schema::form_of).unwrap_or("what its documentation says");
+            let message = format!("{text:?} does not have the form that is expected: write {form}");
             self.found.mismatches.push(Refusal::new("BadForm", self.object, path, message));
         }
     }
@@ -231,7 +238,9 @@ fn wrong_type(expected: &str, found: &Value) -> String {
         Value::Object(_) => "an object",
     };
     match (expected, found) {
-        ("string", Value::Bool(_) | Value::Number(_)) => format!("a text is expected here, not {found_name}: quote it, \"{found}\""),
+        ("string", Value::Bool(_) | Value::Number(_)) => {
+            format!("a text is expected here, not {found_name}: quote it, \"{found}\"")
+        }
         ("string", _) => format!("a text is expected here, not {found_name}"),
         ("object", _) => format!("an object is expected here, not {found_name}"),
         ("array", _) => format!("a list is expected here, not {found_name}"),
@@ -256,10 +265,6 @@ pub(super) fn any_of(words: &[&str]) -> String {
         [word] => (*word).to_owned(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
-}
-
-fn description(schema: &JSONSchemaProps) -> &str {
-    schema.description.as_deref().unwrap_or_default()
 }
 
 fn first_sentence(text: &str) -> &str {

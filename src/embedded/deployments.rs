@@ -3,7 +3,7 @@
 //! In: a Deployment and its annotation `ready-after`. Out: its `status`.
 //! Invariants: new replicas are ready exactly `ready-after` after they were asked for, all at once; scaling down is
 //! immediate; a changed template is rolled out while the old replicas serve.
-//! Not here: ReplicaSets and Pods (there are none), surge and unavailability limits, progress deadlines, pausing.
+//! Not here: `ReplicaSets` and Pods (there are none), surge and unavailability limits, progress deadlines, pausing.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -56,6 +56,10 @@ impl Mailbox {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.seen(), Seen::Gone)
+    }
+
     /// The bell, for whoever else has news.
     pub(super) fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.bell)

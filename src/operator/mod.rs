@@ -11,13 +11,14 @@
 //! | [`run`] | watches Interventions, gives each its task, stops them all gracefully |
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
-//! | `introduce`, `declared` | a new Intervention: its ledger, or a plan, or refusals |
+//! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events` | status, conditions and Events, for people |
 //! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
+mod book;
 pub mod context;
 mod declared;
 pub mod effects;

@@ -36,6 +36,11 @@ impl Attempt {
         self.next_at.is_none_or(|at| at <= now)
     }
 
+    /// When it may be tried again; none when it has not failed.
+    pub(super) fn next_at(&self) -> Option<Timestamp> {
+        self.next_at
+    }
+
     pub(super) fn tried(&mut self, now: Timestamp, max: SignedDuration) -> Timestamp {
         self.count = self.count.saturating_add(1);
         let at = next_at(now, self.count, max);
@@ -58,12 +63,12 @@ impl Tries {
         self.0.get(name).is_none_or(|attempt| attempt.may(now))
     }
 
-    pub(super) fn tried(&mut self, name: &str, now: Timestamp) {
-        self.0.entry(name.to_owned()).or_default().tried(now, EFFECT_PAUSE_MAX);
+    pub(super) fn tried(&mut self, name: &str, now: Timestamp, max: SignedDuration) {
+        self.0.entry(name.to_owned()).or_default().tried(now, max);
     }
 
     /// The next moment at which something may be tried again.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.0.values().filter_map(|attempt| attempt.next_at).min()
+        self.0.values().filter_map(Attempt::next_at).min()
     }
 }

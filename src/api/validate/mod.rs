@@ -46,20 +46,25 @@ pub fn object_name(kind: &str, namespace: Option<&str>, name: &str) -> String {
 }
 
 /// All problems, in the order of their paths; of several about one field, the first is kept: `found`, then `semantic`, then
-/// `mismatches`.
+/// `mismatches`. Nothing is said of what stands inside something that is missing or unreadable.
 #[must_use]
 pub fn merged(found: Vec<Refusal>, semantic: Vec<Refusal>, mismatches: Vec<Refusal>) -> Vec<Refusal> {
     let mut all = found;
     for more in [semantic, mismatches] {
         let before = all.len();
         for refusal in more {
-            if !all.iter().take(before).any(|known| known.path == refusal.path) {
+            if !all.iter().take(before).any(|known| known.path == refusal.path || is_inside(&refusal.path, known)) {
                 all.push(refusal);
             }
         }
     }
     all.sort_by_cached_key(|refusal| path_order(&refusal.path));
     all
+}
+
+fn is_inside(path: &str, whole: &Refusal) -> bool {
+    let unreadable = matches!(whole.reason.as_str(), "Missing" | "WrongType");
+    unreadable && path.strip_prefix(&whole.path).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// Names by letter, indices by number.
@@ -89,7 +94,9 @@ impl Findings {
     /// The value, if nothing refuses it.
     fn into_result<T>(self, value: T) -> Result<Checked<T>, Vec<Refusal>> {
         if self.structural.is_empty() && self.refusals.is_empty() && self.mismatches.is_empty() {
-            Ok(Checked { value, warnings: self.warnings })
+            let mut warnings = self.warnings;
+            warnings.sort_by_cached_key(|warning| path_order(&warning.path));
+            Ok(Checked { value, warnings })
         } else {
             Err(self.into_refusals())
         }
