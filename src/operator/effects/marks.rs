@@ -13,8 +13,8 @@ pub const BURNED: &str = "notturno.dev/burned";
 pub const BURNED_AT: &str = "notturno.dev/burned-at";
 /// Annotation on Jobs: SHA-256 of the spec they were made with.
 pub const MADE_AS: &str = "notturno.dev/made-as";
-/// Annotation on targets: the night that gave them their pre-image again.
-pub const RESTORED: &str = "notturno.dev/restored";
+/// Annotation on targets, one for each closing: the night that gave them their pre-image again. A hash of the closing follows.
+pub const RESTORED: &str = "notturno.dev/restored-";
 /// Everything of ours on objects starts with this.
 pub const PREFIX: &str = "notturno.dev/";
 
