@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`model`] | the words: validated values and the arithmetic between them | reads a clock |
 //! | [`plan`] | before the night: words → a frozen plan, or every refusal at once | sees the night |
-//! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, waits without a reason, touches the world |
+//! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, or waits without a reason |
 //! | `sim` | plays a night against an invented world in virtual time (later) | knows Kubernetes |
 //! | [`api`] | custom resources: raw → model with every problem; state → conditions | decides |
 //! | [`operator`] | the shell: observe → decide → record → perform → report | acts before its intention is seen in the ledger |
@@ -14,6 +14,10 @@
 //! | [`cli`] | one file per verb | prints what was not computed elsewhere |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "shell")]
+pub mod api;
+#[cfg(feature = "shell")]
+pub mod cli;
 pub mod engine;
 pub mod model;
 pub mod plan;

@@ -74,7 +74,8 @@ fn undo_outcome(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
             Some(JobEnd::Failed { reason }) => failed(reason),
             Some(JobEnd::Vanished) => failed("its Job is not there any more"),
             None if !overrun && now >= after(at, planned.undo_budget()) => {
-                let why = format!("undo of {name}, attempt {attempt}, used up its budget of {}; it goes on", planned.undo_budget());
+                let why =
+                    format!("undo of {name}, attempt {attempt}, used up its budget of {}; it goes on", planned.undo_budget());
                 Some((Event::UndoOverrun { step: name, attempt }, why))
             }
             None => None,
@@ -130,7 +131,8 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
         }
         let attempt = step.undo_failed_count + 1;
         let ready = facts.jobs.get(&JobKey::Undo(index, attempt)).is_some_and(|job| job.token == TokenFact::Back);
-        let previous_gone = attempt == 1 || facts.jobs.get(&JobKey::Undo(index, attempt - 1)).is_some_and(|job| is_gone(job, now));
+        let previous_gone =
+            attempt == 1 || facts.jobs.get(&JobKey::Undo(index, attempt - 1)).is_some_and(|job| is_gone(job, now));
         (ready && previous_gone).then(|| {
             let why = format!("undo of {} starts, attempt {attempt}", planned.name);
             (Event::UndoReleased { step: planned.name.clone(), attempt }, why)

@@ -159,10 +159,12 @@ pub struct ServiceFact {
 /// How far a service is closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClosingFact {
-    /// Not all targets are as closed.
+    /// Not all targets were changed.
     #[default]
     Open,
-    /// All are.
+    /// All targets were changed; what runs behind one has not ended yet.
+    Draining,
+    /// All were, and nothing runs behind them any more.
     Closed,
     /// A target refused, and trying again will not help.
     Refused {

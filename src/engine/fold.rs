@@ -22,15 +22,14 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
     }
     match &entry.event {
         Event::Accepted { plan_hash } => set(&mut state.plan_hash, plan_hash.clone()),
-        Event::Armed {} => (!std::mem::replace(&mut state.armed, true)).then_some(()),
+        Event::Armed {} if state.plan_hash.is_some() => mark(&mut state.armed),
+        Event::Armed {} => None,
         Event::WorkBegun {} => turn(state, Direction::Forward),
         Event::GoingBack { cause } => turn(state, Direction::Back { cause: cause.clone(), since: at }),
         Event::Committed {} => turn(state, Direction::Committed { since: at }),
         Event::StepIntended { step, .. } => begin(state, plan, step, at),
         Event::StepDone { step } => end(state, plan, step, |since| Work::Done { since, at }),
-        Event::StepFailed { step, reason } => {
-            end(state, plan, step, |since| Work::Failed { since, at, reason: reason.clone() })
-        }
+        Event::StepFailed { step, reason } => end(state, plan, step, |since| Work::Failed { since, at, reason: reason.clone() }),
         Event::Overrun { step } => match &mut step_mut(state, plan, step)?.work {
             Work::Running { overrun, .. } => mark(overrun),
             Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,

@@ -40,12 +40,14 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
     }
     if !state.armed {
         let armed = facts.arming == Arming::Armed;
-        return armed.then(|| (Event::Armed {}, "every Job exists and waits, every token stands, pre-images are durable".to_owned()));
+        return armed
+            .then(|| (Event::Armed {}, "every Job exists and waits, every token stands, pre-images are durable".to_owned()));
     }
     if now < plan.start_at {
         return None;
     }
-    match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now) {
+    let goes_on = |index: StepIndex| plan.steps.get(index).is_some_and(|step| step.on_futile == OnFutile::Continue);
+    match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now).filter(|(index, _)| !goes_on(*index)) {
         None => Some((Event::WorkBegun {}, format!("it is {}", clock(plan, now)))),
         Some((index, gate)) => {
             let (_, why) = going_back_futile(plan, index, &gate);
@@ -77,14 +79,15 @@ fn outcome(plan: &Plan, state: &State, facts: &Facts) -> Next {
             let facts: Vec<_> = services.iter().map(|service| facts.services.get(service).map(|f| &f.closing)).collect();
             let refused = facts.iter().find_map(|fact| match fact {
                 Some(ClosingFact::Refused { reason }) => Some(reason.clone()),
-                Some(ClosingFact::Open | ClosingFact::Closed) | None => None,
+                Some(ClosingFact::Open | ClosingFact::Draining | ClosingFact::Closed) | None => None,
             });
             if let Some(reason) = refused {
                 let why = format!("step {} failed: {reason}", planned.name);
                 return Some((Event::StepFailed { step: planned.name.clone(), reason }, why));
             }
             let closed = facts.iter().all(|fact| matches!(fact, Some(ClosingFact::Closed)));
-            closed.then(|| (Event::StepDone { step: planned.name.clone() }, format!("step {}: services are closed", planned.name)))
+            closed
+                .then(|| (Event::StepDone { step: planned.name.clone() }, format!("step {}: services are closed", planned.name)))
         }
         PlannedAction::Job(_) => {
             let job = facts.jobs.get(&JobKey::Step(index))?;
@@ -148,7 +151,11 @@ fn extend(plan: &Plan, state: &State, order: &Order, step: &str, until: Timestam
         ));
     }
     if until <= *hard_cap_at {
-        return refused(format!("{} asked for {}, which is not past the hard cap that holds already", order.by, clock(plan, until)));
+        return refused(format!(
+            "{} asked for {}, which is not past the hard cap that holds already",
+            order.by,
+            clock(plan, until)
+        ));
     }
     let event = Event::Extended { step: step.to_owned(), until, order: order.name.clone(), by: order.by.clone() };
     (event, format!("{} gave step {step} until {}{}", order.by, clock(plan, until), warning(plan, state, planned, until)))

@@ -29,9 +29,8 @@ pub fn interest(plan: &Plan, state: &State) -> Interest {
         Direction::Still | Direction::Forward => near(plan, state),
         Direction::Back { .. } | Direction::Committed { .. } => {
             let closing = plan.services.iter().zip(&state.services).enumerate();
-            let open = closing.filter(|(_, (planned, service))| {
-                planned.close_at.is_some() && !matches!(service, ServiceState::Opened { .. })
-            });
+            let open = closing
+                .filter(|(_, (planned, service))| planned.close_at.is_some() && !matches!(service, ServiceState::Opened { .. }));
             open.map(|(index, _)| index).collect()
         }
     };

@@ -43,9 +43,8 @@ fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         let Work::Running { .. } = step.work else { continue };
         match &planned.action {
             PlannedAction::Close { services } => {
-                let open = |service: &&ServiceIndex| {
-                    facts.services.get(*service).is_none_or(|fact| fact.closing == ClosingFact::Open)
-                };
+                let open =
+                    |service: &&ServiceIndex| facts.services.get(*service).is_none_or(|fact| fact.closing == ClosingFact::Open);
                 commands.extend(services.iter().filter(open).map(|&service| Command::Close { service, not_after }));
             }
             PlannedAction::Job(_) => {
@@ -112,9 +111,7 @@ fn reopenings(state: &State, facts: &Facts) -> Vec<Command> {
 /// Pods whose end is recorded, so that nothing needs to be seen of them any more.
 fn let_go(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let recorded = |job: JobKey| match job {
-        JobKey::Step(step) => {
-            state.steps.get(step).is_some_and(|s| s.stopped.is_some() || matches!(s.work, Work::Done { .. }))
-        }
+        JobKey::Step(step) => state.steps.get(step).is_some_and(|s| s.stopped.is_some() || matches!(s.work, Work::Done { .. })),
         JobKey::Undo(step, attempt) => state.steps.get(step).is_some_and(|s| match s.undo {
             Running::Done { .. } | Running::Failed { .. } => true,
             Running::Since { attempt: current, .. } => attempt < current,

@@ -35,7 +35,9 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
 fn begin(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     let begun = state.begun(plan);
     let why = match &state.direction {
-        Direction::Committed { .. } => undos_expired(plan, facts).then(|| "the work is done and its undos have expired".to_owned()),
+        Direction::Committed { .. } => {
+            undos_expired(plan, facts).then(|| "the work is done and its undos have expired".to_owned())
+        }
         Direction::Back { .. } if back::is_over(plan, state) => Some("nothing is left to undo or to verify".to_owned()),
         Direction::Back { .. } => {
             let moment = reopen_by(plan, &begun.closed);
@@ -48,9 +50,10 @@ fn begin(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 
 /// PROTOCOL rule 10: every undo Job is burned, or is not there.
 fn undos_expired(plan: &Plan, facts: &Facts) -> bool {
-    jobs(plan).iter().filter(|job| matches!(job, JobKey::Undo(..))).all(|job| {
-        facts.jobs.get(job).is_some_and(|fact| fact.token == TokenFact::Expired || fact.end.is_some())
-    })
+    jobs(plan)
+        .iter()
+        .filter(|job| matches!(job, JobKey::Undo(..)))
+        .all(|job| facts.jobs.get(job).is_some_and(|fact| fact.token == TokenFact::Expired || fact.end.is_some()))
 }
 
 /// Services that tonight's closings reach: closed ones, and those that call them, however indirectly.
@@ -84,13 +87,14 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
             ServiceState::Opening { since, late } => {
                 let probes = facts.services.get(&index).map(|fact| &fact.probes);
                 let waits_for = waits_for(plan, state, index);
+                let ours = is_closed_by_us(state, plan, index);
                 let gone = now >= after(*since, planned.reopen_budget);
                 match probes {
                     Some(Probes::Green) if waits_for.is_empty() => {
                         Some((Event::Opened { service: planned.id.clone() }, format!("{} answers its probes", planned.id)))
                     }
                     Some(Probes::Green) => Some(degraded(plan, index, &waits_for)),
-                    Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !is_closed_by_us(state, plan, index)) => {
+                    Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
                         Some(degraded(plan, index, &waits_for))
                     }
                     Some(Probes::Red { reason }) if gone && !late => Some(opening_late(&planned.id, reason)),
@@ -120,7 +124,8 @@ fn held(plan: &Plan, state: &State, index: ServiceIndex) -> Next {
     }
     let name = |step: &StepIndex| plan.steps.get(*step).map(|step| step.name.clone());
     let through: Vec<String> = through.iter().filter_map(name).collect();
-    let why = format!("{} stays closed, as it declares: work on its data is half done through {}", planned.id, through.join(", "));
+    let why =
+        format!("{} stays closed, as it declares: work on its data is half done through {}", planned.id, through.join(", "));
     Some((Event::HeldClosed { service: planned.id.clone(), through }, why))
 }
 
@@ -218,7 +223,9 @@ fn finish(plan: &Plan, state: &State) -> Next {
         Direction::Back { .. } if nothing_begun => (Outcome::Cancelled, "nothing had begun"),
         _ if state.deadline_missed => (Outcome::ReopenedLate, "every service answers again, after the moment that was promised"),
         Direction::Committed { .. } => (Outcome::Completed, "the work is done and every service answers"),
-        Direction::Back { .. } | Direction::Forward | Direction::Still => (Outcome::RolledBack, "the work is undone and every service answers"),
+        Direction::Back { .. } | Direction::Forward | Direction::Still => {
+            (Outcome::RolledBack, "the work is undone and every service answers")
+        }
     };
     Some((Event::Finished { outcome }, why.to_owned()))
 }

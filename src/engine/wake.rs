@@ -99,9 +99,8 @@ fn names<'a>(plan: &'a Plan, state: &State, is: impl Fn(&super::state::StepState
 
 fn returning(plan: &Plan, state: &State) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let unproven = names(plan, state, |step| {
-        matches!(step.work, Work::Running { .. } | Work::Failed { .. }) && step.stopped.is_none()
-    });
+    let unproven =
+        names(plan, state, |step| matches!(step.work, Work::Running { .. } | Work::Failed { .. }) && step.stopped.is_none());
     let undoing = names(plan, state, |step| matches!(step.undo, Running::Since { .. }));
     if matches!(state.direction, Direction::Back { .. }) && !unproven.is_empty() {
         parts.push(format!("waiting for proof that {} has stopped", unproven.join(", ")));

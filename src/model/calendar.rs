@@ -110,14 +110,9 @@ impl Calendar {
         let parsed = parsed.map_err(|said| problems.extend(said.into_iter().map(|message| problem("hours", message)))).ok();
         let freezes = valid_freezes(freezes, &mut problems);
         match (zone, parsed, holidays, problems.is_empty()) {
-            (Some(zone), Some(hours_of_days), Some(holidays), true) => Ok(Self {
-                name: name.to_owned(),
-                zone,
-                hours_written: hours.to_owned(),
-                hours: hours_of_days,
-                holidays,
-                freezes,
-            }),
+            (Some(zone), Some(hours_of_days), Some(holidays), true) => {
+                Ok(Self { name: name.to_owned(), zone, hours_written: hours.to_owned(), hours: hours_of_days, holidays, freezes })
+            }
             _ => Err(problems),
         }
     }
@@ -246,7 +241,9 @@ fn local_days(date: &str) -> Result<Vec<Date>, String> {
     };
     if days.is_empty() {
         let shown: String = date.chars().take(40).collect();
-        return Err(format!("\"{shown}\" is not a day: write \"MM-DD\" for every year, such as \"12-01\", or \"YYYY-MM-DD\" for one"));
+        return Err(format!(
+            "\"{shown}\" is not a day: write \"MM-DD\" for every year, such as \"12-01\", or \"YYYY-MM-DD\" for one"
+        ));
     }
     Ok(days)
 }
@@ -283,7 +280,10 @@ fn valid_freezes(declared: Vec<DeclaredFreeze>, problems: &mut Vec<CalendarProbl
         };
         if let (Some(from), Some(until)) = (day("from", &from), day("until", &until)) {
             if until < from {
-                problems.push(problem(path("until"), format!("{until} is before {from}: write the last day, included, after the first")));
+                problems.push(problem(
+                    path("until"),
+                    format!("{until} is before {from}: write the last day, included, after the first"),
+                ));
             }
             freezes.push(Freeze { name, from, until, reason });
         }

@@ -30,15 +30,8 @@ pub enum Phase {
 
 impl Phase {
     /// All of them, in the order of a night.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Armed,
-        Self::Working,
-        Self::TurningBack,
-        Self::Reopening,
-        Self::Verifying,
-        Self::Finished,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Armed, Self::Working, Self::TurningBack, Self::Reopening, Self::Verifying, Self::Finished];
 
     /// The word on the wire.
     #[must_use]

@@ -38,9 +38,11 @@ pub(super) fn check(plan: &mut Plan, runbook: &Runbook, findings: &mut Findings)
 /// What has begun when step `index` starts, itself included.
 fn begun_at(plan: &Plan, index: StepIndex) -> Begun {
     let Some(start_at) = plan.steps.get(index).map(|step| step.start_at) else { return Begun::default() };
-    let earlier = plan.steps.iter().enumerate().filter(|(other, step)| {
-        step.start_at < start_at || (step.start_at == start_at && *other <= index)
-    });
+    let earlier = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(other, step)| step.start_at < start_at || (step.start_at == start_at && *other <= index));
     earlier.fold(Begun::default(), |begun, (other, _)| begun.with(plan, other))
 }
 

@@ -86,7 +86,8 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     let concerned = services::concerned(question, findings);
     let steps = steps::steps(question, &order?, &concerned, &environment, findings);
     if concerned.closed_count == 0 {
-        let message = "no step closes a service, so nothing says by when the work must end; add a step with close: {services: […]}";
+        let message =
+            "no step closes a service, so nothing says by when the work must end; add a step with close: {services: […]}";
         findings.refuse("ClosesNothing", &steps::object(question.runbook), "spec.steps", message.to_owned());
         return None;
     }

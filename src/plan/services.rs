@@ -90,10 +90,7 @@ fn close(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut F
             };
             let service = concerned.known.get(&id).copied();
             if service.is_some_and(|service| !allows(service, concerned.from)) {
-                let message = format!(
-                    "{id} may not be closed from namespace {}; its allowedFrom has to name it",
-                    concerned.from
-                );
+                let message = format!("{id} may not be closed from namespace {}; its allowedFrom has to name it", concerned.from);
                 findings.refuse("ClosingNotAllowed", &object(runbook), &path, message);
             }
             if service.is_some_and(|service| service.close.is_empty()) {

@@ -106,12 +106,10 @@ pub(super) fn steps(
 
 fn action(step: &Step, concerned: &Concerned<'_>, environment: &Environment) -> PlannedAction {
     match &step.action {
-        Action::Close { services } => PlannedAction::Close {
-            services: services.iter().filter_map(|reference| concerned.position(reference)).collect(),
-        },
-        Action::Job(job) => {
-            PlannedAction::Job(JobSource { cron_job: job.cron_job.clone(), env: filled(job, environment) })
+        Action::Close { services } => {
+            PlannedAction::Close { services: services.iter().filter_map(|reference| concerned.position(reference)).collect() }
         }
+        Action::Job(job) => PlannedAction::Job(JobSource { cron_job: job.cron_job.clone(), env: filled(job, environment) }),
     }
 }
 
@@ -184,9 +182,7 @@ fn filled(job: &JobSource, environment: &Environment) -> Vec<EnvVar> {
         EnvValue::Value(text) => Some(text.clone()),
         EnvValue::Parameter(name) => environment.get(name).cloned(),
     };
-    let fill = |variable: &EnvVar| {
-        Some(EnvVar { name: variable.name.clone(), value: EnvValue::Value(value(variable)?) })
-    };
+    let fill = |variable: &EnvVar| Some(EnvVar { name: variable.name.clone(), value: EnvValue::Value(value(variable)?) });
     job.env.iter().filter_map(fill).collect()
 }
 

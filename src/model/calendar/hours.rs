@@ -101,11 +101,8 @@ impl Hours {
         }
         let whole: OpeningHours = text.parse().map_err(|error| vec![syntax_problem(text, &error)])?;
         let expression = whole.get_expression();
-        let problems: Vec<String> = expression
-            .rules
-            .iter()
-            .flat_map(|rule| rule_problems(rule, holidays))
-            .fold(Vec::new(), |mut kept, problem| {
+        let problems: Vec<String> =
+            expression.rules.iter().flat_map(|rule| rule_problems(rule, holidays)).fold(Vec::new(), |mut kept, problem| {
                 if !kept.contains(&problem) {
                     kept.push(problem);
                 }
@@ -228,8 +225,9 @@ fn rule_problems(rule: &RuleSequence, holidays: Option<&HolidayList>) -> Vec<Str
         match range {
             WeekDayRange::Holiday { kind: HolidayKind::Public, .. } if none_of(HolidayKind::Public) => problems
                 .push("\"PH\" is used, but no public holiday is declared: add holidays.country or holidays.local".to_owned()),
-            WeekDayRange::Holiday { kind: HolidayKind::School, .. } if none_of(HolidayKind::School) => problems
-                .push("\"SH\" is used, but no school holidays are known here: write the dates, such as \"Jun 10-Sep 12\"".to_owned()),
+            WeekDayRange::Holiday { kind: HolidayKind::School, .. } if none_of(HolidayKind::School) => problems.push(
+                "\"SH\" is used, but no school holidays are known here: write the dates, such as \"Jun 10-Sep 12\"".to_owned(),
+            ),
             WeekDayRange::Holiday { .. } | WeekDayRange::Fixed { .. } => {}
         }
     }
@@ -258,10 +256,7 @@ fn syntax_problem(text: &str, error: &SyntaxError) -> String {
         }
         other => other.to_string(),
     };
-    format!(
-        "cannot read \"{}\": {said}; write the hours in the OpenStreetMap opening_hours syntax, such as {EXAMPLE}",
-        cut(text)
-    )
+    format!("cannot read \"{}\": {said}; write the hours in the OpenStreetMap opening_hours syntax, such as {EXAMPLE}", cut(text))
 }
 
 /// The parser lists the names of its grammar's rules.

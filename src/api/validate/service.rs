@@ -1,0 +1,179 @@
+//! `PublicService` → [`Service`].
+//!
+//! In: the raw object. Out: the validated one, or every problem. Invariants: as in [`super`]. What is not here: whether the
+//! calendars and the services it names exist, whether an open site has to say what it tolerates ([`crate::plan`]).
+
+use super::{Checked, DEFAULT_NAMESPACE, Findings, merge, only};
+use crate::api::service::{self as raw, PublicService};
+use crate::model::reference::{Reference, ServiceRef, Target};
+use crate::model::refusal::Refusal;
+use crate::model::service::{Change, Closing, Contact, Dependency, Probe, Service, Site, Text, Tolerance};
+use crate::model::span::Span;
+
+/// Validates a service.
+///
+/// # Errors
+/// Every problem of the object.
+pub fn service(raw: &PublicService) -> Result<Checked<Service>, Vec<Refusal>> {
+    let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let id = ServiceRef::new(namespace, raw.metadata.name.as_deref().unwrap_or_default());
+    let mut found = Findings::of("PublicService", raw, Some(namespace), &raw.spec);
+    let raw::PublicServiceSpec { title, sites, depends_on, close, reopen, when_dirty, allowed_from, contacts } = &raw.spec;
+    let (reopen_budget, probes) = reopening(&mut found, reopen.as_ref(), !close.is_empty());
+    let value = Service {
+        title: text(&mut found, "spec.title", title),
+        sites: sites.iter().enumerate().map(|(index, raw)| site(&mut found, &format!("spec.sites[{index}]"), raw)).collect(),
+        depends_on: dependencies(&mut found, &id, depends_on),
+        close: closings(&mut found, namespace, close),
+        reopen_budget,
+        probes,
+        when_dirty: *when_dirty,
+        allowed_from: allowed_from.iter().map(|allowed| allowed.namespace.clone()).collect(),
+        contacts: contacts.iter().map(contact).collect(),
+        id,
+    };
+    found.into_result(value)
+}
+
+fn text(found: &mut Findings, path: &str, raw: &raw::Text) -> Text {
+    if raw.it.is_none() && raw.en.is_none() {
+        found.refuse("Missing", path, "write the text in at least one language: it or en");
+    }
+    Text { it: raw.it.clone().unwrap_or_default(), en: raw.en.clone().unwrap_or_default() }
+}
+
+fn site(found: &mut Findings, path: &str, raw: &raw::Site) -> Site {
+    let tolerates = raw.tolerates.as_ref().map(|tolerates| Tolerance {
+        closed_for: found.span(&format!("{path}.tolerates.closedFor"), &tolerates.closed_for),
+        fallback: text(found, &format!("{path}.tolerates.fallback"), &tolerates.fallback),
+    });
+    Site { name: raw.name.clone(), calendar: raw.calendar.clone(), tolerates }
+}
+
+fn dependencies(found: &mut Findings, own: &ServiceRef, raw: &[raw::Dependency]) -> Vec<Dependency> {
+    let mut dependencies = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let path = format!("spec.dependsOn[{index}]");
+        let service = found.reference(&format!("{path}.service"), &raw.service);
+        if full(&service, own) == *own {
+            found.refuse("DependsOnItself", &format!("{path}.service"), format!("{own} depends on itself: remove it"));
+        }
+        let fallback = raw.fallback.as_ref().map(|fallback| text(found, &format!("{path}.fallback"), fallback));
+        dependencies.push(Dependency { service, mode: raw.mode, fallback: fallback.unwrap_or_default() });
+    }
+    let names = dependencies.iter().enumerate();
+    found.distinct(names.map(|(index, dependency)| (format!("spec.dependsOn[{index}].service"), full(&dependency.service, own))));
+    dependencies
+}
+
+fn full(reference: &Reference, own: &ServiceRef) -> ServiceRef {
+    ServiceRef::new(reference.namespace.as_deref().unwrap_or(&own.namespace), &reference.name)
+}
+
+fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<Closing> {
+    let mut closings = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let path = format!("spec.close[{index}]");
+        match one_change(found, &path, raw) {
+            Some((target, change)) => {
+                closings.push((path, Closing { name: raw.name.clone(), target: in_namespace(target, namespace), change }))
+            }
+            None => found.refuse("NotExactlyOne", &path, "a closing does exactly one thing: write one of scale, suspend, patch"),
+        }
+    }
+    let field = |closing: &Closing| match &closing.change {
+        Change::Scale { .. } => Some(format!("spec.replicas of {}", closing.target)),
+        Change::Suspend {} => Some(format!("spec.suspend of {}", closing.target)),
+        Change::Merge { .. } => None,
+    };
+    found.distinct(closings.iter().filter_map(|(path, closing)| Some((path.clone(), field(closing)?))));
+    closings.into_iter().map(|(_, closing)| closing).collect()
+}
+
+fn one_change<'a>(found: &mut Findings, path: &str, raw: &'a raw::Closing) -> Option<(&'a raw::Target, Change)> {
+    let raw::Closing { name: _, scale, suspend, patch } = raw;
+    if let Some(patch) = patch {
+        let path = format!("{path}.patch");
+        if patch.target.kind == "Secret" && patch.target.api_version == "v1" {
+            let message = "a Secret is never a target: its content would stand in the night's records";
+            found.refuse("SecretTarget", &format!("{path}.target.kind"), message);
+        }
+        for (field, message) in merge::problems(&patch.merge) {
+            found.refuse("BadPatch", &format!("{path}.merge{field}"), message);
+        }
+        if patch.merge.is_empty() {
+            found.warn("NoChange", &format!("{path}.merge"), "the patch is empty: closing changes nothing here");
+        }
+    }
+    only([
+        scale.as_ref().map(|scale| (&scale.target, Change::Scale { replicas: scale.replicas })),
+        suspend.as_ref().map(|suspend| (&suspend.target, Change::Suspend {})),
+        patch.as_ref().map(|patch| (&patch.target, Change::Merge { merge: patch.merge.clone().into() })),
+    ])
+}
+
+fn in_namespace(target: &raw::Target, namespace: &str) -> Target {
+    let raw::Target { api_version, kind, name } = target;
+    Target { api_version: api_version.clone(), kind: kind.clone(), namespace: namespace.to_owned(), name: name.clone() }
+}
+
+fn reopening(found: &mut Findings, raw: Option<&raw::Reopen>, closes: bool) -> (Span, Vec<Probe>) {
+    let budget = match raw.and_then(|raw| raw.budget.as_deref()) {
+        Some(text) => found.budget("spec.reopen.budget", text),
+        None => {
+            if closes {
+                let message = "a service that can be closed says how long opening it takes: write reopen.budget";
+                found.refuse("Missing", "spec.reopen.budget", message);
+            }
+            Span::ZERO
+        }
+    };
+    let probes = raw.map(|raw| raw.probes.as_slice()).unwrap_or_default();
+    if closes && probes.is_empty() {
+        found.warn(
+            "NoProbe",
+            "spec.reopen.probes",
+            "without a probe the service counts as open once its objects are as they were",
+        );
+    }
+    if raw.is_some_and(|raw| !raw.ramp.is_empty()) {
+        found.warn("NotActedOn", "spec.reopen.ramp", "a ramp is recorded but not yet acted on: everybody is let in at once");
+    }
+    (budget, probes.iter().enumerate().map(|(index, raw)| probe(found, index, raw, budget)).collect())
+}
+
+fn probe(found: &mut Findings, index: usize, raw: &raw::Probe, budget: Span) -> Probe {
+    let path = format!("spec.reopen.probes[{index}]");
+    let every = found.positive(&format!("{path}.every"), &raw.every, "time between two questions is longer than nothing");
+    if let Some(message) = bad_address(&raw.http.url) {
+        found.refuse("BadAddress", &format!("{path}.http.url"), message);
+    }
+    let consecutive = u32::try_from(raw.consecutive).unwrap_or_default();
+    let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
+    if !budget.is_zero() && least >= budget {
+        let message = format!(
+            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves"
+        );
+        found.refuse("DoesNotFit", &path, message);
+    }
+    let status = raw.http.status.iter().filter_map(|&code| u16::try_from(code).ok()).collect();
+    Probe { name: raw.name.clone(), url: raw.http.url.clone(), status, consecutive, every }
+}
+
+fn bad_address(url: &str) -> Option<String> {
+    let example = "write http://name.namespace:port/path";
+    match url.parse::<http::Uri>() {
+        Ok(uri) if uri.scheme_str() == Some("https") => Some(format!("probes speak plain http inside the cluster: {example}")),
+        Ok(uri) if uri.scheme_str() != Some("http") => Some(format!("{url:?} is not an http address: {example}")),
+        Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+            Some(format!("an address holds no user and no password: {example}"))
+        }
+        Ok(uri) if uri.host().is_none_or(str::is_empty) => Some(format!("{url:?} has no host: {example}")),
+        Ok(_) => None,
+        Err(_) => Some(format!("{url:?} is not an http address: {example}")),
+    }
+}
+
+fn contact(raw: &raw::Contact) -> Contact {
+    Contact { role: raw.role.clone(), name: raw.name.clone(), notify: raw.notify.clone().unwrap_or_default() }
+}

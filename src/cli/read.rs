@@ -1,0 +1,156 @@
+//! Reading files as people write them: YAML or JSON, several documents in a file, several files in a command.
+//!
+//! In: paths (`-` is standard input), or texts that are already in memory. Out: every [`Document`] with the place of each
+//! of its fields, or every [`ReadProblem`] of every file at once, with line and column.
+//!
+//! Invariants:
+//! - nothing panics and nothing grows without bound, whatever the bytes: sizes, depth, documents and the expansion of
+//!   aliases are limited;
+//! - documents come out in the order of the files and of the documents in them; a `List` is replaced by its items;
+//! - objects of other API groups are returned like ours, so that one file may hold a whole night; only ours must have a
+//!   `metadata.name`.
+//!
+//! What is not here: what the fields mean, kinds, unknown fields, strings that YAML takes for something else (`api/`).
+
+mod document;
+mod places;
+mod tree;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+
+pub use document::Document;
+
+/// The largest file, in bytes.
+pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most files of one command.
+pub const FILES_MAX: usize = 1_024;
+/// Our API group, with the slash that ends it in an `apiVersion`.
+pub const OUR_GROUP: &str = "notturno.dev/";
+
+/// The path that means standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// One thing that kept a file from being read, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadProblem {
+    /// As it was named; `-` for standard input.
+    pub file: String,
+    /// From 1.
+    pub line: Option<u32>,
+    /// From 1, in characters.
+    pub column: Option<u32>,
+    pub message: String,
+}
+
+impl fmt::Display for ReadProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, ":{line}:{column}")?,
+            (Some(line), None) => write!(f, ":{line}")?,
+            (None, Some(_) | None) => {}
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for ReadProblem {}
+
+/// Reads every document of every file. A path is read as a file even if it looks like a URL; `-` is standard input.
+///
+/// # Errors
+/// Every problem of every file, in the order of the paths.
+pub fn read(paths: &[String]) -> Result<Vec<Document>, Vec<ReadProblem>> {
+    if paths.len() > FILES_MAX {
+        let message = format!("{} files are named: name at most {FILES_MAX} at a time", paths.len());
+        return Err(vec![ReadProblem { file: STANDARD_INPUT.to_owned(), line: None, column: None, message }]);
+    }
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        if paths.iter().take(index).any(|earlier| earlier == path) {
+            problems.push(whole_file(path, "is named twice: name it once".to_owned()));
+            continue;
+        }
+        match bytes_of(path).map_err(|problem| vec![problem]).and_then(|bytes| documents(path, &bytes)) {
+            Ok(documents) => found.extend(documents),
+            Err(of_file) => problems.extend(of_file),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+/// Reads texts already in memory: `(name, bytes)`, the name standing for the file in problems.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Vec<Document>, Vec<ReadProblem>> {
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    for (name, bytes) in texts {
+        match documents(name, bytes) {
+            Ok(documents) => found.extend(documents),
+            Err(of_file) => problems.extend(of_file),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+/// The bytes of a file, at most one more than allowed.
+fn bytes_of(path: &str) -> Result<Vec<u8>, ReadProblem> {
+    let unreadable = |error: std::io::Error| {
+        let message = match error.kind() {
+            std::io::ErrorKind::NotFound => "no such file: check the path".to_owned(),
+            std::io::ErrorKind::IsADirectory => "is a folder: name the files in it".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "may not be read: check its permissions".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        };
+        whole_file(path, message)
+    };
+    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    if path == STANDARD_INPUT {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(unreadable)?;
+    }
+    Ok(bytes)
+}
+
+/// Everything from the bytes of one file.
+fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Document>, Vec<ReadProblem>> {
+    let text = text_of(file, bytes).map_err(|problem| vec![problem])?;
+    let roots = tree::parse(text).map_err(|fault| vec![fault.in_file(file)])?;
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    for root in roots {
+        document::from_tree(file, root, &mut found, &mut problems);
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ReadProblem> {
+    if bytes.len() > FILE_BYTES_MAX {
+        let message = format!("is larger than {} MiB: split it", FILE_BYTES_MAX / 1024 / 1024);
+        return Err(whole_file(file, message));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let start_of_line = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let column = String::from_utf8_lossy(valid.get(start_of_line..).unwrap_or_default()).chars().count() + 1;
+        ReadProblem {
+            file: file.to_owned(),
+            line: u32::try_from(line).ok(),
+            column: u32::try_from(column).ok(),
+            message: "is not UTF-8 text: save it as UTF-8".to_owned(),
+        }
+    })
+}
+
+fn whole_file(file: &str, message: String) -> ReadProblem {
+    ReadProblem { file: file.to_owned(), line: None, column: None, message }
+}

@@ -1,0 +1,202 @@
+//! A YAML text as a tree in which every node knows its line and column.
+//!
+//! In: text. Out: one [`Root`] per document that is not empty, or the one fault that ends the parsing of this text.
+//! Duplicate keys do not end it: they stay in the tree, for the caller to report all at once.
+//!
+//! serde-saphyr reads the scalars and tells positions through `Spanned`, so that this is one pass with its limits on.
+//! What is not here: what a document must contain (`document.rs`).
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Options, Spanned};
+
+use super::ReadProblem;
+use super::places::Position;
+
+/// Nesting of lists and objects; the deepest Kubernetes schemas stay below 60.
+const DEPTH_MAX: usize = 100;
+/// Ample for [`DEPTH_MAX`] in a build without optimizations; only what is used is taken from memory.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+const NODES_MAX: usize = 200_000;
+const DOCUMENTS_MAX: usize = 1_024;
+/// Nodes that aliases may repeat, in one file.
+const REPEATED_NODES_MAX: usize = 20_000;
+
+/// A document: its tree and where it starts.
+pub(super) struct Root {
+    pub(super) position: Position,
+    pub(super) node: Node,
+}
+
+/// A node; an object keeps its keys as written, duplicates included.
+pub(super) enum Node {
+    Scalar(Value),
+    List(Vec<(Position, Node)>),
+    Object(Vec<(Position, String, Node)>),
+}
+
+/// Why a text cannot be parsed any further.
+pub(super) struct Fault {
+    position: Option<Position>,
+    message: String,
+}
+
+impl Fault {
+    pub(super) fn in_file(self, file: &str) -> ReadProblem {
+        let (line, column) = self.position.map_or((None, None), |(line, column)| (Some(line), Some(column)));
+        ReadProblem { file: file.to_owned(), line, column, message: self.message }
+    }
+}
+
+/// Parses every document of the text; empty ones are left out. On a thread of its own: parsing descends with the
+/// text's nesting, and the caller's stack may be any.
+pub(super) fn parse(text: &str) -> Result<Vec<Root>, Fault> {
+    let unparsed = |message: String| Fault { position: None, message };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("read".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || parse_here(text))
+            .map_err(|error| unparsed(format!("cannot be parsed now, no thread could be started: {error}; try again")))?
+            .join()
+            .unwrap_or_else(|_| Err(unparsed("cannot be parsed: the YAML parser failed on it; simplify the file".to_owned())))
+    })
+}
+
+fn parse_here(text: &str) -> Result<Vec<Root>, Fault> {
+    let roots = serde_saphyr::from_multiple_with_options::<Spanned<Node>>(text, options()).map_err(fault)?;
+    Ok(roots.into_iter().map(|root| Root { position: position(root.referenced), node: root.value }).collect())
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
+            max_nodes: NODES_MAX,
+            max_documents: DOCUMENTS_MAX,
+            max_recorded_anchor_events: NODES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: REPEATED_NODES_MAX,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        with_snippet: false,
+    }
+}
+
+fn fault(error: serde_saphyr::Error) -> Fault {
+    let at = error.location().map(position);
+    let error = error.without_snippet();
+    if let Some(limit) = limit_reached(error) {
+        return Fault { position: at, message: limit };
+    }
+    let said = error.to_string();
+    // The place is told apart from the words.
+    let words = at.and_then(|(line, column)| said.strip_suffix(&format!(" at line {line}, column {column}")));
+    Fault { position: at, message: words.unwrap_or(&said).to_owned() }
+}
+
+/// What to do about a limit, in our words; None for faults of the text itself.
+fn limit_reached(error: &serde_saphyr::Error) -> Option<String> {
+    use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
+    match error {
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            Some(format!("is nested deeper than {DEPTH_MAX} levels: simplify it"))
+        }
+        Error::Budget { breach: BudgetBreach::Nodes { .. }, .. } => {
+            Some(format!("the file has more than {NODES_MAX} values: split it"))
+        }
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            Some(format!("the file has more than {DOCUMENTS_MAX} documents: split it"))
+        }
+        Error::Budget { breach, .. } => Some(format!("the file exceeds a limit of the parser ({breach:?}): split it")),
+        // Wrapped with both places when it happens inside an alias; only its words are left to know it by.
+        replay if replay.to_string().starts_with("alias replay ") => {
+            Some(format!("aliases repeat more than {REPEATED_NODES_MAX} values: write them out, or split the file"))
+        }
+        _ => None,
+    }
+}
+
+fn position(location: Location) -> Position {
+    let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    (bounded(location.line()), bounded(location.column()))
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::from(value)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::from(value)))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
+        let number = Number::from_f64(value).ok_or_else(|| E::custom("this is not a finite number: quote it"))?;
+        Ok(Node::Scalar(Value::Number(number)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::String(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::String(value)))
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        Node::deserialize(deserializer)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        Node::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Spanned<Node>>()? {
+            list.push((position(item.referenced), item.value));
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Node, A::Error> {
+        let mut object = Vec::new();
+        while let Some((key, value)) = fields.next_entry::<Spanned<String>, Node>()? {
+            object.push((position(key.referenced), key.value, value));
+        }
+        Ok(Node::Object(object))
+    }
+}

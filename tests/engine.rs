@@ -1,0 +1,222 @@
+//! The engine under parallel steps, and under anything at all.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
+mod nights;
+
+use nights::{World, at, play, sogei, t};
+use notturno::engine::facts::{ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, TokenFact};
+use notturno::engine::journal::{Cause, Proof};
+use notturno::engine::phases::TABLE;
+use notturno::engine::state::jobs;
+use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
+use notturno::model::phase::Phase;
+use notturno::model::plan::{Plan, PlannedAction, PlannedUndo};
+use notturno::model::runbook::{JobSource, OnFutile};
+use notturno::model::span::{Span, after};
+use proptest::prelude::*;
+
+/// SETTLED.md, Numbers: M = 250 minutes after the start, fixed part 65, disjoint services.
+fn parallel() -> Plan {
+    let mut plan = sogei().plan();
+    let job = PlannedAction::Job(JobSource { cron_job: "x".to_owned(), env: vec![] });
+    let mut template = plan.steps[4].clone();
+    template.needs = vec![];
+    template.action = job;
+    template.on_futile = OnFutile::Continue;
+    let step = |name: &str, budget: u32, undo: u32, service: usize| {
+        let mut step = template.clone();
+        step.name = name.to_owned();
+        (step.budget, step.hard_cap) = (Span::minutes(budget), Span::minutes(budget));
+        step.touches = [service].into();
+        if let PlannedUndo::Job { budget, .. } = &mut step.undo {
+            *budget = Span::minutes(undo);
+        }
+        step
+    };
+    let mut first = step("first", 10, 0, 0);
+    let mut second = step("second", 20, 0, 1);
+    (first.touches, second.touches) = ([].into(), [].into());
+    let (mut a, mut b) = (step("a", 120, 10, 0), step("b", 10, 60, 1));
+    a.needs = vec![0];
+    b.needs = vec![1];
+    plan.steps = vec![first, second, a, b];
+    plan.deadline.must_serve_by = after(plan.start_at, Span::minutes(250));
+    plan
+}
+
+fn started(played: &nights::Played, name: &str) -> Option<String> {
+    played.at(|event| matches!(event, Event::StepIntended { step, .. } if step == name))
+}
+
+#[test]
+fn a_parallel_step_waits_while_the_end_of_the_other_would_leave_too_little_to_go_back() {
+    let plan = parallel();
+    assert_eq!(notturno::model::need::need(&plan, &Default::default()).total(), Span::minutes(65));
+    let mut world = World::default();
+    world.takes.insert("a".to_owned(), Some(Span::minutes(105)));
+    let played = play(&plan, &world, t("12:00"));
+    assert_eq!(started(&played, "a").as_deref(), Some("00:40"));
+    let wait =
+        played.decisions.iter().filter(|(now, _)| *now == t("00:50")).next_back().map(|(_, decision)| decision.why.clone());
+    let sum = "b waits: 02:40 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 04:45, mustServeBy 04:40";
+    assert!(wait.as_ref().is_some_and(|why| why.contains(sum)), "{wait:?}\n{}", played.text());
+    assert_eq!(started(&played, "b").as_deref(), Some("02:25"), "a ended at 115 minutes\n{}", played.text());
+
+    world.takes.insert("a".to_owned(), Some(Span::minutes(106)));
+    let played = play(&plan, &world, t("12:00"));
+    assert_eq!(started(&played, "b"), None, "{}", played.text());
+    assert!(played.at(|event| matches!(event, Event::GoingBack { cause: Cause::Futile })).is_some());
+}
+
+#[test]
+fn every_played_night_moves_only_as_the_phase_table_says() {
+    for hang in [None, Some(Span::minutes(60)), Some(Span::minutes(95)), Some(Span::minutes(118))] {
+        let mut world = World::default();
+        world.takes.insert("aggiorna".to_owned(), hang);
+        let played = play(&sogei().plan(), &world, t("12:00"));
+        let phases: Vec<Phase> = played.decisions.iter().map(|(_, decision)| decision.phase).collect();
+        for pair in phases.windows(2).filter(|pair| pair[0] != pair[1]) {
+            let row = TABLE.iter().find(|row| row.phase == pair[0]).unwrap();
+            assert!(row.then.contains(&pair[1]), "{} -> {}\n{}", pair[0], pair[1], played.text());
+        }
+        assert_eq!(phases.last(), Some(&Phase::Finished));
+    }
+}
+
+#[test]
+fn nothing_is_commanded_before_its_intention_is_in_the_journal() {
+    let plan = sogei().plan();
+    let played = play(&plan, &World::default(), t("12:00"));
+    let mut journal = vec![played.journal[0].clone()];
+    for (_, decision) in &played.decisions {
+        journal.extend(decision.events.iter().cloned());
+        let state = State::fold(&plan, &journal);
+        for command in &decision.commands {
+            if let Command::Release { job: JobKey::Step(step), .. } = command {
+                assert!(state.begun(&plan).steps.contains(step));
+            }
+            if let Command::Close { service, .. } = command {
+                assert!(state.begun(&plan).closed.contains(service));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_completion_seen_after_the_stop_is_no_completion() {
+    let plan = sogei().plan();
+    let mut journal = until_running(&plan, "aggiorna");
+    let last = journal.last().unwrap().at;
+    journal.push(Entry { at: last, event: Event::GoingBack { cause: Cause::Deleted }, why: String::new() });
+    let (index, _) = plan.step_named("aggiorna").unwrap();
+    let mut facts = Facts::default();
+    let job = fact(TokenFact::Expired, Some(JobEnd::Complete), Pods::Terminal);
+    facts.jobs.insert(JobKey::Step(index), JobFact { burned: Some(notturno::engine::facts::Burned::Started), ..job });
+    let decision = decide(&plan, &journal, &facts, last);
+    assert!(decision.events.iter().any(|e| matches!(e.event, Event::StepStopped { proof: Proof::Dead, .. })));
+    assert!(!decision.events.iter().any(|e| matches!(e.event, Event::StepDone { .. } | Event::Committed {})));
+}
+
+/// The journal of the planned night up to the intention of a step.
+fn until_running(plan: &Plan, name: &str) -> Vec<Entry> {
+    let played = play(plan, &World::default(), t("12:00"));
+    let end = played.journal.iter().position(|e| matches!(&e.event, Event::StepIntended { step, .. } if step == name)).unwrap();
+    played.journal[..=end].to_vec()
+}
+
+fn fact(token: TokenFact, end: Option<JobEnd>, pods: Pods) -> JobFact {
+    JobFact { token, burned: None, burned_at: None, suspended: false, end, pods, held: false }
+}
+
+fn any_job() -> impl Strategy<Value = JobFact> {
+    let token = prop_oneof![
+        Just(TokenFact::Missing),
+        Just(TokenFact::Forward),
+        Just(TokenFact::Back),
+        Just(TokenFact::Reopen),
+        Just(TokenFact::Expired),
+        Just(TokenFact::Deposed)
+    ];
+    let end = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(JobEnd::Complete)),
+        1 => Just(Some(JobEnd::Vanished)),
+        1 => Just(Some(JobEnd::Failed { reason: "x".to_owned() }))
+    ];
+    let pods =
+        prop_oneof![Just(Pods::NoneSeen), Just(Pods::Alive), Just(Pods::Terminal), Just(Pods::Unknown { reason: String::new() })];
+    use notturno::engine::facts::Burned;
+    let burned = prop_oneof![Just(None), Just(Some(Burned::NeverStarted)), Just(Some(Burned::Started))];
+    (token, end, pods, burned, any::<bool>(), any::<bool>()).prop_map(|(token, end, pods, burned, suspended, held)| JobFact {
+        token,
+        burned,
+        burned_at: burned.map(|_| t("03:00")),
+        suspended,
+        end,
+        pods,
+        held,
+    })
+}
+
+fn any_service() -> impl Strategy<Value = ServiceFact> {
+    let closing = prop_oneof![
+        Just(ClosingFact::Open),
+        Just(ClosingFact::Draining),
+        Just(ClosingFact::Closed),
+        Just(ClosingFact::Refused { reason: "x".to_owned() })
+    ];
+    let probes = prop_oneof![Just(Probes::NotAsked), Just(Probes::Red { reason: "x".to_owned() }), Just(Probes::Green)];
+    (closing, probes, any::<bool>(), any::<bool>()).prop_map(|(closing, probes, burned, restored)| ServiceFact {
+        closing,
+        burned,
+        restored,
+        preimages: Default::default(),
+        probes,
+    })
+}
+
+/// A journal cut, shuffled and doubled from real ones: most make no sense.
+fn any_journal() -> impl Strategy<Value = Vec<Entry>> {
+    let mut hang = World::default();
+    hang.takes.insert("aggiorna".to_owned(), None);
+    hang.fails.insert(("undo-aggiorna".to_owned(), 1), Span::minutes(40));
+    let plan = sogei().plan();
+    let mut pool = play(&plan, &hang, t("12:00")).journal;
+    pool.extend(play(&plan, &World::default(), t("12:00")).journal);
+    let whole = pool.clone();
+    let cut = (0..pool.len()).prop_map(move |end| whole[..end.min(whole.len())].to_vec());
+    prop_oneof![cut, prop::collection::vec(prop::sample::select(pool), 0..40)]
+}
+
+static PLAN: std::sync::LazyLock<Plan> = std::sync::LazyLock::new(|| sogei().plan());
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn every_input_has_a_decision_that_explains_itself(
+        journal in any_journal(),
+        jobs_seen in prop::collection::vec(any_job(), 12),
+        services_seen in prop::collection::vec(any_service(), 7),
+        minute in 0_i64..900,
+    ) {
+        let plan = &*PLAN;
+        let mut facts = Facts::default();
+        facts.jobs = jobs(plan).into_iter().zip(jobs_seen).collect();
+        facts.services = services_seen.into_iter().enumerate().collect();
+        let now = at("2023-02-09T22:00:00+01:00") + jiff::SignedDuration::from_mins(minute);
+        let decision = decide(plan, &journal, &facts, now);
+        prop_assert!(!decision.why.is_empty());
+        prop_assert!(decision.wake.iter().all(|wake| wake.at > now && !wake.why.is_empty()));
+        let mut whole = journal.clone();
+        let nonsense = State::fold(plan, &whole).nonsense;
+        whole.extend(decision.events.iter().cloned());
+        let state = State::fold(plan, &whole);
+        prop_assert_eq!(&state.nonsense, &nonsense, "the engine wrote what it cannot read");
+        let forward = decision.commands.iter().any(|c| matches!(c, Command::Close { .. } | Command::Release { job: JobKey::Step(_), .. }));
+        let may_go_forward = state.direction == notturno::engine::state::Direction::Forward;
+        prop_assert!(!forward || (may_go_forward && now < notturno::model::need::turn_back_at(plan, &state.begun(plan))));
+        let again = decide(plan, &whole, &facts, now);
+        prop_assert_eq!(again.events, vec![], "a decision leaves nothing to decide at the same moment");
+    }
+}

@@ -1,0 +1,217 @@
+//! A pure world: plays a plan against invented durations, moment by moment, without any shell.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use notturno::engine::facts::{Arming, Burned, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, TokenFact};
+use notturno::engine::state::{ServiceState, jobs};
+use notturno::engine::{BurnTo, Command, Decision, Entry, Event, Facts, JobKey, State, decide};
+use notturno::model::plan::{Plan, ServiceIndex};
+use notturno::model::span::Span;
+
+/// How long Jobs take in the invented world; none: they hang.
+pub struct World {
+    pub takes: BTreeMap<String, Option<Span>>,
+    pub fails: BTreeMap<(String, u32), Span>,
+    pub reopening: BTreeMap<String, Span>,
+    pub orders: Vec<Order>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self { takes: BTreeMap::new(), fails: BTreeMap::new(), reopening: BTreeMap::new(), orders: vec![] }
+    }
+}
+
+/// What goes on in the world.
+#[derive(Default)]
+struct Doing {
+    running: BTreeMap<JobKey, RunningJob>,
+    opening: BTreeMap<ServiceIndex, Timestamp>,
+    closing: BTreeMap<ServiceIndex, Timestamp>,
+}
+
+struct RunningJob {
+    since: Timestamp,
+    stopped: bool,
+}
+
+/// A whole night against the world, moment by moment; returns the journal.
+pub struct Played {
+    pub plan: Plan,
+    pub journal: Vec<Entry>,
+    pub decisions: Vec<(Timestamp, Decision)>,
+}
+
+impl Played {
+    pub fn at(&self, is: impl Fn(&Event) -> bool) -> Option<String> {
+        let entry = self.journal.iter().find(|entry| is(&entry.event))?;
+        Some(notturno::engine::words::clock(&self.plan, entry.at))
+    }
+
+    pub fn state(&self) -> State {
+        State::fold(&self.plan, &self.journal)
+    }
+
+    pub fn opened(&self, name: &str) -> Option<String> {
+        self.at(|event| matches!(event, Event::Opened { service } if service.name == name))
+    }
+
+    pub fn text(&self) -> String {
+        self.journal.iter().map(|e| format!("{} {}\n", notturno::engine::words::clock(&self.plan, e.at), e.why)).collect()
+    }
+}
+
+pub fn play(plan: &Plan, world: &World, until: Timestamp) -> Played {
+    let mut facts = Facts { arming: Arming::NotYet, orders: world.orders.clone(), ..Facts::default() };
+    let mut doing = Doing::default();
+    let mut journal =
+        vec![Entry { at: plan.start_at, event: Event::Accepted { plan_hash: "h".to_owned() }, why: "accepted".to_owned() }];
+    let mut decisions = vec![];
+    let mut now = plan.start_at - SignedDuration::from_hours(1);
+    for _ in 0..20_000 {
+        let decision = decide(plan, &journal, &facts, now);
+        journal.extend(decision.events.iter().cloned());
+        let quiet = decision.events.is_empty();
+        for command in &decision.commands {
+            obey(plan, command, &mut facts, &mut doing, now);
+        }
+        let more = decision.commands.iter().any(|command| !matches!(command, Command::Probe { .. }));
+        let wake = decision.wake.clone();
+        let finished = State::fold(plan, &journal).outcome.is_some() && !more;
+        decisions.push((now, decision));
+        if finished {
+            break;
+        }
+        if !quiet || more {
+            observe(plan, world, &journal, &mut facts, &doing, now);
+            continue;
+        }
+        let next = events_of_world(plan, world, &doing, now);
+        let order = world.orders.iter().map(|order| order.at).filter(|at| *at > now).min();
+        let Some(step) = next.into_iter().chain(order).chain(wake.map(|wake| wake.at)).min().filter(|at| *at <= until) else {
+            break;
+        };
+        now = step;
+        observe(plan, world, &journal, &mut facts, &doing, now);
+    }
+    Played { plan: plan.clone(), journal, decisions }
+}
+
+fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, now: Timestamp) {
+    match command {
+        Command::Arm => {
+            facts.arming = Arming::Armed;
+            facts.jobs = jobs(plan).into_iter().map(|job| (job, prepared())).collect();
+        }
+        Command::Close { service, .. } => {
+            doing.closing.entry(*service).or_insert(now);
+            facts.services.entry(*service).or_default().closing = ClosingFact::Draining;
+        }
+        Command::Release { job, .. } => {
+            doing.running.insert(*job, RunningJob { since: now, stopped: false });
+            let fact = facts.jobs.get_mut(job).expect("a job");
+            fact.suspended = false;
+            fact.pods = Pods::Alive;
+        }
+        Command::BurnJob { job, to } => {
+            let fact = facts.jobs.get_mut(job).expect("a job");
+            fact.token = match to {
+                BurnTo::Back => TokenFact::Back,
+                BurnTo::Expired => TokenFact::Expired,
+            };
+            if *to == BurnTo::Expired {
+                fact.burned = Some(if doing.running.contains_key(job) { Burned::Started } else { Burned::NeverStarted });
+                fact.burned_at = Some(now);
+                fact.suspended = true;
+                if let Some(job) = doing.running.get_mut(job) {
+                    job.stopped = true;
+                }
+                if fact.pods == Pods::Alive {
+                    fact.pods = Pods::Terminal;
+                }
+            }
+        }
+        Command::BurnTargets { service } => facts.services.entry(*service).or_default().burned = true,
+        Command::Reopen { service } => facts.services.entry(*service).or_default().restored = true,
+        Command::Probe { service } => {
+            doing.opening.entry(*service).or_insert(now);
+        }
+        Command::LetGo { job } => facts.jobs.get_mut(job).expect("a job").held = false,
+        Command::Disarm => facts.disarmed = true,
+    }
+}
+
+fn prepared() -> JobFact {
+    JobFact {
+        token: TokenFact::Forward,
+        burned: None,
+        burned_at: None,
+        suspended: true,
+        end: None,
+        pods: Pods::NoneSeen,
+        held: false,
+    }
+}
+
+fn job_end(plan: &Plan, world: &World, key: JobKey, since: Timestamp) -> Option<(Timestamp, JobEnd)> {
+    let (name, attempt) = match key {
+        JobKey::Step(step) => (plan.steps[step].name.clone(), 0),
+        JobKey::Undo(step, attempt) => (format!("undo-{}", plan.steps[step].name), attempt),
+        JobKey::Smoke => ("smoke".to_owned(), 0),
+    };
+    if let Some(after) = world.fails.get(&(name.clone(), attempt)) {
+        return Some((since + after.get(), JobEnd::Failed { reason: "exit code 1".to_owned() }));
+    }
+    let declared = match key {
+        JobKey::Step(step) => plan.steps[step].budget,
+        JobKey::Undo(step, _) => plan.steps[step].undo_budget(),
+        JobKey::Smoke => plan.smoke.as_ref().map(|smoke| smoke.budget).unwrap_or_default(),
+    };
+    let takes = world.takes.get(&name).copied().unwrap_or(Some(declared))?;
+    Some((since + takes.get(), JobEnd::Complete))
+}
+
+fn answers_at(plan: &Plan, world: &World, service: ServiceIndex, since: Timestamp) -> Timestamp {
+    let takes = world.reopening.get(&plan.services[service].id.name).copied().unwrap_or_default();
+    since + takes.get()
+}
+
+/// Closing takes the whole budget of its step.
+fn closed_at(plan: &Plan, service: ServiceIndex, since: Timestamp) -> Timestamp {
+    let step = plan.steps.iter().find(|step| step.closes().contains(&service)).expect("a closing step");
+    since + step.budget.get()
+}
+
+fn events_of_world(plan: &Plan, world: &World, doing: &Doing, now: Timestamp) -> Option<Timestamp> {
+    let jobs =
+        doing.running.iter().filter(|(_, job)| !job.stopped).filter_map(|(key, job)| job_end(plan, world, *key, job.since));
+    let services = doing.opening.iter().map(|(service, since)| answers_at(plan, world, *service, *since));
+    let closings = doing.closing.iter().map(|(service, since)| closed_at(plan, *service, *since));
+    jobs.map(|(at, _)| at).chain(services).chain(closings).filter(|at| *at > now).min()
+}
+
+fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doing: &Doing, now: Timestamp) {
+    for (key, job) in &doing.running {
+        let end = job_end(plan, world, *key, job.since).filter(|(at, _)| *at <= now && !job.stopped);
+        if let (Some((_, end)), Some(fact)) = (end, facts.jobs.get_mut(key)) {
+            fact.end = Some(end);
+            fact.pods = Pods::Terminal;
+        }
+    }
+    let state = State::fold(plan, journal);
+    for (service, since) in &doing.opening {
+        let upstreams_open = plan.services[*service]
+            .upstreams
+            .iter()
+            .all(|upstream| matches!(state.services[*upstream], ServiceState::Opened { .. } | ServiceState::Open));
+        let fact = facts.services.entry(*service).or_default();
+        let green = answers_at(plan, world, *service, *since) <= now && upstreams_open;
+        fact.probes = if green { Probes::Green } else { Probes::Red { reason: "503".to_owned() } };
+    }
+    for (service, since) in &doing.closing {
+        if closed_at(plan, *service, *since) <= now {
+            facts.services.entry(*service).or_default().closing = ClosingFact::Closed;
+        }
+    }
+}
