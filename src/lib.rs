@@ -18,6 +18,10 @@
 pub mod api;
 #[cfg(feature = "shell")]
 pub mod cli;
+#[cfg(feature = "shell")]
+pub mod clock;
+#[cfg(feature = "shell")]
+pub mod embedded;
 pub mod engine;
 pub mod model;
 pub mod plan;

@@ -1,0 +1,111 @@
+//! The Deployment controller, seen from outside: `status` follows `spec`.
+//!
+//! In: a Deployment and its annotation `ready-after`. Out: its `status`.
+//! Invariants: new replicas are ready exactly `ready-after` after they were asked for, all at once; scaling down is
+//! immediate; a changed template is rolled out while the old replicas serve.
+//! Not here: ReplicaSets and Pods (there are none), surge and unavailability limits, progress deadlines, pausing.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::annotations;
+use super::fields;
+use super::world::{Key, World, is_going};
+
+/// What a Deployment is on its way to.
+#[derive(Clone, Debug)]
+pub(super) struct Rollout {
+    template: Value,
+    ready_count: i64,
+    updated: bool,
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    wanted_count: i64,
+    at: Timestamp,
+}
+
+/// Takes the Deployment at `key` as far as it can go now.
+pub(super) fn react(world: &mut World, key: &Key) {
+    let Some(deployment) = world.get(key) else {
+        world.rollouts.remove(key);
+        world.arm(key, None);
+        return;
+    };
+    if is_going(&deployment) {
+        return;
+    }
+    let wanted_count = fields::int(&deployment, &["spec", "replicas"], 1);
+    let template = fields::at(&deployment, &["spec", "template"]).cloned().unwrap_or_default();
+    let known = world.rollouts.get(key).cloned();
+    let fresh = Rollout { template: template.clone(), ready_count: 0, updated: true, pending: None };
+    let mut rollout = known.unwrap_or(fresh);
+    if rollout.template != template {
+        rollout = Rollout { template, updated: false, pending: None, ..rollout };
+    }
+    follow(world, &deployment, &mut rollout, wanted_count);
+    world.arm(key, rollout.pending.map(|pending| pending.at));
+    let status = status(world, &deployment, &rollout, wanted_count);
+    world.rollouts.insert(key.clone(), rollout);
+    world.write_status(key, status);
+}
+
+fn follow(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count: i64) {
+    rollout.ready_count = rollout.ready_count.min(wanted_count);
+    if rollout.ready_count == wanted_count && (rollout.updated || wanted_count == 0) {
+        *rollout = Rollout { updated: true, pending: None, ..rollout.clone() };
+        return;
+    }
+    let span = annotations::span(deployment, annotations::READY_AFTER);
+    let same = rollout.pending.filter(|pending| pending.wanted_count == wanted_count);
+    let fresh = || Pending { wanted_count, at: world.now.checked_add(span).unwrap_or(Timestamp::MAX) };
+    let pending = same.unwrap_or_else(fresh);
+    if pending.at <= world.now {
+        *rollout = Rollout { ready_count: wanted_count, updated: true, pending: None, ..rollout.clone() };
+    } else {
+        rollout.pending = Some(pending);
+    }
+}
+
+fn status(world: &World, deployment: &Value, rollout: &Rollout, wanted_count: i64) -> Value {
+    let ready_count = rollout.ready_count;
+    let updated_count = if rollout.updated { wanted_count } else { 0 };
+    let mut status = json!({"observedGeneration": fields::int(deployment, &["metadata", "generation"], 1)});
+    let counts = [
+        ("replicas", wanted_count),
+        ("updatedReplicas", updated_count),
+        ("readyReplicas", ready_count),
+        ("availableReplicas", ready_count),
+        ("unavailableReplicas", wanted_count - ready_count),
+    ];
+    // The API server writes no zeroes here.
+    counts.iter().filter(|(_, count)| *count > 0).for_each(|(field, count)| fields::set(&mut status, &[field], *count));
+    let available = if ready_count >= wanted_count {
+        ("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        ("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    };
+    let progressing = if rollout.pending.is_none() {
+        ("Progressing", "True", "NewReplicaSetAvailable", "The rollout has been carried out.")
+    } else {
+        ("Progressing", "True", "ReplicaSetUpdated", "The rollout is under way.")
+    };
+    let conditions = [available, progressing].map(|new| condition(world, deployment, new));
+    fields::set(&mut status, &["conditions"], conditions.to_vec());
+    status
+}
+
+fn condition(world: &World, deployment: &Value, (kind, holds, reason, message): (&str, &str, &str, &str)) -> Value {
+    let before = fields::list(deployment, &["status", "conditions"]).iter().find(|one| fields::text(one, &["type"]) == kind);
+    let now = world.stamp();
+    let kept = |field: &str, same: bool| match before.and_then(|one| one.get(field)) {
+        Some(time) if same => time.clone(),
+        Some(_) | None => now.clone(),
+    };
+    let same_status = before.is_some_and(|one| fields::text(one, &["status"]) == holds);
+    let same = same_status && before.is_some_and(|one| fields::text(one, &["reason"]) == reason);
+    json!({"type": kind, "status": holds, "reason": reason, "message": message,
+        "lastUpdateTime": kept("lastUpdateTime", same), "lastTransitionTime": kept("lastTransitionTime", same_status)})
+}

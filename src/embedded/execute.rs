@@ -1,0 +1,173 @@
+//! One call, done on the store.
+//!
+//! In: a decoded [`Call`]. Out: the HTTP status and the body of the answer.
+//! Invariants: a failed call leaves the store as it was.
+//! Not here: watches (`watch`), transport, faults, the request log (`serve`).
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::call::{Call, Target, Verb};
+use super::change::{self, Origin, Part};
+use super::create;
+use super::delete::{self, Deleted, Dependents, Wish};
+use super::failure::Failure;
+use super::fields;
+use super::kinds::{ResourceKind, review_kind};
+use super::patch::{self, PatchType};
+use super::selector::Selector;
+use super::token;
+use super::world::{Key, Scope, World, uid};
+
+/// HTTP status and body.
+pub(super) type Answer = (u16, Value);
+
+/// Does what `call` asks; a watch is answered elsewhere.
+///
+/// # Errors
+/// The failure to answer.
+pub(super) fn execute(world: &mut World, call: &Call) -> Result<Answer, Failure> {
+    let kind = match &call.target {
+        Target::Document(document) => return Ok((200, document.clone())),
+        Target::Review(plural) => return review(call, plural),
+        Target::Objects(kind) => Arc::clone(kind),
+    };
+    let key = Key::of(&kind, call.namespace.as_deref().unwrap_or_default(), &call.name);
+    let part = match call.subresource.as_str() {
+        "" => Part::Main,
+        "status" if kind.status_subresource => Part::Status,
+        "token" if kind.is("", "serviceaccounts") && call.verb == Verb::Create => {
+            return token::issue(world, &kind, &key, call.body.clone(), call.is_dry_run()).map(|answer| (201, answer));
+        }
+        _ => return Err(Failure::no_such_path()),
+    };
+    let dry_run = call.is_dry_run();
+    match call.verb {
+        Verb::Get => world.get(&key).map(|object| (200, (*object).clone())).ok_or_else(|| Failure::not_found(&kind, &key.name)),
+        Verb::List => list(world, &kind, call),
+        Verb::Create if part == Part::Main && call.name.is_empty() => {
+            create::create(world, &kind, &key.namespace, call.body.clone(), dry_run).map(|object| (201, (*object).clone()))
+        }
+        Verb::Update => {
+            let wanted = (call.body.clone(), part, Origin::Put);
+            change::change(world, &kind, &key, wanted, dry_run).map(|object| (200, (*object).clone()))
+        }
+        Verb::Patch => patch(world, &kind, &key, part, call),
+        Verb::Delete if part == Part::Main => delete_one(world, &kind, &key, call),
+        Verb::DeleteCollection => delete_many(world, &kind, call),
+        Verb::Create | Verb::Delete | Verb::Watch => Err(Failure::method_not_allowed()),
+    }
+}
+
+fn review(call: &Call, plural: &str) -> Result<Answer, Failure> {
+    if call.verb != Verb::Create {
+        return Err(Failure::method_not_allowed());
+    }
+    let mut review = call.body.clone();
+    fields::set(&mut review, &["apiVersion"], "authorization.k8s.io/v1");
+    fields::set(&mut review, &["kind"], review_kind(plural));
+    fields::set(&mut review, &["status"], json!({"allowed": true, "reason": "the embedded API allows everything"}));
+    Ok((201, review))
+}
+
+fn patch(world: &mut World, kind: &ResourceKind, key: &Key, part: Part, call: &Call) -> Result<Answer, Failure> {
+    let Some(patch_type) = call.patch_type else { return Err(Failure::unsupported_media("none")) };
+    let Some(stored) = world.get(key) else {
+        return match patch_type {
+            PatchType::Apply if part == Part::Main => apply_anew(world, kind, key, call),
+            PatchType::Json | PatchType::Merge | PatchType::Apply => Err(Failure::not_found(kind, &key.name)),
+        };
+    };
+    let wanted = patch::apply(&stored, patch_type, &call.body)?;
+    change::change(world, kind, key, (wanted, part, Origin::Patch), call.is_dry_run()).map(|object| (200, (*object).clone()))
+}
+
+fn apply_anew(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) -> Result<Answer, Failure> {
+    if !fields::text(&call.body, &["metadata", "uid"]).is_empty() {
+        return Err(Failure::conflict(kind, &key.name, "uid mismatch: the provided object specified uid, and no existing object was found"));
+    }
+    let mut object = call.body.clone();
+    fields::set(&mut object, &["metadata", "name"], key.name.as_str());
+    create::create(world, kind, &key.namespace, object, call.is_dry_run()).map(|object| (201, (*object).clone()))
+}
+
+/// What the request says about deleting, in its body or its query.
+fn wish(kind: &ResourceKind, call: &Call) -> Wish {
+    let condition = |field: &str| fields::at(&call.body, &["preconditions", field]).and_then(Value::as_str).map(str::to_owned);
+    let in_body = fields::text(&call.body, &["propagationPolicy"]);
+    let policy = if in_body.is_empty() { call.parameter("propagationPolicy") } else { in_body };
+    let dependents = match policy {
+        "Orphan" => Dependents::Stay,
+        // The default of batch/v1 Jobs, kept by Kubernetes for old clients.
+        "" if kind.is("batch", "jobs") => Dependents::Stay,
+        _ => Dependents::Follow,
+    };
+    let in_query = || call.parameter("gracePeriodSeconds").parse().ok();
+    let grace_seconds = fields::at(&call.body, &["gracePeriodSeconds"]).and_then(Value::as_i64).or_else(in_query);
+    Wish {
+        uid: condition("uid"),
+        resource_version: condition("resourceVersion"),
+        grace_seconds,
+        dependents,
+        dry_run: call.is_dry_run(),
+    }
+}
+
+fn delete_one(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) -> Result<Answer, Failure> {
+    let wish = wish(kind, call);
+    let object = world.get(key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
+    wish.check(kind, &object)?;
+    match delete::delete(world, key, wish) {
+        Deleted::Going(object) => Ok((200, (*object).clone())),
+        Deleted::Gone(object) if key.is("", "pods") => Ok((200, (*object).clone())),
+        Deleted::Gone(object) => Ok((200, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+            "details": {"name": key.name, "group": kind.group, "kind": kind.plural, "uid": uid(&object)}}))),
+        Deleted::Absent => Err(Failure::not_found(kind, &key.name)),
+    }
+}
+
+fn selected(world: &World, kind: &ResourceKind, call: &Call) -> Result<Vec<(Key, Arc<Value>)>, Failure> {
+    let selector = Selector::parse(kind, call.parameter("labelSelector"), call.parameter("fieldSelector"))?;
+    let scope = Scope::new(&kind.group, &kind.plural, call.namespace.as_deref());
+    let mut found = world.copies(&scope);
+    found.retain(|(_, object)| selector.selects(object));
+    Ok(found)
+}
+
+fn list_of(kind: &ResourceKind, revision: u64, more: Option<String>, items: &[(Key, Arc<Value>)]) -> Value {
+    let objects: Vec<&Value> = items.iter().map(|(_, object)| &**object).collect();
+    let mut list = json!({"apiVersion": kind.api_version(), "kind": format!("{}List", kind.kind),
+        "metadata": {"resourceVersion": revision.to_string()}, "items": objects});
+    if let Some(more) = more {
+        fields::set(&mut list, &["metadata", "continue"], more);
+    }
+    list
+}
+
+fn list(world: &World, kind: &ResourceKind, call: &Call) -> Result<Answer, Failure> {
+    let mut found = selected(world, kind, call)?;
+    let mut revision = world.revision();
+    if let Some((from, after)) = call.parameter("continue").split_once('~') {
+        // A page is read live and dated back: a watch from that revision then tells what changed in between.
+        revision = from.parse().map_err(|_| Failure::bad_request("continue key is not valid"))?;
+        found.retain(|(key, _)| format!("{}/{}", key.namespace, key.name).as_str() > after);
+    }
+    let limit: usize = call.parameter("limit").parse().unwrap_or(0);
+    let more = if limit > 0 && found.len() > limit {
+        found.truncate(limit);
+        found.last().map(|(key, _)| format!("{revision}~{}/{}", key.namespace, key.name))
+    } else {
+        None
+    };
+    Ok((200, list_of(kind, revision, more, &found)))
+}
+
+fn delete_many(world: &mut World, kind: &ResourceKind, call: &Call) -> Result<Answer, Failure> {
+    let found = selected(world, kind, call)?;
+    let wish = wish(kind, call);
+    for (key, _) in &found {
+        delete::delete(world, key, wish.clone());
+    }
+    Ok((200, list_of(kind, world.revision(), None, &found)))
+}

@@ -1,0 +1,252 @@
+//! An in-memory Kubernetes API for `kube::Client`, with the few controllers a night needs.
+//!
+//! In: requests of ordinary clients, and the scene's annotations ([`annotations`] names them). Out: what a real API
+//! server, Deployment and Job controller, node and network would show, at exact moments of a [`Clock`]: under Tokio's
+//! paused time a whole night takes milliseconds.
+//! Invariants: the same requests at the same moments give the same world, bit for bit: names and uids are counted, time
+//! is the clock's, nothing is drawn. Nothing runs in the background: what is due happens, at its own moment, before the
+//! next look. Everything kept is bounded.
+//! Not here: admission, RBAC (every user may do everything: inject a 403), schemas, the scheduler, Pods of Deployments.
+//!
+//! # What differs from a real API server (1.35)
+//!
+//! - Namespaces need not exist; deleting one deletes what is in it, at once. No `default` ServiceAccounts.
+//! - Custom kinds have no schema: no validation, defaults, pruning, conversion or CEL; a served kind stays served. All
+//!   versions of a kind show the object as it was written. Built-in kinds are checked where [`ResourceKind`]s of a
+//!   night would notice: names, labels, sizes, immutability, Job templates; little is defaulted.
+//! - Server-side apply is a merge that creates: no field managers, no conflicts, lists replaced whole, fields no longer
+//!   applied stay. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
+//! - Access reviews always allow. Tokens are opaque, not JWTs; audiences are not checked.
+//! - core/v1 and events.k8s.io/v1 Events are two kinds. `stringData` of Secrets is stored as sent.
+//! - Lists are always the latest state; a page after the first is live, dated as the first. Watches end after half an
+//!   hour unless told otherwise, and tell a change at the instant it is made.
+//! - Controllers act at the instant of a change, after its answer was made, and never on stale caches: the races of a
+//!   lagging Job controller must be written into a scene (`on-stop: Completes` is one).
+//! - Deployments have no ReplicaSets and no Pods; all new replicas are ready at once, after `ready-after`.
+//! - Pods start at once on the one node, run their containers once whatever `restartPolicy` says, and stop as their
+//!   annotations say. Foreground deletion is Background.
+//! - CronJobs are only objects.
+
+pub mod annotations;
+mod call;
+mod change;
+mod create;
+mod defaults;
+mod definitions;
+mod delete;
+mod deployments;
+mod execute;
+mod failure;
+mod fault;
+mod fields;
+mod garbage;
+mod job_pods;
+mod jobs;
+mod kinds;
+mod log;
+mod network;
+mod patch;
+mod pods;
+mod reactions;
+mod selector;
+mod serve;
+mod token;
+mod validate;
+mod watch;
+mod world;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::Value;
+
+use crate::clock::Clock;
+
+pub use call::Verb;
+pub use failure::Failure;
+pub use fault::{Fault, FaultFn, Stage};
+pub use kinds::ResourceKind;
+pub use log::{CountKey, KEPT_MAX, LoggedRequest, RequestInfo};
+pub use patch::PatchType;
+pub use pods::NODE;
+
+use log::RequestLog;
+use serve::Caller;
+use world::{Key, World};
+
+/// What waiting watches are told: the latest revision, and when something will happen by itself.
+type Moved = (u64, Option<Timestamp>);
+
+/// The embedded API. Clones are the same API.
+#[derive(Clone)]
+pub struct Embedded(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    world: Mutex<World>,
+    log: Mutex<RequestLog>,
+    fault: Mutex<Option<FaultFn>>,
+    moved: tokio::sync::watch::Sender<Moved>,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("now", &self.clock().now()).finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// An empty API whose time is `clock`.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let (moved, _) = tokio::sync::watch::channel((0, None));
+        Self(Arc::new(Shared {
+            clock,
+            world: Mutex::new(World::starting_at(clock.now())),
+            log: Mutex::new(RequestLog::default()),
+            fault: Mutex::new(None),
+            moved,
+        }))
+    }
+
+    /// The clock it runs on.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    /// A client whose requests are `user`'s. Must be called inside a Tokio runtime.
+    #[must_use]
+    pub fn client(&self, user: &str) -> Client {
+        self.client_of(&Caller::User(user.into()))
+    }
+
+    /// A client that bears `token`, as a TokenRequest gave it; unknown or expired tokens are answered 401.
+    #[must_use]
+    pub fn client_for_token(&self, token: &str) -> Client {
+        self.client_of(&Caller::Token(token.into()))
+    }
+
+    fn client_of(&self, caller: &Caller) -> Client {
+        let (embedded, caller) = (self.clone(), caller.clone());
+        let service = tower::service_fn(move |request| {
+            let (embedded, caller) = (embedded.clone(), caller.clone());
+            async move { Ok::<_, Infallible>(embedded.answer(caller, request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Serves a custom kind.
+    pub fn register(&self, kind: ResourceKind) {
+        self.enter(|world| world.kinds.register(kind));
+    }
+
+    /// Serves the kinds of a CustomResourceDefinition, as creating it through the API does too.
+    ///
+    /// # Errors
+    /// When the definition names no group, kind, plural or version.
+    pub fn register_definition(&self, definition: &Value) -> Result<(), Failure> {
+        let kinds = kinds::from_definition(definition)?;
+        self.enter(|world| kinds.into_iter().for_each(|kind| world.kinds.register(kind)));
+        Ok(())
+    }
+
+    /// Creates an object directly, for scenes: neither logged nor exposed to faults. Its namespace is its own, or
+    /// `default`.
+    ///
+    /// # Errors
+    /// As the API would refuse it; an unknown kind is 404.
+    pub fn create(&self, object: Value) -> Result<Value, Failure> {
+        self.enter(|world| {
+            let kind = world.kinds.by_kind(fields::text(&object, &["apiVersion"]), fields::text(&object, &["kind"]));
+            let kind = kind.ok_or_else(Failure::no_such_path)?;
+            let own = fields::text(&object, &["metadata", "namespace"]).to_owned();
+            let namespace = match (kind.namespaced, own.is_empty()) {
+                (false, _) => "",
+                (true, true) => "default",
+                (true, false) => &own,
+            };
+            create::create(world, &kind, namespace, object, false).map(|stored| (*stored).clone())
+        })
+    }
+
+    /// The object of `group`/`plural` as it is now, for scenes and tests: not logged.
+    #[must_use]
+    pub fn object(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let key = Key::new(group, plural, namespace, name);
+        self.enter(|world| world.get(&key).map(|object| (*object).clone()))
+    }
+
+    /// Every object as it is now, by group, plural, namespace and name: to compare two ends of one night.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Value> {
+        self.enter(|world| world.all().map(|(_, object)| (**object).clone()).collect())
+    }
+
+    /// The latest requests, oldest first.
+    #[must_use]
+    pub fn log(&self) -> Vec<LoggedRequest> {
+        self.requests().kept()
+    }
+
+    /// How many requests there were by verb, group and plural, since the beginning.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<CountKey, u64> {
+        self.requests().counts()
+    }
+
+    /// From now on every request is exposed to `fault`; none ends that.
+    pub fn set_fault(&self, fault: Option<FaultFn>) {
+        *locked(&self.0.fault) = fault;
+    }
+
+    /// What a probe of `url` gets now.
+    ///
+    /// # Errors
+    /// The words of a client that got no answer: `no such host …`, `connection refused …`, `connection timed out …`.
+    pub fn http_get(&self, url: &str) -> Result<u16, String> {
+        self.enter(|world| network::get(world, url))
+    }
+
+    /// Forgets all but the latest `kept` changes, so that a watch from before them is answered 410.
+    pub fn compact(&self, kept: usize) {
+        self.enter(|world| world.forget_all_but(kept));
+    }
+
+    /// Does something to the world at this instant: what was due happens first, what follows happens at once.
+    fn enter<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = locked(&self.0.world);
+        world.advance(self.0.clock.now());
+        let result = act(&mut world);
+        world.settle();
+        let moved = (world.revision(), world.next_due());
+        drop(world);
+        self.0.moved.send_if_modified(|known| {
+            let new = *known != moved;
+            *known = moved;
+            new
+        });
+        result
+    }
+
+    fn moved(&self) -> tokio::sync::watch::Receiver<Moved> {
+        self.0.moved.subscribe()
+    }
+
+    fn requests(&self) -> MutexGuard<'_, RequestLog> {
+        locked(&self.0.log)
+    }
+
+    fn fault(&self) -> Option<FaultFn> {
+        locked(&self.0.fault).clone()
+    }
+}
+
+/// A panic of one test's closure must not hide what the others see.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,164 @@
+//! The HTTP side: a request comes in, an answer with a `Date` goes out.
+//!
+//! In: requests of `kube::Client`. Out: JSON answers, `Status` objects, watch streams.
+//! Invariants: each request is logged once, numbered if it writes, and exposed to the fault before and after it is done;
+//! `Date` is the embedded clock at the moment the request was done, in whole seconds.
+//! Not here: sockets, TLS, content negotiation (metadata-only requests get whole objects).
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use jiff::Timestamp;
+use kube::client::Body;
+use serde_json::Value;
+
+use super::call::{BODY_BYTES_MAX, Call, Target, Verb};
+use super::execute::execute;
+use super::failure::Failure;
+use super::fault::{Fault, Stage};
+use super::kinds::ResourceKind;
+use super::log::RequestInfo;
+use super::token;
+use super::watch::Watching;
+use super::world::World;
+use super::Embedded;
+
+/// The body of an answer.
+pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Who a client says it is.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    User(Arc<str>),
+    Token(Arc<str>),
+}
+
+enum Done {
+    Answer(u16, Value),
+    Stream(Box<Watching>),
+}
+
+impl Done {
+    fn code(&self) -> u16 {
+        match self {
+            Self::Answer(code, _) => *code,
+            Self::Stream(_) => 200,
+        }
+    }
+}
+
+impl Embedded {
+    /// Answers one request of `caller`.
+    pub(super) async fn answer(self, caller: Caller, request: Request<Body>) -> Response<AnswerBody> {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = Limited::new(body, BODY_BYTES_MAX + 1).collect().await else {
+            return self.refuse(&Failure::too_large(format!("Request entity too large: limit is {BODY_BYTES_MAX}")));
+        };
+        let body = body.to_bytes();
+        let read = self.enter(|world| {
+            let user = who(world, &caller, &parts)?;
+            Ok((user, Call::parse(&world.kinds, &parts, &body)?))
+        });
+        let (user, call) = match read {
+            Ok(read) => read,
+            Err(failure) => return self.refuse(&failure),
+        };
+        if let Target::Document(document) = &call.target {
+            return respond(200, document, self.clock().now());
+        }
+        let (info, place) = self.note_arrival(&call, &user);
+        if let Some(failure) = self.suffer(&info, Stage::Before).await {
+            self.requests().end(place, failure.code());
+            return self.refuse(&failure);
+        }
+        let done = self.perform(&call, place);
+        let done_at = self.clock().now();
+        let suffered = self.suffer(&info, Stage::After).await;
+        let done = suffered.map_or(done, Err);
+        let code = done.as_ref().map_or_else(Failure::code, Done::code);
+        self.requests().end(place, code);
+        match done {
+            Ok(Done::Answer(code, body)) => respond(code, &body, done_at),
+            Ok(Done::Stream(watching)) => head(200, done_at, UnsyncBoxBody::new(StreamBody::new(watching.frames()))),
+            Err(failure) => respond(failure.code(), &failure.status(), done_at),
+        }
+    }
+
+    fn note_arrival(&self, call: &Call, user: &str) -> (RequestInfo, u64) {
+        let mut log = self.requests();
+        let number = call.is_write().then(|| log.next_write());
+        let info = RequestInfo::of(call, user, number);
+        let place = log.begin(self.clock().now(), info.clone());
+        (info, place)
+    }
+
+    /// Lets the fault strike at `stage`; a failure to answer with, if it says so.
+    async fn suffer(&self, info: &RequestInfo, stage: Stage) -> Option<Failure> {
+        let decide = self.fault();
+        match decide.map(|decide| decide(info, stage)).unwrap_or_default() {
+            Fault::None => None,
+            Fault::Status(code, reason) => Some(Failure::injected(code, &reason)),
+            Fault::Hang => pending().await,
+            Fault::Delay(span) => {
+                tokio::time::sleep(span).await;
+                None
+            }
+        }
+    }
+
+    fn perform(&self, call: &Call, place: u64) -> Result<Done, Failure> {
+        self.enter(|world| {
+            let before = world.revision();
+            let done = match &call.target {
+                Target::Objects(kind) if call.verb == Verb::Watch => self.watch(world, kind, call),
+                Target::Objects(_) | Target::Review(_) | Target::Document(_) => {
+                    execute(world, call).map(|(code, body)| Done::Answer(code, body))
+                }
+            };
+            if world.revision() != before {
+                self.requests().changed(place);
+            }
+            done
+        })
+    }
+
+    fn watch(&self, world: &World, kind: &Arc<ResourceKind>, call: &Call) -> Result<Done, Failure> {
+        Watching::open(self, world, kind, call).map(|watching| Done::Stream(Box::new(watching)))
+    }
+
+    fn refuse(&self, failure: &Failure) -> Response<AnswerBody> {
+        respond(failure.code(), &failure.status(), self.clock().now())
+    }
+}
+
+fn who(world: &World, caller: &Caller, parts: &Parts) -> Result<String, Failure> {
+    let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
+    match (bearer, caller) {
+        (Some(token), _) => token::user(world, token),
+        (None, Caller::Token(token)) => token::user(world, token),
+        (None, Caller::User(user)) => Ok(user.to_string()),
+    }
+}
+
+fn respond(code: u16, body: &Value, at: Timestamp) -> Response<AnswerBody> {
+    head(code, at, UnsyncBoxBody::new(Full::new(Bytes::from(body.to_string()))))
+}
+
+fn head(code: u16, at: Timestamp, body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    if let Ok(date) = header::HeaderValue::from_str(&date) {
+        headers.insert(header::DATE, date);
+    }
+    response
+}

@@ -1,0 +1,14 @@
+//! The embedded API, driven through the real `kube::Client` under Tokio's paused clock.
+
+mod deployments;
+mod faults;
+mod garbage;
+mod jobs;
+mod jobs_stopped;
+mod network;
+mod objects;
+mod patches;
+mod rules;
+mod scene;
+mod server;
+mod watches;

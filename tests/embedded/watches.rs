@@ -1,0 +1,143 @@
+//! Following changes.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::runtime::{WatchStreamExt, watcher};
+use notturno::embedded::Embedded;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::scene::*;
+
+/// The events of a watch of `seconds` from `revision` on, told in words.
+async fn told(embedded: &Embedded, params: WatchParams, revision: &str) -> Vec<String> {
+    let stream = api::<ConfigMap>(embedded).watch(&params, revision).await.unwrap();
+    let word = |event: WatchEvent<ConfigMap>| match event {
+        WatchEvent::Added(object) => format!("added {}", object.name_any()),
+        WatchEvent::Modified(object) => format!("modified {}", object.name_any()),
+        WatchEvent::Deleted(object) => format!("deleted {}", object.name_any()),
+        WatchEvent::Bookmark(mark) => format!("bookmark {}", mark.metadata.annotations.keys().cloned().collect::<String>()),
+        WatchEvent::Error(status) => format!("error {} {}", status.code, status.reason),
+    };
+    stream.map_ok(word).try_collect().await.unwrap()
+}
+
+fn short() -> WatchParams {
+    WatchParams { bookmarks: false, ..WatchParams::default().timeout(10) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_on_from_where_a_list_or_another_watch_ended_and_ends_in_its_time() {
+    let embedded = embedded();
+    let piano: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    let _: ConfigMap = create(&embedded, config("registro", &json!({}))).await;
+    let _: ConfigMap = merge(&embedded, "piano", json!({"data": {"a": "1"}})).await;
+    api::<ConfigMap>(&embedded).delete("registro", &DeleteParams::default()).await.unwrap();
+    let start = Instant::now();
+    let events = told(&embedded, short(), &piano.resource_version().unwrap()).await;
+    assert_eq!(events, ["added registro", "modified piano", "deleted registro"]);
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+    assert_eq!(told(&embedded, short(), "0").await, ["added piano"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_from_before_the_history_is_expired() {
+    let embedded = embedded();
+    let piano: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    for count in 0..5 {
+        let _: ConfigMap = merge(&embedded, "piano", json!({"data": {"a": count.to_string()}})).await;
+    }
+    embedded.compact(2);
+    assert_eq!(told(&embedded, short(), &piano.resource_version().unwrap()).await, ["error 410 Expired"]);
+    let ahead = api::<ConfigMap>(&embedded).watch(&short(), "1000").await;
+    assert_eq!(refusal(ahead.map(|_| ())), refused(504, "Timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_is_bounded_and_forgets_the_oldest() {
+    let embedded = embedded();
+    let piano: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    for count in 0..8200 {
+        let patch = Patch::Merge(json!({"data": {"a": count.to_string()}}));
+        api::<ConfigMap>(&embedded).patch("piano", &PatchParams::default(), &patch).await.unwrap();
+    }
+    assert_eq!(told(&embedded, short(), &piano.resource_version().unwrap()).await, ["error 410 Expired"]);
+    let recent = (piano.resource_version().unwrap().parse::<u64>().unwrap() + 1000).to_string();
+    assert_eq!(told(&embedded, short(), &recent).await.len(), 7200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_enters_or_leaves_the_selection_is_added_or_deleted() {
+    let embedded = embedded();
+    let piano: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    for night in ["1", "1", "2"] {
+        let _: ConfigMap = merge(&embedded, "piano", json!({"metadata": {"labels": {"night": night}}})).await;
+    }
+    let _: ConfigMap = merge(&embedded, "piano", json!({"metadata": {"labels": {"night": "1", "x": "y"}}})).await;
+    let _: ConfigMap = merge(&embedded, "piano", json!({"metadata": {"labels": {"x": "z"}}})).await;
+    let events = told(&embedded, short().labels("night=1"), &piano.resource_version().unwrap()).await;
+    assert_eq!(events, ["added piano", "deleted piano", "added piano", "modified piano"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_watch_is_told_each_minute_where_it_is() {
+    let embedded = embedded();
+    let _: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    let params = WatchParams { bookmarks: true, ..WatchParams::default().timeout(150) };
+    assert_eq!(told(&embedded, params, "2").await, ["bookmark ", "bookmark ", "bookmark "]);
+    let mut streaming = short();
+    streaming.bookmarks = true;
+    streaming.send_initial_events = true;
+    assert_eq!(told(&embedded, streaming, "0").await, ["added piano", "bookmark k8s.io/initial-events-end", "bookmark "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_misses_nothing_in_a_night_of_reconnections_and_recovers_from_a_lost_history() {
+    let embedded = embedded();
+    let changing = embedded.clone();
+    let writer = tokio::spawn(async move {
+        for count in 0..60 {
+            minutes(7).await;
+            let params = PatchParams::apply("t");
+            let map = config("registro", &json!({"n": count.to_string()}));
+            api::<ConfigMap>(&changing).patch("registro", &params, &Patch::Apply(map)).await.unwrap();
+            if count == 30 {
+                changing.compact(0);
+            }
+        }
+    });
+    let start = Instant::now();
+    let stream = watcher(api::<ConfigMap>(&embedded), watcher::Config::default()).default_backoff().applied_objects();
+    let mut lost = 0;
+    let value = |map: kube::runtime::watcher::Result<ConfigMap>| match map {
+        Ok(map) => map.data.map(|mut data| data.remove("n").unwrap()),
+        Err(watcher::Error::WatchError(status)) => {
+            assert_eq!(status.code, 410);
+            lost += 1;
+            None
+        }
+        Err(other) => panic!("{other}"),
+    };
+    let seen: Vec<String> = stream.map(value).filter_map(futures::future::ready).take(60).collect().await;
+    assert_eq!(lost, 1);
+    assert_eq!(seen, (0..60).map(|count| count.to_string()).collect::<Vec<_>>());
+    assert_eq!(start.elapsed(), Duration::from_secs(7 * 60 * 60));
+    writer.await.unwrap();
+    let lists = embedded.log().iter().filter(|one| one.request.verb == notturno::embedded::Verb::List).count();
+    assert!(lists <= 2, "{lists} lists: reconnecting must not list again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_told_of_what_happens_by_itself_at_the_moment_it_happens() {
+    let embedded = embedded();
+    embedded.create(job("aggiorna", &json!({"embedded.notturno.dev/takes": "90m"}), json!({}))).unwrap();
+    let stream = watcher(api::<k8s_openapi::api::batch::v1::Job>(&embedded), watcher::Config::default()).default_backoff().applied_objects();
+    let start = Instant::now();
+    let done = stream.try_filter(|job| futures::future::ready(condition(job, "Complete") == "True")).boxed().next().await.unwrap().unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(90 * 60), "nobody else moved the clock or looked");
+    assert_eq!(done.status.unwrap().completion_time.unwrap().0, at("2023-02-10T01:00:00Z"));
+}
