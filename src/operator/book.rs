@@ -12,7 +12,6 @@ use super::effects::tenant::TenantError;
 use super::effects::{Preimages, Tenant};
 use crate::engine::{Entry, Event};
 use crate::model::plan::Plan;
-use crate::model::reference::ServiceRef;
 
 /// Who writes, in every record.
 const BY: &str = "operator";
@@ -41,13 +40,13 @@ pub(super) struct Book {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BookError {
     /// There is no token for the tenant.
-    #[error("{0}: {}", .0.story())]
+    #[error(transparent)]
     Tenant(#[from] TenantError),
     /// It cannot be read, begun or ended.
-    #[error("{0}{}", .0.story())]
+    #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A record is not known to be in it. Nothing may be sent.
-    #[error("{0}{}", .0.story())]
+    #[error(transparent)]
     Append(#[from] AppendError),
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::context::Context;
 use super::effects::call::{Answer, LIMIT, within};
+use super::story::story;
 use crate::engine::{Entry, Event};
 
 /// The API server's limits.
@@ -60,7 +61,7 @@ impl Herald {
                 match within(LIMIT, "creating an Event", api.create(&PostParams::default(), &event)).await {
                     Ok(_) => {}
                     Err(error) if error.answer() == Some(Answer::AlreadyExists) => {}
-                    Err(error) => tracing::warn!(error = error.story(), "an Event was lost"),
+                    Err(error) => tracing::warn!(error = story(&error), "an Event was lost"),
                 }
             }
         });

@@ -14,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::context::Getter;
+use super::story::story;
 
 const ANSWER_FOR_MAX: Duration = Duration::from_secs(5);
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -30,22 +31,11 @@ pub fn getter() -> Getter {
 async fn get(client: Client<HttpConnector, Empty<Bytes>>, url: String) -> Result<u16, String> {
     let uri: http::Uri = url.parse().map_err(|_| format!("{url:?} is not an address"))?;
     let ask = async {
-        let answer = client.get(uri).await.map_err(|error| chain(&error))?;
+        let answer = client.get(uri).await.map_err(|error| story(&error))?;
         let status = answer.status().as_u16();
         // The connection is only free for the next question once the body was read.
         let _ = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await;
         Ok(status)
     };
     tokio::time::timeout(ANSWER_FOR_MAX, ask).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_FOR_MAX:?}")))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    for _ in 0..8 {
-        let Some(error) = source else { break };
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

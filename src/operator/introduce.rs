@@ -46,7 +46,7 @@ pub(super) enum Introduced {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntroduceError {
     /// The operator's own call failed.
-    #[error("{}", .0.story())]
+    #[error(transparent)]
     Call(#[from] CallError),
     /// The tenant's ledger could not be read or begun.
     #[error(transparent)]

@@ -15,7 +15,7 @@
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
-//! | `report`, `events` | status, conditions and Events, for people |
+//! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
 mod book;
@@ -36,6 +36,7 @@ mod reconcile;
 mod report;
 pub mod run;
 pub mod server_time;
+mod story;
 mod tries;
 mod wave;
 

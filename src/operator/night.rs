@@ -25,6 +25,7 @@ use super::mailbox::{Mailbox, Seen};
 use super::probe::Probers;
 use super::reconcile::reconcile;
 use super::report::{self, Reporter};
+use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
 use crate::engine::facts::Arming;
 use crate::model::phase::Phase;
@@ -86,7 +87,7 @@ pub(super) enum Trouble {
     #[error(transparent)]
     Introduce(#[from] introduce::IntroduceError),
     /// The operator's own calls.
-    #[error("{}", .0.story())]
+    #[error(transparent)]
     Call(#[from] CallError),
 }
 
@@ -169,7 +170,7 @@ impl Night {
             Seen::There(object) => Some(object),
             Seen::Gone => None,
         };
-        match AssertUnwindSafe(self.pass(context)).catch_unwind().await {
+        match AssertUnwindSafe(self.pass(context).boxed()).catch_unwind().await {
             Ok(Ok(rest)) => {
                 self.failures = Attempt::default();
                 context.metrics.pass("ok");
@@ -177,7 +178,7 @@ impl Night {
             }
             Ok(Err(trouble)) => {
                 context.metrics.pass("failed");
-                let why = trouble.to_string();
+                let why = story(&trouble);
                 tracing::warn!(why, "the night cannot go on now");
                 let people = matches!(trouble, Trouble::Introduce(_));
                 if people {
@@ -252,7 +253,7 @@ impl Night {
         let Some(object) = self.object.clone() else { return };
         context.metrics.stands(&self.id(), Phase::Pending, None);
         if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
-            tracing::warn!(error = error.story(), "the status could not be written");
+            tracing::warn!(error = story(&error), "the status could not be written");
         }
     }
 
@@ -272,7 +273,7 @@ impl Night {
         if let Some(object) = self.object.clone() {
             let status = self.reporter.with_fault(&object, why);
             if let Ok(Err(error)) = AssertUnwindSafe(self.reporter.write(&object, status, context)).catch_unwind().await {
-                tracing::warn!(error = error.story(), "the status could not be written");
+                tracing::warn!(error = story(&error), "the status could not be written");
             }
         }
     }

@@ -11,11 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::book::Book;
 use super::context::Context;
 use super::effects::call::Answer;
-use super::effects::{self, PerformError};
+use super::effects;
 use super::events;
 use super::introduce;
 use super::night::{Night, Rest, Trouble};
 use super::report;
+use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
@@ -68,9 +69,9 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
             let effects::Seen { jobs, services, blind } = seen;
             facts.jobs = jobs;
             facts.services = services;
-            blind.iter().map(PerformError::to_string).collect()
+            blind.iter().map(|error| story(error)).collect()
         }
-        Err(error) => vec![error.to_string()],
+        Err(error) => vec![story(&error)],
     };
     if blind.is_empty() {
         night.looks = Attempt::default();
@@ -94,7 +95,7 @@ async fn read_again(night: &mut Night, book: &mut Book, context: &Context) {
             night.stale_since = None;
         }
         Ok(None) => tracing::error!("plan and ledger are gone"),
-        Err(error) => tracing::warn!(%error, "the ledger is out of reach"),
+        Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),
     }
 }
 
@@ -188,8 +189,9 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
         }
         Err(error) => {
             night.arming_tries.tried(context.time.now(), PEOPLE_PAUSE_MAX);
-            tracing::warn!(%error, "not armed");
-            Arming::Impossible { reason: error.to_string() }
+            let reason = story(&error);
+            tracing::warn!(reason, "not armed");
+            Arming::Impossible { reason }
         }
     };
     Ok(u32::from(night.arming == Arming::Armed))
@@ -225,11 +227,11 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
             done.write_count + u32::from(command == Command::Disarm)
         }
         Err(error) => {
-            tracing::warn!(command = name, %error, "not done");
+            tracing::warn!(command = name, error = story(&error), "not done");
             if let Command::Close { service, .. } = command
                 && error.is_for_good()
             {
-                night.refused_closings.insert(service, error.to_string());
+                night.refused_closings.insert(service, story(&error));
                 return 1;
             }
             0
@@ -260,7 +262,7 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
         Ok(()) => night.reports = Attempt::default(),
         Err(error) if error.answer() == Some(Answer::NotFound) => night.reports = Attempt::default(),
         Err(error) => {
-            tracing::warn!(error = error.story(), "the status could not be written");
+            tracing::warn!(error = story(&error), "the status could not be written");
             night.reports.tried(now, EFFECT_PAUSE_MAX);
         }
     }

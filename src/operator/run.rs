@@ -21,6 +21,7 @@ use super::context::Context;
 use super::health::{Ping, Pulse};
 use super::mailbox::Mailbox;
 use super::night::live;
+use super::story::story;
 use super::tries::{EFFECT_PAUSE_MAX, pause};
 use crate::api::Intervention;
 
@@ -31,8 +32,19 @@ const NEWS_MAX: usize = 1024;
 /// How long nights may take to finish their turn when the operator stops.
 const STOP_FOR_MAX: Duration = Duration::from_secs(25);
 
+/// Why the operator ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A fault of ours. Retry later: a new process begins from the ledgers.
+    #[error("the watch of Interventions ended")]
+    WatchEnded,
+}
+
 /// Runs the operator until `stop` turns true.
-pub async fn run(context: Context, mut pulse: Pulse, mut stop: watch::Receiver<bool>) {
+///
+/// # Errors
+/// When it cannot see Interventions any more.
+pub async fn run(context: Context, mut pulse: Pulse, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
     let (tell, mut news) = mpsc::channel(NEWS_MAX);
     let mut watching = JoinSet::new();
     watching.spawn(watch_interventions(context.clone(), tell));
@@ -42,8 +54,8 @@ pub async fn run(context: Context, mut pulse: Pulse, mut stop: watch::Receiver<b
             biased;
             _ = stop.changed() => {}
             Some(ping) = pulse.turns.recv() => answer(ping),
-            Some(event) = news.recv() => {
-                if nights.hear(event) {
+            event = news.recv() => {
+                if nights.hear(event.ok_or(RunError::WatchEnded)?) {
                     pulse.synced.send_replace(true);
                 }
             }
@@ -54,6 +66,7 @@ pub async fn run(context: Context, mut pulse: Pulse, mut stop: watch::Receiver<b
     if timeout(STOP_FOR_MAX, async { while nights.tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("a night did not finish its turn in time; it can be resumed anywhere");
     }
+    Ok(())
 }
 
 fn answer(ping: Ping) {
@@ -80,7 +93,7 @@ async fn watch_interventions(context: Context, tell: mpsc::Sender<Event<DynamicO
                 }
                 Ok(Some(Err(error))) => {
                     failed_count = failed_count.saturating_add(1);
-                    tracing::warn!(%error, "the watch of Interventions failed");
+                    tracing::warn!(error = story(&error), "the watch of Interventions failed");
                     tokio::time::sleep(Duration::try_from(pause(failed_count, EFFECT_PAUSE_MAX)).unwrap_or_default()).await;
                 }
                 Ok(None) | Err(_) => break,

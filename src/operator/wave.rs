@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use futures::stream;
 
 use super::effects::{Done, PerformError, Preimages, Tenant, perform};
@@ -48,7 +48,7 @@ pub(super) async fn carry_out(hands: Hands<'_>, commands: Vec<Command>) -> Vec<T
 }
 
 async fn run(hands: Hands<'_>, commands: Vec<Command>) -> Vec<Tried> {
-    let lanes = stream::iter(lanes(commands)).map(|lane| in_order(hands, lane));
+    let lanes = stream::iter(lanes(commands).into_iter().map(|lane| in_order(hands, lane).boxed()).collect::<Vec<_>>());
     lanes.buffer_unordered(LANES_MAX).collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
