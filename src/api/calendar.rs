@@ -21,10 +21,10 @@ use super::schema;
     category = "notturno",
     derive = "PartialEq",
     doc = "When the doors of a kind of office are open: hours, holidays, and periods in which no work may start.",
-    printcolumn(name = "Time Zone", type_ = "string", json_path = ".spec.timeZone"),
-    printcolumn(name = "Hours", type_ = "string", json_path = ".spec.hours"),
-    printcolumn(name = "Holidays", type_ = "string", json_path = ".spec.holidays.country"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Time Zone", "type": "string", "jsonPath": ".spec.timeZone"}"#,
+    printcolumn = r#"{"name": "Hours", "type": "string", "jsonPath": ".spec.hours"}"#,
+    printcolumn = r#"{"name": "Holidays", "type": "string", "jsonPath": ".spec.holidays.country"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 pub struct OfficeCalendarSpec {
     /// The IANA time zone of the doors, as Europe/Rome. Hours and dates below are civil time in this zone, summer time

@@ -68,8 +68,9 @@ pub fn yaml(objects: &[Value]) -> Result<String, String> {
     Ok(format!("{HEADER}{}", documents.iter().map(|text| format!("---\n{text}")).collect::<String>()))
 }
 
-/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes) and with descriptions in one
-/// line of plain text.
+/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes), without defaults, and with
+/// descriptions in one line of plain text. Defaults are ours to fill in when an object is read: written into list items by the
+/// API server they would make every `kubectl apply` and every GitOps tool see a difference that is none.
 fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
@@ -81,6 +82,7 @@ fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 
 fn lean_schema(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.default = None;
     schema.description =
         schema.description.take().map(|text| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" "));
     schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(lean_schema);
