@@ -1,4 +1,5 @@
 //! The manifests in the repository are what the code says (`UPDATE=1` rewrites them), and what an API server and a reader need.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test may")]
 
 use std::path::Path;
 

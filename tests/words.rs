@@ -1,12 +1,13 @@
 //! What people write is read as they mean it, or every problem of it is told at once.
 //!
 //! Each `tests/words/NAME.yaml` has its refusals in `NAME.txt`; `UPDATE=1` rewrites them, and a reviewer reads the difference.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test may")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use notturno::api::conditions::{Standing, conditions};
-use notturno::api::status::InterventionStatus;
+use notturno::api::status::{InterventionStatus, StepReport};
 use notturno::api::{Document, from_value, is_ours, validate};
 use notturno::model::phase::{Outcome, Phase};
 use notturno::model::refusal::{Refusal, Warning};
@@ -337,7 +338,8 @@ fn a_condition_that_did_not_change_keeps_its_time() {
 
 #[test]
 fn a_status_is_cut_to_what_the_schema_holds() {
-    let long = InterventionStatus { why: Some("è".repeat(10_000)), steps: vec![Default::default(); 300], ..Default::default() };
+    let long =
+        InterventionStatus { why: Some("è".repeat(10_000)), steps: vec![StepReport::default(); 300], ..Default::default() };
     let cut = long.within_bounds();
     let why = cut.why.expect("a reason");
     assert_eq!((why.chars().count(), why.ends_with('…'), cut.steps.len()), (4096, true, 256));

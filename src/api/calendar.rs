@@ -2,6 +2,7 @@
 //!
 //! In: what people write. Out: the raw object, as the API server stores it. Invariants: the doc comments are what
 //! `kubectl explain` shows. What is not here: reading hours and dates ([`super::validate`], [`crate::model::calendar`]).
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use kube::CustomResource;
 use schemars::JsonSchema;

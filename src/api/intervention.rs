@@ -4,6 +4,7 @@
 //! `kubectl explain` shows; the spec never changes. It is immutable from its creation and not only from acceptance: acceptance
 //! follows within seconds and nobody can see it coming, so an edit could race the plan made from what stood there before. An
 //! Intervention is an order; who wants another night writes another one. What is not here: [`super::status`].
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 //! In: what people write. Out: the raw object, as the API server stores it. Invariants: the doc comments are what
 //! `kubectl explain` shows; a closing is one named option out of several, never a tagged union, so that errors keep their
 //! place. What is not here: reading durations and references ([`super::validate`]).
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use kube::CustomResource;
 use schemars::JsonSchema;
