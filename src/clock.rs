@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 /// Longer than any night: where a moment that cannot be reached is parked (30 years).
-const NEVER: std::time::Duration = std::time::Duration::from_secs(30 * 365 * 24 * 3600);
+const NEVER: std::time::Duration = std::time::Duration::from_hours(30 * 365 * 24);
 
 /// `base + (tokio's now − anchor)`. Cheap to copy; all copies agree.
 #[derive(Clone, Copy, Debug)]

@@ -153,7 +153,7 @@ impl Call {
         self.parameter("dryRun") == "All" || (matches!(self.verb, Verb::Delete | Verb::DeleteCollection) && in_body())
     }
 
-    /// Whether it may change the store: a write that is neither a dry run, a review nor a TokenRequest.
+    /// Whether it may change the store: a write that is neither a dry run, a review nor a `TokenRequest`.
     pub(super) fn is_write(&self) -> bool {
         matches!(self.target, Target::Objects(_)) && self.verb.writes() && !self.is_dry_run() && self.subresource != "token"
     }
@@ -202,7 +202,10 @@ fn json_body(body: &[u8]) -> Result<Value, Failure> {
 
 fn query(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(key, value)| (form_decoded(key), form_decoded(value))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (form_decoded(key), form_decoded(value)))
+        .collect()
 }
 
 fn form_decoded(text: &str) -> String {
@@ -213,16 +216,14 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
-        let escaped = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match escaped.filter(|_| byte == b'%') {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
+        let escaped =
+            after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        if let Some(decoded) = escaped.filter(|_| byte == b'%') {
+            bytes.push(decoded);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(byte);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

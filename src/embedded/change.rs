@@ -79,7 +79,9 @@ fn same_place(key: &Key, wanted: &Value) -> Result<(), Failure> {
     }
     let namespace = fields::text(wanted, &["metadata", "namespace"]);
     if !namespace.is_empty() && namespace != key.namespace {
-        return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }

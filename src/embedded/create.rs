@@ -59,7 +59,9 @@ fn identify(kind: &ResourceKind, namespace: &str, object: &mut Value) -> Result<
     is_of(kind, object)?;
     let own = fields::text(object, &["metadata", "namespace"]);
     if !own.is_empty() && own != namespace {
-        return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     if !fields::text(object, &["metadata", "resourceVersion"]).is_empty() {
         return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
@@ -80,7 +82,9 @@ pub(super) fn is_of(kind: &ResourceKind, object: &mut Value) -> Result<(), Failu
     for (field, expected) in expected {
         let found = fields::text(object, &[field]);
         if !found.is_empty() && found != expected {
-            return Err(Failure::bad_request(format!("the {field} in the data ({found}) does not match the expected {field} ({expected})")));
+            return Err(Failure::bad_request(format!(
+                "the {field} in the data ({found}) does not match the expected {field} ({expected})"
+            )));
         }
         fields::set(object, &[field], expected);
     }

@@ -97,6 +97,8 @@ pub(super) fn tidy(kind: &ResourceKind, object: &mut Value) {
             &["spec", "template", "metadata", "annotations"],
             &["spec", "template", "spec", "nodeSelector"],
         ];
-        paths.iter().for_each(|path| fields::drop_empty(object, path));
+        for path in paths {
+            fields::drop_empty(object, path);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! CustomResourceDefinitions: what they declare is served as soon as they are stored.
+//! `CustomResourceDefinitions`: what they declare is served as soon as they are stored.
 //!
 //! In: a stored definition. Out: its kinds in the table, and the conditions that clients wait for.
 //! Invariants: a kind once served stays served.
@@ -13,15 +13,14 @@ use super::world::{Key, World};
 pub(super) fn react(world: &mut World, key: &Key) {
     let Some(definition) = world.get(key) else { return };
     let Ok(kinds) = kinds::from_definition(&definition) else { return };
+    for kind in kinds {
+        world.kinds.register(kind);
+    }
     if super::fields::at(&definition, &["status", "conditions"]).is_some() {
-        kinds.into_iter().for_each(|kind| world.kinds.register(kind));
         return;
     }
-    let condition = |kind: &str, reason: &str| {
-        json!({"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": world.stamp()})
-    };
+    let condition = |kind: &str, reason: &str| json!({"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": world.stamp()});
     let conditions = [condition("NamesAccepted", "NoConflicts"), condition("Established", "InitialNamesAccepted")];
     let names = super::fields::at(&definition, &["spec", "names"]).cloned();
-    kinds.into_iter().for_each(|kind| world.kinds.register(kind));
     world.write_status(key, json!({"conditions": conditions, "acceptedNames": names}));
 }

@@ -66,16 +66,16 @@ impl Wish {
 }
 
 /// Deletes the object at `key`, or begins to; preconditions are the caller's to check.
-pub(super) fn delete(world: &mut World, key: &Key, wish: Wish) -> Deleted {
+pub(super) fn delete(world: &mut World, key: &Key, wish: &Wish) -> Deleted {
     let Some(object) = world.get(key) else { return Deleted::Absent };
     let Wish { grace_seconds, dependents, dry_run, uid: _, resource_version: _ } = wish;
-    if dependents == Dependents::Stay && !dry_run {
+    if *dependents == Dependents::Stay && !dry_run {
         garbage::orphan(world, &key.namespace, uid(&object));
     }
-    let grace_seconds = if key.is("", "pods") { pod_grace_seconds(&object, grace_seconds) } else { 0 };
+    let grace_seconds = if key.is("", "pods") { pod_grace_seconds(&object, *grace_seconds) } else { 0 };
     let going = mark_going(world, &object, grace_seconds);
     let goes_now = fields::int(&going, &GRACE, 0) == 0 && fields::list(&going, &["metadata", "finalizers"]).is_empty();
-    match (goes_now, dry_run) {
+    match (goes_now, *dry_run) {
         (true, true) => Deleted::Gone(object),
         (true, false) => world.remove(key).map_or(Deleted::Absent, Deleted::Gone),
         (false, true) => Deleted::Going(Arc::new(going)),

@@ -85,7 +85,11 @@ fn patch(world: &mut World, kind: &ResourceKind, key: &Key, part: Part, call: &C
 
 fn apply_anew(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) -> Result<Answer, Failure> {
     if !fields::text(&call.body, &["metadata", "uid"]).is_empty() {
-        return Err(Failure::conflict(kind, &key.name, "uid mismatch: the provided object specified uid, and no existing object was found"));
+        return Err(Failure::conflict(
+            kind,
+            &key.name,
+            "uid mismatch: the provided object specified uid, and no existing object was found",
+        ));
     }
     let mut object = call.body.clone();
     fields::set(&mut object, &["metadata", "name"], key.name.as_str());
@@ -118,11 +122,14 @@ fn delete_one(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) ->
     let wish = wish(kind, call);
     let object = world.get(key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
     wish.check(kind, &object)?;
-    match delete::delete(world, key, wish) {
+    match delete::delete(world, key, &wish) {
         Deleted::Going(object) => Ok((200, (*object).clone())),
         Deleted::Gone(object) if key.is("", "pods") => Ok((200, (*object).clone())),
-        Deleted::Gone(object) => Ok((200, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-            "details": {"name": key.name, "group": kind.group, "kind": kind.plural, "uid": uid(&object)}}))),
+        Deleted::Gone(object) => Ok((
+            200,
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+            "details": {"name": key.name, "group": kind.group, "kind": kind.plural, "uid": uid(&object)}}),
+        )),
         Deleted::Absent => Err(Failure::not_found(kind, &key.name)),
     }
 }
@@ -167,7 +174,7 @@ fn delete_many(world: &mut World, kind: &ResourceKind, call: &Call) -> Result<An
     let found = selected(world, kind, call)?;
     let wish = wish(kind, call);
     for (key, _) in &found {
-        delete::delete(world, key, wish.clone());
+        delete::delete(world, key, &wish);
     }
     Ok((200, list_of(kind, world.revision(), None, &found)))
 }

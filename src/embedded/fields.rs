@@ -115,9 +115,8 @@ pub(super) fn drop_nulls(value: &mut Value) {
 
 /// Removes the field at `path` when it is an empty object or array.
 pub(super) fn drop_empty(value: &mut Value, path: &[&str]) {
-    let empty = at(value, path).is_some_and(|inner| {
-        inner.as_object().is_some_and(Map::is_empty) || inner.as_array().is_some_and(Vec::is_empty)
-    });
+    let empty = at(value, path)
+        .is_some_and(|inner| inner.as_object().is_some_and(Map::is_empty) || inner.as_array().is_some_and(Vec::is_empty));
     if empty {
         unset(value, path);
     }

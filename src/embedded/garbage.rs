@@ -27,10 +27,9 @@ fn owned_by(object: &Value, uid: &str) -> bool {
 }
 
 fn empty(world: &mut World, namespace: &str) {
-    let inside: Vec<Key> =
-        world.all().filter(|(key, _)| key.namespace == namespace).map(|(key, _)| key.clone()).collect();
+    let inside: Vec<Key> = world.all().filter(|(key, _)| key.namespace == namespace).map(|(key, _)| key.clone()).collect();
     for key in inside {
-        delete::delete(world, &key, Wish::default());
+        delete::delete(world, &key, &Wish::default());
     }
 }
 
@@ -52,7 +51,7 @@ pub(super) fn react(world: &mut World, key: &Key) {
         return;
     }
     if kept.is_empty() {
-        delete::delete(world, key, Wish::default());
+        delete::delete(world, key, &Wish::default());
         return;
     }
     let mut object = (*object).clone();

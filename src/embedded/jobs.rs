@@ -139,7 +139,8 @@ impl Sync<'_> {
     }
 
     fn verdict(&mut self, pods: &Pods) -> Option<(&'static str, &'static str, &'static str)> {
-        const LIMIT: (&str, &str, &str) = ("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
+        const LIMIT: (&str, &str, &str) =
+            ("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
         const LATE: (&str, &str, &str) = ("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline");
         if condition(&self.status, "SuccessCriteriaMet").is_some() {
             return Some(("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"));
@@ -197,7 +198,7 @@ impl Sync<'_> {
             if uncounted && annotations::on_stop(pod) != OnStop::Completes {
                 release(self.world, key);
             }
-            delete::delete(self.world, key, Wish::default());
+            delete::delete(self.world, key, &Wish::default());
         }
     }
 

@@ -1,4 +1,4 @@
-//! The kinds of objects that are served: a fixed table and what tests or CustomResourceDefinitions register.
+//! The kinds of objects that are served: a fixed table and what tests or `CustomResourceDefinitions` register.
 //!
 //! In: kinds. Out: look-ups by plural or by kind, and the discovery documents.
 //! Invariants: a kind is stored under group and plural, so all its versions show the same object, as it was written.
@@ -121,7 +121,9 @@ pub(super) struct Kinds(BTreeMap<(String, String, String), Arc<ResourceKind>>);
 impl Kinds {
     pub(super) fn built_in() -> Self {
         let mut kinds = Self(BTreeMap::new());
-        BUILT_IN.iter().for_each(|row| kinds.register(row.kind()));
+        for row in BUILT_IN {
+            kinds.register(row.kind());
+        }
         kinds
     }
 
@@ -172,13 +174,14 @@ impl Kinds {
         let mut resources: Vec<Value> = here.flat_map(|kind| api_resources(kind)).collect();
         for (_, plural) in REVIEWS.iter().filter(|(known, _)| *known == group && version == "v1") {
             let kind = review_kind(plural);
-            resources.push(json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": plural.starts_with("local"),
+            resources
+                .push(json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": plural.starts_with("local"),
                 "kind": kind, "verbs": ["create"]}));
         }
         let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-        (!resources.is_empty()).then(|| {
-            json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources})
-        })
+        (!resources.is_empty()).then(
+            || json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}),
+        )
     }
 }
 
@@ -197,9 +200,7 @@ fn api_group(group: &str, versions: &[&str]) -> Value {
 }
 
 fn api_resources(kind: &ResourceKind) -> Vec<Value> {
-    let one = |name: String, of: &str, verbs: Value| {
-        json!({"name": name, "singularName": of.to_lowercase(), "namespaced": kind.namespaced, "kind": of, "verbs": verbs})
-    };
+    let one = |name: String, of: &str, verbs: Value| json!({"name": name, "singularName": of.to_lowercase(), "namespaced": kind.namespaced, "kind": of, "verbs": verbs});
     let verbs = json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]);
     let mut all = vec![one(kind.plural.clone(), &kind.kind, verbs)];
     if kind.status_subresource {
@@ -211,7 +212,7 @@ fn api_resources(kind: &ResourceKind) -> Vec<Value> {
     all
 }
 
-/// The kinds that a CustomResourceDefinition `definition` serves.
+/// The kinds that a `CustomResourceDefinition` `definition` serves.
 ///
 /// # Errors
 /// 422 when group, names or versions are missing.

@@ -10,7 +10,7 @@
 //!
 //! # What differs from a real API server (1.35)
 //!
-//! - Namespaces need not exist; deleting one deletes what is in it, at once. No `default` ServiceAccounts.
+//! - Namespaces need not exist; deleting one deletes what is in it, at once. No `default` `ServiceAccounts`.
 //! - Custom kinds have no schema: no validation, defaults, pruning, conversion or CEL; a served kind stays served. All
 //!   versions of a kind show the object as it was written. Built-in kinds are checked where [`ResourceKind`]s of a
 //!   night would notice: names, labels, sizes, immutability, Job templates; little is defaulted.
@@ -22,10 +22,10 @@
 //!   hour unless told otherwise, and tell a change at the instant it is made.
 //! - Controllers act at the instant of a change, after its answer was made, and never on stale caches: the races of a
 //!   lagging Job controller must be written into a scene (`on-stop: Completes` is one).
-//! - Deployments have no ReplicaSets and no Pods; all new replicas are ready at once, after `ready-after`.
+//! - Deployments have no `ReplicaSets` and no Pods; all new replicas are ready at once, after `ready-after`.
 //! - Pods start at once on the one node, run their containers once whatever `restartPolicy` says, and stop as their
 //!   annotations say. Foreground deletion is Background.
-//! - CronJobs are only objects.
+//! - `CronJobs` are only objects.
 
 pub mod annotations;
 mod call;
@@ -125,7 +125,7 @@ impl Embedded {
         self.client_of(&Caller::User(user.into()))
     }
 
-    /// A client that bears `token`, as a TokenRequest gave it; unknown or expired tokens are answered 401.
+    /// A client that bears `token`, as a `TokenRequest` gave it; unknown or expired tokens are answered 401.
     #[must_use]
     pub fn client_for_token(&self, token: &str) -> Client {
         self.client_of(&Caller::Token(token.into()))
@@ -145,7 +145,7 @@ impl Embedded {
         self.enter(|world| world.kinds.register(kind));
     }
 
-    /// Serves the kinds of a CustomResourceDefinition, as creating it through the API does too.
+    /// Serves the kinds of a `CustomResourceDefinition`, as creating it through the API does too.
     ///
     /// # Errors
     /// When the definition names no group, kind, plural or version.

@@ -65,9 +65,9 @@ pub(super) fn observe(world: &mut World) {
 pub(super) fn get(world: &World, url: &str) -> Result<u16, String> {
     let (host, port) = host_and_port(url).ok_or_else(|| format!("unsupported URL {url:?}"))?;
     let unknown = || format!("no such host {host:?}");
-    let mut parts = host.split('.');
-    let (Some(name), Some(namespace)) = (parts.next(), parts.next()) else { return Err(unknown()) };
-    let rest: Vec<&str> = parts.collect();
+    let mut labels = host.split('.');
+    let (Some(name), Some(namespace)) = (labels.next(), labels.next()) else { return Err(unknown()) };
+    let rest: Vec<&str> = labels.collect();
     if !["", "svc", "svc.cluster.local"].contains(&rest.join(".").as_str()) {
         return Err(unknown());
     }
@@ -123,8 +123,7 @@ impl Look<'_> {
 
     fn recovery(&mut self, key: &Key, service: &Value, depth: usize) -> Recovery {
         let before = self.world.recoveries.get(key).copied().unwrap_or_default();
-        let healthy = depth < DEPTH_MAX
-            && needed(service).iter().all(|other| self.reply(other, depth + 1) == Reply::Code(200));
+        let healthy = depth < DEPTH_MAX && needed(service).iter().all(|other| self.reply(other, depth + 1) == Reply::Code(200));
         let since = match (before.healthy, healthy) {
             (_, false) => None,
             (true, true) => before.since,

@@ -48,8 +48,8 @@ pub(super) fn apply(object: &Value, patch_type: PatchType, body: &Value) -> Resu
     let mut patched = object.clone();
     match patch_type {
         PatchType::Json => {
-            let operations: Patch =
-                serde_json::from_value(body.clone()).map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+            let operations: Patch = serde_json::from_value(body.clone())
+                .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
             if operations.0.len() > OPERATIONS_MAX {
                 return Err(Failure::too_large("too many operations in a JSON patch"));
             }
@@ -68,10 +68,11 @@ pub(super) fn apply(object: &Value, patch_type: PatchType, body: &Value) -> Resu
 }
 
 fn apply_one(object: &mut Value, operation: PatchOperation) -> Result<(), Failure> {
-    if let PatchOperation::Test(test) = &operation {
-        if test.value.is_null() && is_absent(object, test.path.as_str()) {
-            return Ok(());
-        }
+    if let PatchOperation::Test(test) = &operation
+        && test.value.is_null()
+        && is_absent(object, test.path.as_str())
+    {
+        return Ok(());
     }
     json_patch::patch(object, &[operation]).map_err(|_| Failure::patch_refused())
 }

@@ -26,7 +26,8 @@ const TERMINATED: i64 = 143;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     started_at: Timestamp,
-    ends_at: Option<Timestamp>,
+    /// When it ends by itself.
+    due: Option<Timestamp>,
     asked_at: Option<Timestamp>,
 }
 
@@ -66,11 +67,11 @@ fn release_if_orphaned(world: &mut World, key: &Key, pod: &Value) -> bool {
 
 fn start(world: &mut World, key: &Key, pod: &Value) {
     let takes = annotations::span(pod, annotations::TAKES);
-    let ends_at = match annotations::ends(pod) {
+    let due = match annotations::ends(pod) {
         Ends::Hangs => None,
         Ends::Succeeded | Ends::Failed => Some(after(world.now, takes)),
     };
-    world.runs.insert(key.clone(), Run { started_at: world.now, ends_at, asked_at: None });
+    world.runs.insert(key.clone(), Run { started_at: world.now, due, asked_at: None });
     let mut pod = pod.clone();
     if fields::text(&pod, &["spec", "nodeName"]).is_empty() {
         fields::set(&mut pod, &["spec", "nodeName"], NODE);
@@ -83,14 +84,14 @@ fn start(world: &mut World, key: &Key, pod: &Value) {
 
 fn run_on(world: &mut World, key: &Key, pod: &Value) {
     let now = world.now;
-    let mut run = world.runs.get(key).copied().unwrap_or(Run { started_at: now, ends_at: None, asked_at: None });
+    let mut run = world.runs.get(key).copied().unwrap_or(Run { started_at: now, due: None, asked_at: None });
     if is_going(pod) && run.asked_at.is_none() {
         run.asked_at = Some(now);
     }
     world.runs.insert(key.clone(), run);
     let (due, code) = match run.asked_at {
         Some(asked_at) => stopping(pod, asked_at),
-        None => (run.ends_at, i64::from(annotations::ends(pod) == Ends::Failed)),
+        None => (run.due, i64::from(annotations::ends(pod) == Ends::Failed)),
     };
     if due.is_some_and(|due| due <= now) {
         end(world, key, pod, code);

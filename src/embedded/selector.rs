@@ -107,7 +107,9 @@ fn field(kind: &ResourceKind, text: &str) -> Result<Field, Failure> {
     };
     let more: &[&str] = match kind.plural.as_str() {
         "pods" => &["status.phase", "spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName"],
-        "events" => &["reason", "type", "involvedObject.kind", "involvedObject.name", "involvedObject.namespace", "involvedObject.uid"],
+        "events" => {
+            &["reason", "type", "involvedObject.kind", "involvedObject.name", "involvedObject.namespace", "involvedObject.uid"]
+        }
         _ => &[],
     };
     if !["metadata.name", "metadata.namespace"].iter().chain(more).any(|known| *known == path) {

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use kube::client::Body;
 use serde_json::Value;
 
+use super::Embedded;
 use super::call::{BODY_BYTES_MAX, Call, Target, Verb};
 use super::execute::execute;
 use super::failure::Failure;
@@ -27,7 +28,6 @@ use super::log::RequestInfo;
 use super::token;
 use super::watch::Watching;
 use super::world::World;
-use super::Embedded;
 
 /// The body of an answer.
 pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;

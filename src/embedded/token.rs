@@ -1,7 +1,7 @@
-//! Bearer tokens of ServiceAccounts, as TokenRequest gives them.
+//! Bearer tokens of `ServiceAccounts`, as `TokenRequest` gives them.
 //!
-//! In: a TokenRequest for a ServiceAccount, later a token. Out: a token with its expiry, later the user it stands for.
-//! Invariants: a token ends at its expiry, and when its ServiceAccount is deleted or made anew.
+//! In: a `TokenRequest` for a `ServiceAccount`, later a token. Out: a token with its expiry, later the user it stands for.
+//! Invariants: a token ends at its expiry, and when its `ServiceAccount` is deleted or made anew.
 //! Not here: JWTs (tokens are opaque counters), audiences (recorded in the answer, never checked), bound objects.
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,15 +23,22 @@ pub(super) struct Token {
     expires_at: Timestamp,
 }
 
-/// Answers the TokenRequest `request` for the ServiceAccount at `account`.
+/// Answers the `TokenRequest` `request` for the `ServiceAccount` at `account`.
 ///
 /// # Errors
 /// 404 for an unknown account, 422 for an expiry under ten minutes.
-pub(super) fn issue(world: &mut World, kind: &ResourceKind, account: &Key, mut request: Value, dry_run: bool) -> Result<Value, Failure> {
+pub(super) fn issue(
+    world: &mut World,
+    kind: &ResourceKind,
+    account: &Key,
+    mut request: Value,
+    dry_run: bool,
+) -> Result<Value, Failure> {
     let owner = world.get(account).ok_or_else(|| Failure::not_found(kind, &account.name))?;
     let expires_in = fields::int(&request, &["spec", "expirationSeconds"], 3600);
     if expires_in < 600 {
-        let cause = Cause::invalid("spec.expirationSeconds", &expires_in.to_string(), "may not specify a duration less than 10 minutes");
+        let cause =
+            Cause::invalid("spec.expirationSeconds", &expires_in.to_string(), "may not specify a duration less than 10 minutes");
         return Err(Failure::invalid(kind, &account.name, &[cause]));
     }
     let expires_at = world.now.checked_add(SignedDuration::from_secs(expires_in)).unwrap_or(Timestamp::MAX);
@@ -57,7 +64,7 @@ pub(super) fn issue(world: &mut World, kind: &ResourceKind, account: &Key, mut r
 /// The user that `token` stands for now.
 ///
 /// # Errors
-/// 401 when it is unknown, expired, or its ServiceAccount has gone.
+/// 401 when it is unknown, expired, or its `ServiceAccount` has gone.
 pub(super) fn user(world: &World, token: &str) -> Result<String, Failure> {
     let known = world.tokens.get(token).filter(|known| world.now < known.expires_at).ok_or_else(Failure::unauthorized)?;
     if world.key_of_uid(&known.account_uid) != Some(&known.account) {

@@ -11,7 +11,7 @@ use super::failure::{Cause, Failure};
 use super::fields;
 use super::kinds::ResourceKind;
 
-/// Largest sum of the values of a ConfigMap or Secret, in bytes.
+/// Largest sum of the values of a `ConfigMap` or Secret, in bytes.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
 /// Largest sum of the keys and values of annotations, in bytes.
 const ANNOTATION_BYTES_MAX: usize = 256 * 1024;
@@ -21,7 +21,7 @@ const SET: &str = "field is immutable when `immutable` is set";
 /// Refuses what a typed object could not hold.
 ///
 /// # Errors
-/// 400 for a label, annotation or ConfigMap value that is no string.
+/// 400 for a label, annotation or `ConfigMap` value that is no string.
 pub(super) fn decodable(kind: &ResourceKind, object: &Value) -> Result<(), Failure> {
     let data: &[&[&str]] = if kind.is("", "configmaps") { &[&["data"], &["binaryData"]] } else { &[] };
     let maps: [&[&str]; 2] = [&["metadata", "labels"], &["metadata", "annotations"]];
@@ -53,12 +53,19 @@ pub(super) fn problems(kind: &ResourceKind, object: &Value) -> Vec<Cause> {
 }
 
 fn data_problems(object: &Value) -> Vec<Cause> {
-    let data: Vec<(String, String)> =
-        ["data", "binaryData"].iter().flat_map(|field| fields::strings(object, &[field])).collect();
-    let legal = |key: &str| !key.is_empty() && key.len() <= 253 && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let data: Vec<(String, String)> = ["data", "binaryData"].iter().flat_map(|field| fields::strings(object, &[field])).collect();
+    let legal =
+        |key: &str| !key.is_empty() && key.len() <= 253 && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let wrong = data.iter().filter(|(key, _)| !legal(key));
-    let mut causes: Vec<Cause> =
-        wrong.map(|(key, _)| Cause::invalid(&format!("data[{key}]"), key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'")).collect();
+    let mut causes: Vec<Cause> = wrong
+        .map(|(key, _)| {
+            Cause::invalid(
+                &format!("data[{key}]"),
+                key,
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+            )
+        })
+        .collect();
     if data.iter().map(|(_, value)| value.len()).sum::<usize>() > DATA_BYTES_MAX {
         causes.push(Cause::too_long("", DATA_BYTES_MAX));
     }
@@ -67,7 +74,13 @@ fn data_problems(object: &Value) -> Vec<Cause> {
 
 fn name_problem(kind: &ResourceKind, name: &str) -> Option<Cause> {
     let is_label = kind.is("", "services") || kind.is("", "namespaces");
-    let name_bytes_max = if is_label || kind.is("batch", "jobs") { 63 } else if kind.is("batch", "cronjobs") { 52 } else { 253 };
+    let name_bytes_max = if is_label || kind.is("batch", "jobs") {
+        63
+    } else if kind.is("batch", "cronjobs") {
+        52
+    } else {
+        253
+    };
     let parts_legal = name.split('.').all(is_dns_label) && !(is_label && name.contains('.'));
     if parts_legal && name.len() <= name_bytes_max {
         return None;
@@ -86,7 +99,15 @@ fn label_problems(object: &Value) -> Vec<Cause> {
     let labels = fields::strings(object, &["metadata", "labels"]);
     let legal = |value: &str| value.is_empty() || is_name_part(value);
     let wrong = labels.iter().filter(|(key, value)| !is_qualified(key) || !legal(value));
-    wrong.map(|(key, value)| Cause::invalid("metadata.labels", &format!("{key}={value}"), "a valid label must consist of at most 63 alphanumeric characters, '-', '_' or '.'")).collect()
+    wrong
+        .map(|(key, value)| {
+            Cause::invalid(
+                "metadata.labels",
+                &format!("{key}={value}"),
+                "a valid label must consist of at most 63 alphanumeric characters, '-', '_' or '.'",
+            )
+        })
+        .collect()
 }
 
 fn is_qualified(key: &str) -> bool {

@@ -85,7 +85,8 @@ impl Watching {
     }
 
     fn resume(&mut self, world: &World, revision: &str) -> Result<(), Failure> {
-        let revision: u64 = revision.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {revision:?}")))?;
+        let revision: u64 =
+            revision.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {revision:?}")))?;
         if revision > world.revision() {
             return Err(Failure::ahead_of_time(revision, world.revision()));
         }

@@ -88,6 +88,7 @@ pub(super) struct World {
     pub(super) runs: BTreeMap<Key, Run>,
     pub(super) attempts: BTreeMap<Key, Attempts>,
     pub(super) recoveries: BTreeMap<Key, Recovery>,
+    pub(super) scripts: BTreeMap<String, usize>,
     pub(super) dirty: BTreeSet<Key>,
     pub(super) due: BTreeSet<(Timestamp, Key)>,
     objects: BTreeMap<Key, Arc<Value>>,
@@ -109,6 +110,7 @@ impl World {
             rollouts: BTreeMap::new(),
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            scripts: BTreeMap::new(),
             recoveries: BTreeMap::new(),
             dirty: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -175,8 +177,8 @@ impl World {
     /// Five characters for the end of a generated name.
     pub(super) fn next_suffix(&mut self) -> String {
         const LETTERS: [char; 27] = [
-            'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w', 'x', 'z', '2', '4',
-            '5', '6', '7', '8', '9',
+            'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w', 'x', 'z', '2', '4', '5',
+            '6', '7', '8', '9',
         ];
         self.name_count = self.name_count.wrapping_add(1);
         let mut rest = self.name_count as usize;
@@ -218,7 +220,13 @@ impl World {
         let before = self.objects.remove(key)?;
         self.uids.remove(fields::text(&before, &["metadata", "uid"]));
         let object = self.stamped((*before).clone());
-        self.note(Change { revision: self.revision, key: key.clone(), before: Some(before), object: object.clone(), removed: true });
+        self.note(Change {
+            revision: self.revision,
+            key: key.clone(),
+            before: Some(before),
+            object: object.clone(),
+            removed: true,
+        });
         Some(object)
     }
 

@@ -22,7 +22,8 @@ async fn scale(embedded: &Embedded, replicas: i32) {
 #[tokio::test(start_paused = true)]
 async fn replicas_are_ready_when_their_time_has_come_and_gone_at_once() {
     let embedded = embedded();
-    let _: Deployment = create(&embedded, deployment("ricetta-api", 3, &json!({"embedded.notturno.dev/ready-after": "9m30s"}))).await;
+    let _: Deployment =
+        create(&embedded, deployment("ricetta-api", 3, &json!({"embedded.notturno.dev/ready-after": "9m30s"}))).await;
     minutes(9).await;
     let starting = status(&embedded).await;
     assert_eq!((starting.replicas, starting.ready_replicas, starting.unavailable_replicas), (Some(3), None, Some(3)));

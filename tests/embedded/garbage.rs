@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Resource, ResourceExt};
 use notturno::embedded::Embedded;
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn what_is_owned_goes_with_its_last_owner() {
 
 async fn job_with_pod(embedded: &Embedded) {
     let annotations = json!({"embedded.notturno.dev/ends": "Hangs", "embedded.notturno.dev/stops-after": "20s"});
-    let _: Job = create(embedded, job("aggiorna", &annotations, json!({}))).await;
+    let _: Job = create(embedded, job("aggiorna", &annotations, &json!({}))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +63,7 @@ async fn the_pods_of_a_job_deleted_without_saying_more_stay_as_they_do_for_old_c
 async fn a_namespace_takes_everything_in_it_along_but_what_a_finalizer_holds() {
     let embedded = embedded();
     let namespaces: Api<Namespace> = Api::all(client(&embedded));
-    namespaces.create(&Default::default(), &typed(json!({"metadata": {"name": NS}}))).await.unwrap();
+    namespaces.create(&PostParams::default(), &typed(json!({"metadata": {"name": NS}}))).await.unwrap();
     let _: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
     let mut held = config("registro", &json!({}));
     held["metadata"]["finalizers"] = json!(["notturno.dev/night"]);
@@ -80,7 +80,8 @@ async fn a_namespace_takes_everything_in_it_along_but_what_a_finalizer_holds() {
 async fn a_pod_of_nobody_runs_and_is_stopped_like_any_other() {
     let embedded = embedded();
     let annotations = json!({"embedded.notturno.dev/takes": "1h", "embedded.notturno.dev/stops-after": "5s"});
-    let wish = json!({"metadata": {"name": "solo", "annotations": annotations}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let wish =
+        json!({"metadata": {"name": "solo", "annotations": annotations}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let pod: Pod = create(&embedded, wish).await;
     assert_eq!(phase(&pod), "Pending", "the answer shows what was written, not what follows");
     assert_eq!(phase(&pods(&embedded).await.remove(0)), "Running");

@@ -9,7 +9,7 @@ use crate::scene::*;
 #[tokio::test(start_paused = true)]
 async fn a_job_created_suspended_waits_and_starts_when_released() {
     let embedded = embedded();
-    let wish = job("aggiorna", &json!({"embedded.notturno.dev/takes": "90m"}), json!({"suspend": true}));
+    let wish = job("aggiorna", &json!({"embedded.notturno.dev/takes": "90m"}), &json!({"suspend": true}));
     let _: Job = create(&embedded, wish).await;
     minutes(60).await;
     let waiting = read_job(&embedded, "aggiorna").await;
@@ -49,7 +49,7 @@ async fn a_job_created_suspended_waits_and_starts_when_released() {
 async fn a_job_that_may_not_retry_fails_with_its_first_pod() {
     let embedded = embedded();
     let annotations = json!({"embedded.notturno.dev/takes": "5m", "embedded.notturno.dev/ends": "Failed"});
-    let _: Job = create(&embedded, job("aggiorna", &annotations, json!({}))).await;
+    let _: Job = create(&embedded, job("aggiorna", &annotations, &json!({}))).await;
     minutes(6).await;
     let failed = read_job(&embedded, "aggiorna").await;
     assert_eq!((condition(&failed, "Failed").as_str(), condition(&failed, "FailureTarget").as_str()), ("True", "True"));
@@ -65,7 +65,7 @@ async fn a_job_that_may_not_retry_fails_with_its_first_pod() {
 async fn a_job_that_may_retry_waits_longer_each_time_and_gives_up_at_its_limit() {
     let embedded = embedded();
     let annotations = json!({"embedded.notturno.dev/ends": "Failed"});
-    let _: Job = create(&embedded, job("prova", &annotations, json!({"backoffLimit": 2}))).await;
+    let _: Job = create(&embedded, job("prova", &annotations, &json!({"backoffLimit": 2}))).await;
     let counts = async || (pods(&embedded).await.len(), condition(&read_job(&embedded, "prova").await, "Failed"));
     let seconds = async |count| tokio::time::sleep(std::time::Duration::from_secs(count)).await;
     assert_eq!(counts().await, (1, String::new()));
@@ -85,7 +85,7 @@ async fn a_job_that_may_retry_waits_longer_each_time_and_gives_up_at_its_limit()
 async fn a_job_past_its_deadline_fails_and_its_pod_is_stopped() {
     let embedded = embedded();
     let annotations = json!({"embedded.notturno.dev/ends": "Hangs", "embedded.notturno.dev/stops-after": "20s"});
-    let _: Job = create(&embedded, job("aggiorna", &annotations, json!({"activeDeadlineSeconds": 5400}))).await;
+    let _: Job = create(&embedded, job("aggiorna", &annotations, &json!({"activeDeadlineSeconds": 5400}))).await;
     minutes(89).await;
     assert_eq!(condition(&read_job(&embedded, "aggiorna").await, "FailureTarget"), "");
     minutes(1).await;
@@ -105,7 +105,7 @@ async fn a_job_past_its_deadline_fails_and_its_pod_is_stopped() {
 async fn a_gated_pod_waits_for_its_gate() {
     let embedded = embedded();
     let gated = json!({"template": {"spec": {"schedulingGates": [{"name": "notturno.dev/start"}]}}});
-    let _: Job = create(&embedded, job("aggiorna", &json!({}), gated)).await;
+    let _: Job = create(&embedded, job("aggiorna", &json!({}), &gated)).await;
     minutes(60).await;
     let pod = pods(&embedded).await.remove(0);
     assert_eq!((phase(&pod).as_str(), pod.spec.clone().unwrap().node_name), ("Pending", None));
@@ -117,7 +117,7 @@ async fn a_gated_pod_waits_for_its_gate() {
 async fn parallel_pods_succeed_as_often_as_the_job_asks() {
     let embedded = embedded();
     let annotations = json!({"embedded.notturno.dev/takes": "10m"});
-    let _: Job = create(&embedded, job("indici", &annotations, json!({"completions": 3, "parallelism": 2}))).await;
+    let _: Job = create(&embedded, job("indici", &annotations, &json!({"completions": 3, "parallelism": 2}))).await;
     assert_eq!(pods(&embedded).await.len(), 2);
     minutes(10).await;
     assert_eq!(pods(&embedded).await.len(), 3);

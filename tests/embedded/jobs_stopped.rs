@@ -16,7 +16,7 @@ async fn running(embedded: &Embedded, more: &Value) {
     let mut annotations = json!({"embedded.notturno.dev/ends": "Hangs"});
     json_patch::merge(&mut annotations, more);
     let template = json!({"template": {"metadata": {"finalizers": [FINALIZER]}}, "podReplacementPolicy": "Failed"});
-    let _: Job = create(embedded, job("aggiorna", &annotations, template)).await;
+    let _: Job = create(embedded, job("aggiorna", &annotations, &template)).await;
     minutes(30).await;
 }
 
@@ -51,7 +51,7 @@ async fn suspending_stops_the_pod_which_stays_to_be_seen_while_a_finalizer_holds
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_nothing_holds_vanishes_as_soon_as_it_has_stopped() {
     let embedded = embedded();
-    let _: Job = create(&embedded, job("aggiorna", &json!({"embedded.notturno.dev/ends": "Hangs"}), json!({}))).await;
+    let _: Job = create(&embedded, job("aggiorna", &json!({"embedded.notturno.dev/ends": "Hangs"}), &json!({}))).await;
     suspend(&embedded, "aggiorna", true).await;
     assert!(pods(&embedded).await.is_empty());
     assert_eq!(condition(&read_job(&embedded, "aggiorna").await, "Suspended"), "True");
@@ -121,7 +121,7 @@ async fn a_pod_deleted_by_somebody_else_that_exits_0_completes_the_job_suspended
 async fn a_resumed_job_starts_anew_with_a_new_pod() {
     let embedded = embedded();
     let annotations = json!({"embedded.notturno.dev/takes": "90m"});
-    let _: Job = create(&embedded, job("aggiorna", &annotations, json!({}))).await;
+    let _: Job = create(&embedded, job("aggiorna", &annotations, &json!({}))).await;
     minutes(30).await;
     let first = pods(&embedded).await.remove(0).name_any();
     suspend(&embedded, "aggiorna", true).await;
@@ -140,7 +140,8 @@ async fn a_deleted_pod_is_replaced_at_once_or_only_when_it_has_ended_as_the_job_
     for (policy, at_once) in [("TerminatingOrFailed", 2), ("Failed", 1)] {
         let embedded = embedded();
         let annotations = json!({"embedded.notturno.dev/ends": "Hangs", "embedded.notturno.dev/stops-after": "20s"});
-        let _: Job = create(&embedded, job("prova", &annotations, json!({"backoffLimit": 3, "podReplacementPolicy": policy}))).await;
+        let _: Job =
+            create(&embedded, job("prova", &annotations, &json!({"backoffLimit": 3, "podReplacementPolicy": policy}))).await;
         let name = pods(&embedded).await.remove(0).name_any();
         api::<Pod>(&embedded).delete(&name, &DeleteParams::default()).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;

@@ -52,9 +52,11 @@ async fn a_service_answers_when_something_ready_is_behind_it() {
 async fn a_courtesy_page_answers_in_place_of_a_service_whose_selector_points_to_it() {
     let embedded = embedded();
     place(&embedded, "ricetta", "0s", &json!({}));
-    embedded.create(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "cortesia", "namespace": "sanita"},
+    embedded
+        .create(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "cortesia", "namespace": "sanita"},
         "spec": {"selector": {"matchLabels": {"app": "cortesia"}}, "template": {"metadata": {"labels": {"app": "cortesia"},
-            "annotations": {"embedded.notturno.dev/answers": "503"}}, "spec": {"containers": []}}}})).unwrap();
+            "annotations": {"embedded.notturno.dev/answers": "503"}}, "spec": {"containers": []}}}}))
+        .unwrap();
     patch_service(&embedded, "ricetta", json!({"spec": {"selector": {"app": "cortesia"}}})).await;
     assert_eq!(embedded.http_get(URL), Ok(503));
     patch_service(&embedded, "ricetta", json!({"spec": {"selector": {"app": "ricetta"}}})).await;
@@ -65,7 +67,12 @@ async fn a_courtesy_page_answers_in_place_of_a_service_whose_selector_points_to_
 
 fn chain(embedded: &Embedded) {
     place(embedded, "portale", "0s", &json!({"embedded.notturno.dev/healthy-with": "ricetta.sanita"}));
-    place(embedded, "ricetta", "0s", &json!({"embedded.notturno.dev/healthy-with": "anagrafe.sanita,accesso.sanita", "embedded.notturno.dev/recovers-after": "9m"}));
+    place(
+        embedded,
+        "ricetta",
+        "0s",
+        &json!({"embedded.notturno.dev/healthy-with": "anagrafe.sanita,accesso.sanita", "embedded.notturno.dev/recovers-after": "9m"}),
+    );
     place(embedded, "anagrafe", "4m", &json!({}));
     place(embedded, "accesso", "0s", &json!({}));
 }
@@ -83,7 +90,11 @@ async fn a_service_is_healthy_with_all_that_it_needs_and_recovers_after_their_ou
     minutes(60).await;
     scale(&embedded, "anagrafe", 2).await;
     minutes(12).await;
-    assert_eq!((get(&embedded, "anagrafe"), get(&embedded, "ricetta")), (Ok(200), Ok(503)), "4 minutes to be ready, 9 to recover");
+    assert_eq!(
+        (get(&embedded, "anagrafe"), get(&embedded, "ricetta")),
+        (Ok(200), Ok(503)),
+        "4 minutes to be ready, 9 to recover"
+    );
     minutes(1).await;
     assert_eq!((get(&embedded, "ricetta"), get(&embedded, "portale")), (Ok(200), Ok(200)));
 }
@@ -95,7 +106,7 @@ async fn a_recovery_is_counted_from_its_own_moment_even_if_nobody_looked() {
     minutes(4).await;
     scale(&embedded, "anagrafe", 0).await;
     scale(&embedded, "anagrafe", 2).await;
-    tokio::time::sleep(std::time::Duration::from_secs(13 * 60) - std::time::Duration::from_millis(1)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(13) - std::time::Duration::from_millis(1)).await;
     assert_eq!(get(&embedded, "ricetta"), Ok(503));
     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     assert_eq!(get(&embedded, "ricetta"), Ok(200));
@@ -108,7 +119,8 @@ async fn a_recovery_is_counted_from_its_own_moment_even_if_nobody_looked() {
 async fn recoveries_follow_one_another_down_the_chain() {
     let embedded = embedded();
     chain(&embedded);
-    patch_service(&embedded, "portale", json!({"metadata": {"annotations": {"embedded.notturno.dev/recovers-after": "5m"}}})).await;
+    patch_service(&embedded, "portale", json!({"metadata": {"annotations": {"embedded.notturno.dev/recovers-after": "5m"}}}))
+        .await;
     minutes(4).await;
     scale(&embedded, "anagrafe", 0).await;
     scale(&embedded, "anagrafe", 2).await;

@@ -17,7 +17,8 @@ async fn names_that_are_not_dns_names_are_invalid_and_those_of_jobs_end_at_63() 
     }
     assert!(maps.create(&post, &typed(config(&"x".repeat(253), &json!({})))).await.is_ok());
     let jobs = api::<Job>(&embedded);
-    let long = |count: usize| typed::<Job>(job(&"j".repeat(count), &json!({}), json!({"template": {"metadata": {"labels": null}}})));
+    let long =
+        |count: usize| typed::<Job>(job(&"j".repeat(count), &json!({}), &json!({"template": {"metadata": {"labels": null}}})));
     assert_eq!(refusal(jobs.create(&post, &long(64)).await), refused(422, "Invalid"));
     assert!(jobs.create(&post, &long(63)).await.is_ok());
     let service = json!({"metadata": {"name": "a.b"}, "spec": {}});
@@ -35,7 +36,12 @@ async fn a_sealed_config_map_keeps_its_data_and_its_seal_and_lets_its_metadata_c
     let _: ConfigMap = create(&embedded, config("piano", &json!({"plan.json": "{}"}))).await;
     let _: ConfigMap = merge(&embedded, "piano", json!({"immutable": true, "data": {"preimages.json": "[]"}})).await;
     let maps = api::<ConfigMap>(&embedded);
-    for patch in [json!({"data": {"plan.json": "x"}}), json!({"data": {"new": "x"}}), json!({"immutable": null}), json!({"immutable": false})] {
+    for patch in [
+        json!({"data": {"plan.json": "x"}}),
+        json!({"data": {"new": "x"}}),
+        json!({"immutable": null}),
+        json!({"immutable": false}),
+    ] {
         let patched = maps.patch("piano", &PatchParams::default(), &Patch::Merge(patch.clone())).await;
         assert_eq!(refusal(patched), refused(422, "Invalid"), "{patch}");
     }
@@ -59,7 +65,8 @@ async fn a_config_map_ends_at_one_mebibyte_and_a_request_at_three() {
 #[tokio::test(start_paused = true)]
 async fn a_jobs_template_is_fixed_but_for_its_placement_before_the_first_start() {
     let embedded = embedded();
-    let _: Job = create(&embedded, job("aggiorna", &json!({"embedded.notturno.dev/ends": "Hangs"}), json!({"suspend": true}))).await;
+    let _: Job =
+        create(&embedded, job("aggiorna", &json!({"embedded.notturno.dev/ends": "Hangs"}), &json!({"suspend": true}))).await;
     let jobs = api::<Job>(&embedded);
     let image: Value = json!({"spec": {"template": {"spec": {"containers": [{"name": "work", "image": "work:2"}]}}}});
     let annotate: Value = json!({"spec": {"template": {"metadata": {"annotations": {"x": "y"}}}}});
@@ -68,7 +75,13 @@ async fn a_jobs_template_is_fixed_but_for_its_placement_before_the_first_start()
     assert!(jobs.patch("aggiorna", &PatchParams::default(), &Patch::Merge(annotate.clone())).await.is_ok());
     suspend(&embedded, "aggiorna", false).await;
     suspend(&embedded, "aggiorna", true).await;
-    let late = jobs.patch("aggiorna", &PatchParams::default(), &Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": {"x": "z"}}}}}))).await;
+    let late = jobs
+        .patch(
+            "aggiorna",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": {"x": "z"}}}}})),
+        )
+        .await;
     assert_eq!(refusal(late), refused(422, "Invalid"));
     let completions = jobs.patch("aggiorna", &PatchParams::default(), &Patch::Merge(json!({"spec": {"completions": 2}}))).await;
     assert_eq!(refusal(completions), refused(422, "Invalid"));
@@ -78,7 +91,7 @@ async fn a_jobs_template_is_fixed_but_for_its_placement_before_the_first_start()
 async fn a_scene_that_says_something_unknown_is_refused() {
     let embedded = embedded();
     for (annotation, value) in [("takes", "ten minutes"), ("ends", "Perhaps"), ("stops-after", "-1m"), ("on-stop", "Dies")] {
-        let wish = job("prova", &json!({format!("embedded.notturno.dev/{annotation}"): value}), json!({}));
+        let wish = job("prova", &json!({format!("embedded.notturno.dev/{annotation}"): value}), &json!({}));
         let created = api::<Job>(&embedded).create(&PostParams::default(), &typed(wish)).await;
         assert_eq!(refusal(created), refused(422, "Invalid"), "{annotation}");
     }

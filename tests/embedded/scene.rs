@@ -55,7 +55,7 @@ pub async fn read_config(embedded: &Embedded, name: &str) -> ConfigMap {
 }
 
 /// A Job of one container whose Pod template has these annotations; `spec` is merged over its spec.
-pub fn job(name: &str, annotations: &Value, spec: Value) -> Value {
+pub fn job(name: &str, annotations: &Value, spec: &Value) -> Value {
     let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": NS}, "spec": {
         "backoffLimit": 0,
         "template": {"metadata": {"labels": {"step": name}, "annotations": annotations},

@@ -6,7 +6,7 @@ use http::Request;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Client, ResourceExt};
 use notturno::embedded::{ResourceKind, Verb};
@@ -24,7 +24,11 @@ fn definition() -> Value {
 async fn every_answer_is_dated_by_the_embedded_clock() {
     let embedded = embedded();
     tokio::time::sleep(Duration::from_millis(90 * 60 * 1000 + 999)).await;
-    for (path, code) in [("/version", 200), ("/api/v1/namespaces/x/configmaps/none", 404), ("/api/v1/configmaps?watch=true&resourceVersion=1", 200)] {
+    for (path, code) in [
+        ("/version", 200),
+        ("/api/v1/namespaces/x/configmaps/none", 404),
+        ("/api/v1/configmaps?watch=true&resourceVersion=1", 200),
+    ] {
         let request = Request::get(path).body(kube::client::Body::empty()).unwrap();
         let response = client(&embedded).send(request).await.unwrap();
         assert_eq!(response.status(), code);
@@ -45,14 +49,20 @@ async fn discovery_leads_from_kinds_to_plurals() {
     assert_eq!(find("batch", "CronJob").0.plural, "cronjobs");
     assert_eq!(find("", "ConfigMap").0.plural, "configmaps");
     assert!(find("", "Namespace").1.scope == Scope::Cluster);
-    let (pinned, _) = kube::discovery::pinned_kind(&client(&embedded), &kube::api::GroupVersionKind::gvk("apps", "v1", "Deployment")).await.unwrap();
+    let (pinned, _) =
+        kube::discovery::pinned_kind(&client(&embedded), &kube::api::GroupVersionKind::gvk("apps", "v1", "Deployment"))
+            .await
+            .unwrap();
     assert_eq!(pinned.plural, "deployments");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_custom_kind_lives_like_any_other_once_its_definition_is_applied() {
     let embedded = embedded();
-    let custom = ApiResource::from_gvk_with_plural(&kube::api::GroupVersionKind::gvk("notturno.dev", "v1alpha1", "Intervention"), "interventions");
+    let custom = ApiResource::from_gvk_with_plural(
+        &kube::api::GroupVersionKind::gvk("notturno.dev", "v1alpha1", "Intervention"),
+        "interventions",
+    );
     let nights: Api<DynamicObject> = Api::namespaced_with(client(&embedded), NS, &custom);
     assert_eq!(refusal(nights.list(&ListParams::default()).await), refused(404, "NotFound"));
     let crd = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
@@ -71,7 +81,8 @@ async fn a_custom_kind_lives_like_any_other_once_its_definition_is_applied() {
     let mut unversioned = reported.clone();
     unversioned.metadata.resource_version = None;
     assert_eq!(refusal(nights.replace("notte", &PostParams::default(), &unversioned).await), refused(422, "Invalid"));
-    let changed = nights.patch("notte", &PatchParams::default(), &Patch::Merge(json!({"spec": {"mode": "Rehearse"}}))).await.unwrap();
+    let changed =
+        nights.patch("notte", &PatchParams::default(), &Patch::Merge(json!({"spec": {"mode": "Rehearse"}}))).await.unwrap();
     assert_eq!(changed.metadata.generation, Some(2));
 }
 
@@ -80,7 +91,10 @@ async fn a_registered_cluster_wide_kind_has_no_namespaces() {
     let embedded = embedded();
     let [group, version, kind, plural] = ["notturno.dev", "v1alpha1", "OfficeCalendar", "officecalendars"].map(str::to_owned);
     embedded.register(ResourceKind { group, version, kind, plural, namespaced: false, status_subresource: false });
-    let custom = ApiResource::from_gvk_with_plural(&kube::api::GroupVersionKind::gvk("notturno.dev", "v1alpha1", "OfficeCalendar"), "officecalendars");
+    let custom = ApiResource::from_gvk_with_plural(
+        &kube::api::GroupVersionKind::gvk("notturno.dev", "v1alpha1", "OfficeCalendar"),
+        "officecalendars",
+    );
     let calendars: Api<DynamicObject> = Api::all_with(client(&embedded), &custom);
     calendars.create(&PostParams::default(), &DynamicObject::new("prelievi", &custom).data(json!({}))).await.unwrap();
     assert_eq!(calendars.list(&ListParams::default()).await.unwrap().items[0].namespace(), None);
@@ -89,7 +103,10 @@ async fn a_registered_cluster_wide_kind_has_no_namespaces() {
 }
 
 async fn token(client: Client, seconds: i64) -> kube::Result<TokenRequest> {
-    let wish = TokenRequest { spec: TokenRequestSpec { expiration_seconds: Some(seconds), audiences: vec!["api".into()], ..Default::default() }, ..Default::default() };
+    let wish = TokenRequest {
+        spec: TokenRequestSpec { expiration_seconds: Some(seconds), audiences: vec!["api".into()], ..Default::default() },
+        ..Default::default()
+    };
     Api::<ServiceAccount>::namespaced(client, NS).create_token_request("lavori-notturni", &PostParams::default(), &wish).await
 }
 
@@ -112,14 +129,15 @@ async fn a_token_request_gives_a_client_that_acts_as_the_service_account_until_i
     let second = token(client(&embedded), 600).await.unwrap().status.unwrap().token;
     let maps: Api<ConfigMap> = Api::namespaced(embedded.client_for_token(&second), NS);
     assert!(maps.get("piano").await.is_ok());
-    api::<ServiceAccount>(&embedded).delete("lavori-notturni", &Default::default()).await.unwrap();
+    api::<ServiceAccount>(&embedded).delete("lavori-notturni", &DeleteParams::default()).await.unwrap();
     assert_eq!(refusal(maps.get("piano").await), refused(401, "Unauthorized"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn access_reviews_allow_and_are_not_stored() {
     let embedded = embedded();
-    let review: SelfSubjectAccessReview = typed(json!({"spec": {"resourceAttributes": {"verb": "patch", "resource": "deployments"}}}));
+    let review: SelfSubjectAccessReview =
+        typed(json!({"spec": {"resourceAttributes": {"verb": "patch", "resource": "deployments"}}}));
     let answer = Api::<SelfSubjectAccessReview>::all(client(&embedded)).create(&PostParams::default(), &review).await.unwrap();
     assert!(answer.status.unwrap().allowed);
     assert!(embedded.objects().is_empty());
@@ -133,12 +151,18 @@ async fn the_log_says_who_asked_what_and_counts_it() {
     let _: ConfigMap = merge(&embedded, "piano", json!({"data": {"a": "1"}})).await;
     let _ = api::<ConfigMap>(&embedded).get("nessuno").await;
     let log = embedded.log();
-    let lines: Vec<String> = log.iter().map(|one| format!("{} {} {} {:?} {:?}", one.at, one.request.verb, one.request.name, one.code, one.request.write_number)).collect();
-    assert_eq!(lines, [
-        "2023-02-09T23:30:00Z create piano Some(201) Some(1)",
-        "2023-02-09T23:31:00Z patch piano Some(200) Some(2)",
-        "2023-02-09T23:31:00Z get nessuno Some(404) None",
-    ]);
+    let lines: Vec<String> = log
+        .iter()
+        .map(|one| format!("{} {} {} {:?} {:?}", one.at, one.request.verb, one.request.name, one.code, one.request.write_number))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "2023-02-09T23:30:00Z create piano Some(201) Some(1)",
+            "2023-02-09T23:31:00Z patch piano Some(200) Some(2)",
+            "2023-02-09T23:31:00Z get nessuno Some(404) None",
+        ]
+    );
     assert_eq!(log[0].request.user, "anna@centro-dati");
     assert_eq!(embedded.counts()[&(Verb::Patch, String::new(), "configmaps".to_owned())], 1);
 }
