@@ -24,4 +24,6 @@ pub mod clock;
 pub mod embedded;
 pub mod engine;
 pub mod model;
+#[cfg(feature = "shell")]
+pub mod operator;
 pub mod plan;

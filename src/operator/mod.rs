@@ -1,0 +1,3 @@
+//! The shell: observe → decide → record → perform → report.
+
+pub mod effects;
