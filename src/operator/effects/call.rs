@@ -169,6 +169,7 @@ pub async fn within<T>(limit: Duration, what: &str, call: impl Future<Output = k
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
 mod tests {
     use super::*;
 

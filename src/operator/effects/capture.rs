@@ -240,7 +240,3 @@ fn put(object: &mut Value, keys: &[String], value: Option<&Value>) {
         put(inner, rest, value);
     }
 }
-
-#[cfg(test)]
-#[path = "capture_tests.rs"]
-mod tests;

@@ -64,7 +64,8 @@ pub fn make(plan: &Plan, key: JobKey, cron_job: &Value) -> Result<Value, String>
         return Err(format!("{called} is not suspended: it would also run by itself; set spec.suspend to true"));
     }
     let template = at(cron_job, &["spec", "jobTemplate", "spec", "template"]);
-    let mut template = template.filter(|template| template.is_object()).cloned().ok_or_else(|| format!("{called} has no Pod template"))?;
+    let mut template =
+        template.filter(|template| template.is_object()).cloned().ok_or_else(|| format!("{called} has no Pod template"))?;
     make_pod_safe(&mut template, plan, key);
     set_env(&mut template, source)?;
     let spec = json!({"suspend": true, "parallelism": 1, "completions": 1, "backoffLimit": 0, "podReplacementPolicy": "Failed",
@@ -83,21 +84,24 @@ pub fn make(plan: &Plan, key: JobKey, cron_job: &Value) -> Result<Value, String>
 
 /// Runs once, as somebody, is seen to end.
 fn make_pod_safe(template: &mut Value, plan: &Plan, key: JobKey) {
-    let metadata = member(template, "metadata");
-    extend(metadata, "labels", labels(plan, key));
-    edit_list(metadata, "finalizers", |finalizers| {
+    let keep = |finalizers: &mut Vec<Value>| {
         if !finalizers.iter().any(|one| one == marks::KEEP_POD) {
             finalizers.push(marks::KEEP_POD.into());
         }
+    };
+    edit(template, "metadata", |metadata| {
+        extend(metadata, "labels", labels(plan, key));
+        edit_list(metadata, "finalizers", keep);
     });
-    let spec = member(template, "spec");
-    set(spec, "restartPolicy", json!("Never"));
-    if let Some(members) = spec.as_object_mut() {
-        members.remove("activeDeadlineSeconds");
-    }
-    if text(spec, &["serviceAccountName"]).is_empty() && text(spec, &["serviceAccount"]).is_empty() {
-        set(spec, "serviceAccountName", json!(plan.service_account));
-    }
+    edit(template, "spec", |spec| {
+        set(spec, "restartPolicy", json!("Never"));
+        if let Some(members) = spec.as_object_mut() {
+            members.remove("activeDeadlineSeconds");
+        }
+        if text(spec, &["serviceAccountName"]).is_empty() && text(spec, &["serviceAccount"]).is_empty() {
+            set(spec, "serviceAccountName", json!(plan.service_account));
+        }
+    });
 }
 
 /// The step's variables, in every container, in place of those with the same name.
@@ -108,9 +112,9 @@ fn set_env(template: &mut Value, source: &JobSource) -> Result<(), String> {
     };
     let wanted: Vec<(String, String)> =
         source.env.iter().map(|one| Ok((one.name.clone(), value(&one.value)?))).collect::<Result<_, String>>()?;
-    let spec = member(template, "spec");
     for list in ["initContainers", "containers"] {
-        let Some(containers) = spec.get_mut(list).and_then(Value::as_array_mut) else { continue };
+        let containers = template.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut);
+        let Some(containers) = containers else { continue };
         for container in containers.iter_mut().filter(|_| !wanted.is_empty()) {
             edit_list(container, "env", |env| wanted.iter().for_each(|(name, value)| set_variable(env, name, value)));
         }
@@ -133,24 +137,14 @@ fn set(object: &mut Value, key: &str, value: Value) {
 }
 
 fn extend(object: &mut Value, key: &str, more: Map<String, Value>) {
-    if let Some(members) = member(object, key).as_object_mut() {
-        members.extend(more);
-    }
+    edit(object, key, |inner| more.into_iter().for_each(|(name, value)| set(inner, &name, value)));
 }
 
-/// The object under `key`, made where there is none.
-fn member<'a>(object: &'a mut Value, key: &str) -> &'a mut Value {
-    if !object.get(key).is_some_and(Value::is_object) {
-        set(object, key, json!({}));
-    }
-    reach(object, key)
-}
-
-fn reach<'a>(object: &'a mut Value, key: &str) -> &'a mut Value {
-    match object.as_object_mut() {
-        Some(members) => members.entry(key).or_insert(Value::Null),
-        None => object,
-    }
+/// Edits the object under `key`, made where there is none.
+fn edit(object: &mut Value, key: &str, edit: impl FnOnce(&mut Value)) {
+    let mut inner = object.get_mut(key).map(Value::take).filter(Value::is_object).unwrap_or_else(|| json!({}));
+    edit(&mut inner);
+    set(object, key, inner);
 }
 
 /// Edits the list under `key`, made where there is none.
@@ -162,7 +156,3 @@ fn edit_list(object: &mut Value, key: &str, edit: impl FnOnce(&mut Vec<Value>)) 
     edit(&mut list);
     set(object, key, Value::Array(list));
 }
-
-#[cfg(test)]
-#[path = "jobs_tests.rs"]
-mod tests;

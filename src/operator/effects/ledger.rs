@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::Entry;
 use crate::model::plan::Plan;
 
-use super::call::{Answer, CallError};
+use super::call::{Advice, Answer, CallError};
 use super::marks;
 use super::names::{LedgerNames, sha256};
 use super::operations::{add, at, replace, test, text};
@@ -76,6 +76,18 @@ pub enum LedgerError {
         /// The ConfigMap.
         name: String,
     },
+}
+
+impl LedgerError {
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Call(error) => error.advice(),
+            Self::OtherPlan { .. } => Advice::RetryNow,
+            Self::NoPlan { .. } | Self::PlanGone { .. } | Self::LedgerGone { .. } => Advice::TellAPerson,
+        }
+    }
 }
 
 /// Why a record is not known to be in the ledger.

@@ -10,7 +10,7 @@
 //! | [`tenant`], [`call`] | clients by tenant; one call, its deadline and its errors |
 //! | [`ledger`] | the two ConfigMaps that are the truth of a night |
 //! | [`token`], [`marks`], [`operations`] | the words on objects, and patches as values |
-//! | [`capture`], [`preimages`] | what a closing changes, and how it is exactly taken back |
+//! | [`capture`], [`preimages`], [`drain`] | what a closing changes, and how it is exactly taken back |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`arm`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
@@ -19,6 +19,7 @@
 pub mod arm;
 pub mod call;
 pub mod capture;
+pub mod drain;
 pub mod jobs;
 pub mod ledger;
 pub mod marks;

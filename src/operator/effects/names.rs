@@ -54,7 +54,8 @@ impl LedgerNames {
     /// Of the night with this name and UID.
     #[must_use]
     pub fn of(name: &str, uid: &str) -> Self {
-        let of = |what: &str| format!("{}-{what}", bounded(&format!("notturno-{}", stem(name, uid)), OBJECT_MAX - what.len() - 1));
+        let of =
+            |what: &str| format!("{}-{what}", bounded(&format!("notturno-{}", stem(name, uid)), OBJECT_MAX - what.len() - 1));
         Self { plan: of("plan"), ledger: of("ledger") }
     }
 }
@@ -85,6 +86,7 @@ pub fn job_names(plan: &Plan) -> BTreeMap<JobKey, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
 mod tests {
     use super::*;
 

@@ -46,7 +46,8 @@ pub fn keys(pointer: &str) -> Vec<String> {
 /// Whether one of the two lies at or under the other.
 #[must_use]
 pub fn overlap(one: &str, other: &str) -> bool {
-    let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let within =
+        |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     within(one, other) || within(other, one)
 }
 

@@ -4,14 +4,17 @@
 //! repeated is harmless; what is already as it should be is not written again; looking again after a refusal is bounded.
 //! Not here: arming ([`super::arm`]) and probes, which take long and are run beside the night by the caller.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
+use crate::model::reference::Target;
 
 use super::call::{Advice, Answer, CallError, LIMIT};
-use super::preimages::Preimages;
+use super::preimages::{Preimages, key};
 use super::targets::{closings, spots};
 use super::tenant::Tenant;
 use super::work::Work;
@@ -83,7 +86,9 @@ impl PerformError {
     pub(super) fn of(what: &str, error: CallError) -> Self {
         let what = what.to_owned();
         match error.answer() {
-            None | Some(Answer::Busy | Answer::Conflict | Answer::Unauthorized | Answer::Gone) => Self::Unreached { what, source: error },
+            None | Some(Answer::Busy | Answer::Conflict | Answer::Unauthorized | Answer::Gone) => {
+                Self::Unreached { what, source: error }
+            }
             Some(
                 Answer::NotFound | Answer::AlreadyExists | Answer::Invalid | Answer::Forbidden | Answer::TooLarge | Answer::Other,
             ) => Self::Refused { what, reason: error.story() },
@@ -201,15 +206,14 @@ async fn reopen(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: Se
     tally.result()
 }
 
+/// Also of a night whose arming was interrupted, when no pre-image is there yet.
 async fn disarm(tenant: &Tenant, plan: &Plan, preimages: &Preimages) -> Result<u32, PerformError> {
     let mut tally = Tally::default();
-    let mut services: Vec<ServiceIndex> = closings(plan).map(|(service, ..)| service).collect();
-    services.dedup();
-    for spot in services.into_iter().flat_map(|service| spots(tenant, plan, preimages, service)) {
-        tally.note(match spot {
-            Ok(spot) => spot.disarm().await,
-            Err(error) => Err(error),
-        });
+    let known = |service, closing| preimages.targets.get(&key(service, closing)).map(|preimage| preimage.resource.as_str());
+    let targets: BTreeMap<&Target, Option<&str>> =
+        closings(plan).map(|(_, service, closing)| (&closing.target, known(service, closing))).collect();
+    for (target, resource) in targets {
+        tally.note(super::targets::disarm(tenant, &plan.uid, target, resource).await);
     }
     tally.result()
 }

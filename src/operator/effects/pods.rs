@@ -58,7 +58,8 @@ fn all_terminated(pod: &Value) -> bool {
     let ended = |status: &Value| at(status, &["state", "terminated"]).is_some();
     let main = items(pod, &["status", "containerStatuses"]);
     let declared = items(pod, &["spec", "containers"]).len();
-    let sidecars_run = items(pod, &["status", "initContainerStatuses"]).iter().any(|one| at(one, &["state", "running"]).is_some());
+    let sidecars_run =
+        items(pod, &["status", "initContainerStatuses"]).iter().any(|one| at(one, &["state", "running"]).is_some());
     declared > 0 && main.len() == declared && main.iter().all(ended) && !sidecars_run
 }
 
@@ -95,6 +96,7 @@ pub fn all(pods: &[&Value], status: Option<&Value>) -> Pods {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
 mod tests {
     use serde_json::json;
 

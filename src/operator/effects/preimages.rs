@@ -35,7 +35,8 @@ impl Preimages {
     pub fn as_intended(mut self, entries: &[Entry]) -> Self {
         for entry in entries {
             let Event::StepIntended { preimages, .. } = &entry.event else { continue };
-            let newer = preimages.iter().filter_map(|(key, value)| Some((key.clone(), serde_json::from_value(value.clone()).ok()?)));
+            let newer =
+                preimages.iter().filter_map(|(key, value)| Some((key.clone(), serde_json::from_value(value.clone()).ok()?)));
             self.targets.extend(newer);
         }
         self

@@ -13,6 +13,7 @@ use crate::model::service::Closing;
 
 use super::call::{Answer, CallError};
 use super::capture::{Guard, Preimage, changes, close_patch, is_closed, is_restored, moved, restore_patch};
+use super::drain::is_draining;
 use super::marks;
 use super::names::sha256;
 use super::operations::{add, annotate, annotated, annotation, at, remove, replace, test, text, token};
@@ -221,7 +222,10 @@ impl Spot<'_> {
         let recreated = self.is_recreated(&live);
         let fresh = super::capture::preimage(&live, &self.preimage.resource, &self.closing.change);
         let closing = match self.may_close(&live) {
-            _ if !recreated && is_closed(&live, &self.closing.change) => ClosingFact::Closed,
+            _ if !recreated && is_closed(&live, &self.closing.change) => match is_draining(&live, &self.closing.change) {
+                true => ClosingFact::Draining,
+                false => ClosingFact::Closed,
+            },
             Err(PerformError::Refused { what, reason }) if !matches!(standing, Standing::Own(_)) || recreated => {
                 ClosingFact::Refused { reason: format!("{what}: {reason}") }
             }
@@ -232,27 +236,41 @@ impl Spot<'_> {
         };
         let changed = closing == ClosingFact::Open && &fresh != self.preimage;
         Ok(Look {
-            burned: recreated || matches!(&standing, Standing::Own(Way::Reopen) | Standing::Newer(Token { way: Way::Reopen, .. })),
+            burned: recreated
+                || matches!(&standing, Standing::Own(Way::Reopen) | Standing::Newer(Token { way: Way::Reopen, .. })),
             restored: self.is_open(&live),
             preimage: changed.then(|| serde_json::to_value(fresh).unwrap_or_default()),
             closing,
         })
     }
+}
 
-    /// Takes this night's marks off the target; those of others stay.
-    pub(super) async fn disarm(&self) -> Result<u32, PerformError> {
-        for _ in 0..ATTEMPTS_MAX {
-            let Some(live) = self.live().await? else { return Ok(0) };
-            let Some(patch) = disarming(&live, self.night) else { return Ok(0) };
-            match self.tenant.patch(&self.path, &patch).await {
-                Ok(_) => return Ok(1),
-                Err(error) if error.answer() == Some(Answer::NotFound) => return Ok(0),
-                Err(error) if is_stale(&error) => {}
-                Err(error) => return Err(PerformError::of(&self.what(), error)),
-            }
+/// Takes this night's marks off a target; those of others stay.
+pub(super) async fn disarm(tenant: &Tenant, night: &str, target: &Target, resource: Option<&str>) -> Result<u32, PerformError> {
+    let what = target.to_string();
+    let of = |error| PerformError::of(&what, error);
+    let resource = match resource {
+        Some(resource) => resource.to_owned(),
+        None => match tenant.kind(&target.api_version, &target.kind).await.map_err(of)? {
+            Some(kind) => kind.resource,
+            None => return Ok(0),
+        },
+    };
+    let path = target_path(target, &resource);
+    for _ in 0..ATTEMPTS_MAX {
+        let live = match tenant.get(&path).await {
+            Err(error) if error.answer() == Some(Answer::NotFound) => return Ok(0),
+            other => other.map_err(of)?,
+        };
+        let Some(patch) = disarming(&live, night) else { return Ok(0) };
+        match tenant.patch(&path, &patch).await {
+            Ok(_) => return Ok(1),
+            Err(error) if error.answer() == Some(Answer::NotFound) => return Ok(0),
+            Err(error) if is_stale(&error) => {}
+            Err(error) => return Err(of(error)),
         }
-        Err(PerformError::Restless { what: self.what() })
     }
+    Err(PerformError::Restless { what })
 }
 
 /// What one target shows.
@@ -296,10 +314,8 @@ fn disarming(live: &Value, night: &str) -> Option<Vec<Value>> {
 
 /// The operations that stamp a token on an object that has none, valid for the revision in `live` only.
 pub(super) fn stamp(live: &Value, token: &str) -> Vec<Value> {
-    let mut patch = vec![
-        test("/metadata/uid", text(live, &["metadata", "uid"])),
-        test("/metadata/resourceVersion", revision_of(live)),
-    ];
+    let mut patch =
+        vec![test("/metadata/uid", text(live, &["metadata", "uid"])), test("/metadata/resourceVersion", revision_of(live))];
     match at(live, &["metadata", "annotations"]) {
         Some(Value::Object(_)) => patch.push(add(&super::operations::token(), token)),
         Some(_) | None => patch.extend(annotate(live, &[(marks::TOKEN, token)])),

@@ -246,7 +246,8 @@ impl Tenant {
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, media)
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
-        let answer = within(LIMIT, what, async { self.client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }).await;
+        let answer =
+            within(LIMIT, what, async { self.client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }).await;
         if let Err(error) = &answer
             && error.answer() == Some(Answer::Unauthorized)
         {

@@ -120,6 +120,7 @@ impl Standing {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
 mod tests {
     use serde_json::json;
 
@@ -139,7 +140,17 @@ mod tests {
 
     #[test]
     fn what_is_not_a_token_counts_as_none() {
-        for text in ["", "u-1", "u-1.1", "u-1.1.sideways", ".1.forward", "u-1.0.forward", "u-1.+1.forward", "u-1.01.forward", "u-1.1.forward.x"] {
+        for text in [
+            "",
+            "u-1",
+            "u-1.1",
+            "u-1.1.sideways",
+            ".1.forward",
+            "u-1.0.forward",
+            "u-1.+1.forward",
+            "u-1.01.forward",
+            "u-1.1.forward.x",
+        ] {
             assert_eq!(standing(text), Standing::Missing, "{text}");
         }
         assert_eq!(Standing::of(&json!({"metadata": {}}), "u-1"), Standing::Missing);

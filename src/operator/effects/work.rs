@@ -38,7 +38,8 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     pub(super) fn of(tenant: &'a Tenant, plan: &'a Plan, preimages: &'a Preimages, key: JobKey) -> Result<Self, PerformError> {
         let name = job_names(plan).remove(&key);
-        let name = name.ok_or_else(|| PerformError::Refused { what: key.to_string(), reason: "the plan has no such Job".to_owned() })?;
+        let name =
+            name.ok_or_else(|| PerformError::Refused { what: key.to_string(), reason: "the plan has no such Job".to_owned() })?;
         let uid = preimages.jobs.get(&name).map(String::as_str).unwrap_or_default();
         Ok(Self { tenant, night: &plan.uid, key, name, uid })
     }
@@ -102,9 +103,13 @@ impl<'a> Work<'a> {
         }
         match (annotated(live, marks::RELEASED), is_suspended(live)) {
             (Some("true"), false) => Ok(()),
-            (Some("true"), true) => Err(self.refused("it was released once and then suspended by somebody else; it never runs twice")),
+            (Some("true"), true) => {
+                Err(self.refused("it was released once and then suspended by somebody else; it never runs twice"))
+            }
             (Some("false"), false) => Err(self.refused("it runs although nobody released it")),
-            (Some("false"), true) if error.answer() == Some(Answer::Conflict) => Err(PerformError::Restless { what: self.what() }),
+            (Some("false"), true) if error.answer() == Some(Answer::Conflict) => {
+                Err(PerformError::Restless { what: self.what() })
+            }
             (Some("false"), true) => Err(self.refused(error.story())),
             (_, _) => Err(self.refused(format!("its annotation {} is gone", marks::RELEASED))),
         }
@@ -140,7 +145,9 @@ impl<'a> Work<'a> {
 
     /// Stops the Job for good. That it is suspended and was never released, tested by the same patch, proves that it never started.
     fn expiring(&self, live: &Value, guard: Value, now: Timestamp) -> Vec<Value> {
-        let never = is_suspended(live) && annotated(live, marks::RELEASED) == Some("false") && self.uid == text(live, &["metadata", "uid"]);
+        let never = is_suspended(live)
+            && annotated(live, marks::RELEASED) == Some("false")
+            && self.uid == text(live, &["metadata", "uid"]);
         let mut patch = vec![test("/metadata/uid", text(live, &["metadata", "uid"])), guard];
         if never {
             patch.extend([test("/spec/suspend", true), test(&annotation(marks::RELEASED), "false")]);

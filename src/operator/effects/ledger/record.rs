@@ -142,6 +142,7 @@ fn link(text: &str, seq: u32, prev: &str) -> Result<Record, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
 mod tests {
     use serde_json::json;
 

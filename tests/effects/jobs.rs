@@ -1,7 +1,12 @@
+//! Jobs made from CronJobs: safe, ours, and as they were approved.
+
 use serde_json::{Value, json};
 
-use super::*;
-use crate::operator::effects::sample;
+use notturno::engine::JobKey;
+use notturno::operator::effects::jobs::make;
+use notturno::operator::effects::names::job_names;
+
+use crate::sample;
 
 fn cron_job() -> Value {
     json!({"metadata": {"name": "aggiorna"}, "spec": {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": {
@@ -47,7 +52,8 @@ fn a_job_says_whose_it_is_and_may_not_run_before_its_token_says_so() {
 #[test]
 fn variables_of_the_step_take_the_place_of_those_in_every_container() {
     let spec = made(JobKey::Step(1))["spec"]["template"]["spec"].clone();
-    let expected = json!([{"name": "A", "value": "1"}, {"name": "VERSIONE", "value": "15.4"}, {"name": "B", "value": "$(VERSIONE)"}]);
+    let expected =
+        json!([{"name": "A", "value": "1"}, {"name": "VERSIONE", "value": "15.4"}, {"name": "B", "value": "$(VERSIONE)"}]);
     assert_eq!(spec["containers"][0]["env"], expected);
     assert_eq!(spec["initContainers"][0]["env"], json!([{"name": "VERSIONE", "value": "15.4"}]));
 }

@@ -1,8 +1,13 @@
+//! What a closing changes, and that the way back is exact.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::operator::effects::token::{Token, Way};
+use notturno::model::service::Change;
+use notturno::operator::effects::capture::{
+    FieldChange, Guard, Preimage, changes, close_patch, common, is_closed, is_restored, preimage, restore_patch, untouchable,
+};
+use notturno::operator::effects::token::{Token, Way};
 
 const FORWARD: &str = "night.1.forward";
 const REOPEN: &str = "night.1.reopen";
@@ -26,7 +31,8 @@ fn close(object: &Value, change: &Change) -> Value {
 fn restore(object: &Value, preimage: &Preimage) -> Value {
     let mut burned = object.clone();
     burned["metadata"]["annotations"]["notturno.dev/token"] = json!(REOPEN);
-    let mut open = apply(&burned, &restore_patch(&burned, "u", &Guard::Token(REOPEN.into()), preimage)).expect("the restoring applies");
+    let mut open =
+        apply(&burned, &restore_patch(&burned, "u", &Guard::Token(REOPEN.into()), preimage)).expect("the restoring applies");
     open["metadata"]["annotations"]["notturno.dev/token"] = json!(FORWARD);
     open
 }
@@ -115,7 +121,10 @@ fn scaling_and_suspending_name_one_field() {
 fn where_parents_are_missing_the_first_of_them_is_added_and_removed() {
     let change = Change::Merge { merge: json!({"spec": {"page": {"text": {"it": "chiuso"}, "old": null}}}) };
     let found = changes(&deployment(), &change);
-    assert_eq!(found, [FieldChange { pointer: "/spec/page".into(), before: None, after: Some(json!({"text": {"it": "chiuso"}})) }]);
+    assert_eq!(
+        found,
+        [FieldChange { pointer: "/spec/page".into(), before: None, after: Some(json!({"text": {"it": "chiuso"}})) }]
+    );
     assert_eq!(restore(&close(&deployment(), &change), &preimage(&deployment(), "x", &change)), deployment());
 }
 
