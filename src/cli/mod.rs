@@ -3,6 +3,7 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod demo;
 pub mod operator;
 pub mod plan;
 pub mod read;
@@ -21,6 +22,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
 }
@@ -30,6 +32,7 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::Demo(args) => demo::run(&args),
             Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
         },

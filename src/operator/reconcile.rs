@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
 use super::context::Context;
-use super::effects::call::Answer;
 use super::effects;
+use super::effects::call::Answer;
 use super::events;
 use super::introduce;
 use super::night::{Night, Rest, Trouble};

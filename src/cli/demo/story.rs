@@ -64,7 +64,7 @@ pub(super) fn head(plan: &Plan, paint: Paint) -> String {
 
 /// One line of the timeline.
 pub(super) fn line(plan: &Plan, line: &Line, paint: Paint) -> String {
-    format!("  {}  {}  {}\n", clock(plan, line.at), paint.phase(line.phase), line.why)
+    format!("  {:<8}  {}  {}\n", clock(plan, line.at), paint.phase(line.phase), line.why)
 }
 
 /// What somebody outside saw, and the comparison.
