@@ -122,7 +122,8 @@ impl World {
             }
             tokio::time::sleep(Duration::from_secs(30)).await;
         }
-        panic!("no outcome: {}", self.status(name));
+        let journal = self.ledger().await.entries.into_iter().map(|entry| format!("{} {}", entry.at, entry.why));
+        panic!("no outcome:\n{}\n{}", journal.collect::<Vec<_>>().join("\n"), self.status(name));
     }
 
     pub async fn ledger(&self) -> LedgerRead {
