@@ -15,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "shell")]
-#[cfg(feature = "shell")]
 pub mod api;
 #[cfg(feature = "shell")]
 pub mod cli;
@@ -25,4 +24,6 @@ pub mod clock;
 pub mod embedded;
 pub mod engine;
 pub mod model;
+#[cfg(feature = "shell")]
+pub mod operator;
 pub mod plan;

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::structure::{self, any_of, unknown};
-use super::{repair, validate};
 use super::{GROUP, Intervention, OfficeCalendar, PublicService, Runbook, VERSION};
+use super::{repair, validate};
 use crate::model::reference::{is_label, is_subdomain};
 use crate::model::refusal::Refusal;
 
@@ -95,8 +95,21 @@ fn head(kind: &str, object: &str, document: &Value) -> Vec<Refusal> {
 }
 
 const METADATA: [&str; 15] = [
-    "name", "namespace", "labels", "annotations", "generateName", "finalizers", "ownerReferences", "creationTimestamp",
-    "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields", "resourceVersion", "selfLink", "uid",
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "generateName",
+    "finalizers",
+    "ownerReferences",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
 ];
 
 fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> {
@@ -119,7 +132,9 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
         Some(_) => {}
     }
     match (kind, fields.get("namespace").and_then(Value::as_str)) {
-        ("OfficeCalendar", Some(_)) => refuse("UnknownField", "namespace", "an OfficeCalendar belongs to the whole cluster: remove it"),
+        ("OfficeCalendar", Some(_)) => {
+            refuse("UnknownField", "namespace", "an OfficeCalendar belongs to the whole cluster: remove it");
+        }
         (_, Some(namespace)) if !is_label(namespace) => {
             refuse("BadName", "namespace", "a namespace has small letters, digits and '-', at most 63 of them");
         }

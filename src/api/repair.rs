@@ -20,7 +20,9 @@ pub fn repaired(schema: &JSONSchemaProps, value: &Value) -> Value {
         ("string", Value::String(text)) => Value::String(word(schema, text)),
         ("string", Value::Number(_) | Value::Bool(_)) => Value::String(word(schema, &value.to_string())),
         ("string", _) => Value::String(word(schema, "")),
-        ("integer", Value::Number(number)) if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) => value.clone(),
+        ("integer", Value::Number(number)) if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) => {
+            value.clone()
+        }
         ("integer", _) => Value::from(1),
         ("boolean", Value::Bool(_)) => value.clone(),
         ("boolean", _) => Value::Bool(false),

@@ -104,7 +104,9 @@ fn prune(schema: &JSONSchemaProps, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
-                items.iter_mut().for_each(|item| prune(schema, item));
+                for item in items {
+                    prune(schema, item);
+                }
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -238,7 +240,9 @@ fn wrong_type(expected: &str, found: &Value) -> String {
         Value::Object(_) => "an object",
     };
     match (expected, found) {
-        ("string", Value::Bool(_) | Value::Number(_)) => format!("a text is expected here, not {found_name}: quote it, \"{found}\""),
+        ("string", Value::Bool(_) | Value::Number(_)) => {
+            format!("a text is expected here, not {found_name}: quote it, \"{found}\"")
+        }
         ("string", _) => format!("a text is expected here, not {found_name}"),
         ("object", _) => format!("an object is expected here, not {found_name}"),
         ("array", _) => format!("a list is expected here, not {found_name}"),

@@ -3,4 +3,49 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod operator;
+pub mod plan;
 pub mod read;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Night work that is always back before the doors open.
+#[derive(Debug, Parser)]
+#[command(name = "notturno", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Operator(operator::OperatorArgs),
+    Plan(plan::PlanArgs),
+}
+
+/// Runs the verb that the arguments name.
+#[must_use]
+pub fn run(arguments: &[String]) -> ExitCode {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => match cli.verb {
+            Verb::Operator(args) => operator::run(&args),
+            Verb::Plan(args) => plan::run(&args),
+        },
+        Err(error) => usage(arguments, &error),
+    }
+}
+
+/// Wrong usage is said in the format that was asked for.
+fn usage(arguments: &[String], error: &clap::Error) -> ExitCode {
+    let wants_json = arguments.iter().any(|argument| matches!(argument.as_str(), "json" | "-ojson" | "--output=json"));
+    if error.use_stderr() && wants_json {
+        let message = error.to_string();
+        println!("{}", serde_json::json!({ "accepted": false, "errors": [{ "message": message.trim() }] }));
+    } else {
+        // A closed pipe is the reader's choice.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}

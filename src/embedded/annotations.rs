@@ -12,6 +12,11 @@ use super::fields;
 
 /// On a Deployment: how long its new Pods take to become ready (a Go duration; default at once).
 pub const READY_AFTER: &str = "embedded.notturno.dev/ready-after";
+/// On a Deployment: how long Pods that are scaled away need to end; they take no requests meanwhile (default no time).
+pub const DRAINS_FOR: &str = "embedded.notturno.dev/drains-for";
+/// On a Pod template: the name of a script whose runs differ: the n-th Pod of that name takes the n-th of the comma-separated
+/// values of [`TAKES`] and [`ENDS`], later ones the last.
+pub const SCRIPT: &str = "embedded.notturno.dev/script";
 /// On a Pod template: how long its work takes (default no time).
 pub const TAKES: &str = "embedded.notturno.dev/takes";
 /// On a Pod template: how its work ends: `Succeeded` (default), `Failed` or `Hangs`.
@@ -86,6 +91,11 @@ pub(super) fn stops_after(pod: &Value) -> StopsAfter {
     }
 }
 
+/// The `run`-th value (from 0) of a list of them, or the last.
+pub(super) fn of_run(list: &str, run: usize) -> &str {
+    list.split(',').nth(run).or_else(|| list.rsplit(',').next()).unwrap_or(list)
+}
+
 /// The HTTP status that `deployment` declares: on its Pod template first, then on itself.
 pub(super) fn answers(deployment: &Value) -> Option<u16> {
     let template = fields::text(deployment, &["spec", "template", "metadata", "annotations", ANSWERS]);
@@ -108,9 +118,10 @@ pub(super) fn problems(object: &Value) -> Vec<Cause> {
 
 fn understood(name: &str, value: &str) -> bool {
     match name {
-        READY_AFTER | TAKES | RECOVERS_AFTER => parse(value).is_some(),
+        TAKES => value.split(',').all(|one| parse(one).is_some()),
+        READY_AFTER | DRAINS_FOR | RECOVERS_AFTER => parse(value).is_some(),
         STOPS_AFTER => value == "never" || parse(value).is_some(),
-        ENDS => ["Succeeded", "Failed", "Hangs"].contains(&value),
+        ENDS => value.split(',').all(|one| ["Succeeded", "Failed", "Hangs"].contains(&one)),
         ON_STOP => ["Succeeded", "Failed", "Completes"].contains(&value),
         ANSWERS => value.parse::<u16>().is_ok_and(|code| (100..600).contains(&code)),
         HEALTHY_WITH => value.split(',').all(|one| one.trim().split('.').count() >= 2),

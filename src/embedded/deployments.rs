@@ -1,8 +1,8 @@
 //! The Deployment controller, seen from outside: `status` follows `spec`.
 //!
-//! In: a Deployment and its annotation `ready-after`. Out: its `status`.
-//! Invariants: new replicas are ready exactly `ready-after` after they were asked for, all at once; scaling down is
-//! immediate; a changed template is rolled out while the old replicas serve.
+//! In: a Deployment and its annotations `ready-after` and `drains-for`. Out: its `status`.
+//! Invariants: new replicas are ready exactly `ready-after` after they were asked for, all at once; replicas scaled away are not
+//! ready at once and are gone after `drains-for`; a changed template is rolled out while the old replicas serve.
 //! Not here: `ReplicaSets` and Pods (there are none), surge and unavailability limits, progress deadlines, pausing.
 
 use jiff::Timestamp;
@@ -19,6 +19,8 @@ pub(super) struct Rollout {
     ready_count: i64,
     updated: bool,
     pending: Option<Pending>,
+    /// Pods that were scaled away and have not ended.
+    draining: Option<Pending>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +42,21 @@ pub(super) fn react(world: &mut World, key: &Key) {
     let wanted_count = fields::int(&deployment, &["spec", "replicas"], 1);
     let template = fields::at(&deployment, &["spec", "template"]).cloned().unwrap_or_default();
     let known = world.rollouts.get(key).cloned();
-    let fresh = Rollout { template: template.clone(), ready_count: 0, updated: true, pending: None };
+    let fresh = Rollout { template: template.clone(), ready_count: 0, updated: true, pending: None, draining: None };
     let mut rollout = known.unwrap_or(fresh);
     if rollout.template != template {
         rollout = Rollout { template, updated: false, pending: None, ..rollout };
     }
     follow(world, &deployment, &mut rollout, wanted_count);
-    world.arm(key, rollout.pending.map(|pending| pending.at));
+    let due = rollout.pending.iter().chain(&rollout.draining).map(|pending| pending.at).min();
+    world.arm(key, due);
     let status = status(world, &deployment, &rollout, wanted_count);
     world.rollouts.insert(key.clone(), rollout);
     world.write_status(key, status);
 }
 
 fn follow(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count: i64) {
+    drain(world, deployment, rollout, wanted_count);
     rollout.ready_count = rollout.ready_count.min(wanted_count);
     if rollout.ready_count == wanted_count && (rollout.updated || wanted_count == 0) {
         *rollout = Rollout { updated: true, pending: None, ..rollout.clone() };
@@ -69,12 +73,22 @@ fn follow(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count
     }
 }
 
+fn drain(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count: i64) {
+    rollout.draining = rollout.draining.filter(|draining| draining.at > world.now);
+    let leaving = rollout.ready_count - wanted_count;
+    let span = annotations::span(deployment, annotations::DRAINS_FOR);
+    if leaving > 0 && !span.is_zero() {
+        let at = world.now.checked_add(span).unwrap_or(Timestamp::MAX);
+        rollout.draining = Some(Pending { wanted_count: leaving, at });
+    }
+}
+
 fn status(world: &World, deployment: &Value, rollout: &Rollout, wanted_count: i64) -> Value {
     let ready_count = rollout.ready_count;
     let updated_count = if rollout.updated { wanted_count } else { 0 };
     let mut status = json!({"observedGeneration": fields::int(deployment, &["metadata", "generation"], 1)});
     let counts = [
-        ("replicas", wanted_count),
+        ("replicas", wanted_count + rollout.draining.map_or(0, |draining| draining.wanted_count)),
         ("updatedReplicas", updated_count),
         ("readyReplicas", ready_count),
         ("availableReplicas", ready_count),

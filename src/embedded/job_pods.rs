@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::annotations;
 use super::fields;
 use super::jobs::TRACKING;
 use super::world::{Key, World, uid};
@@ -22,6 +23,7 @@ pub(super) fn create(world: &mut World, key: &Key, job: &Value) {
         "labels": template("labels"), "annotations": template("annotations"), "finalizers": template("finalizers"),
         "ownerReferences": [owner]}});
     fields::drop_nulls(&mut pod);
+    play(world, &mut pod);
     fields::include(&mut pod, &["metadata", "finalizers"], TRACKING);
     let labels = [
         ("batch.kubernetes.io/controller-uid", uid(job)),
@@ -36,4 +38,20 @@ pub(super) fn create(world: &mut World, key: &Key, job: &Value) {
     fields::set(&mut pod, &["spec"], spec);
     fields::set(&mut pod, &["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
     world.insert(&Key::new("", "pods", &key.namespace, &name), pod);
+}
+
+/// Gives a Pod with a script its own run of it.
+fn play(world: &mut World, pod: &mut Value) {
+    let script = annotations::text(pod, annotations::SCRIPT).to_owned();
+    if script.is_empty() {
+        return;
+    }
+    let run = world.scripts.entry(script).or_default();
+    for name in [annotations::TAKES, annotations::ENDS] {
+        let list = annotations::text(pod, name).to_owned();
+        if !list.is_empty() {
+            fields::set(pod, &["metadata", "annotations", name], annotations::of_run(&list, *run));
+        }
+    }
+    *run += 1;
 }

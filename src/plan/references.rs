@@ -1,7 +1,7 @@
 //! Which service a name means.
 //!
 //! In: a reference as written and who writes it. Out: the one service it means, or a message. Rule: `namespace/name` is exact; a
-//! bare name is the own namespace's, else that of the only service which allows us; several are refused.
+//! bare name is the own namespace's, else that of the only service which allows us, else of the only one there is; several are refused.
 //! Not here: whether the service may be closed by us.
 
 use std::collections::BTreeMap;
@@ -25,15 +25,11 @@ pub(super) fn resolve(reference: &Reference, from: &str, known: &Known<'_>) -> R
     let namesakes: Vec<&ServiceRef> = known.keys().filter(|id| id.name == reference.name).copied().collect();
     let allowing: Vec<&ServiceRef> =
         namesakes.iter().filter(|id| known.get(*id).is_some_and(|service| allows(service, from))).copied().collect();
-    match (allowing.as_slice(), namesakes.as_slice()) {
-        ([one], _) => Ok((*one).clone()),
-        ([], []) => Err(format!("there is no PublicService {:?} in namespace {from} or any other", reference.name)),
-        ([], others) => Err(format!(
-            "no PublicService {:?} in namespace {from}, and {} does not allow {from} in allowedFrom",
-            reference.name,
-            list(others)
-        )),
-        (several, _) => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
+    let candidates = if allowing.is_empty() { namesakes } else { allowing };
+    match candidates.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(format!("there is no PublicService {:?} in namespace {from} or any other", reference.name)),
+        several => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
     }
 }
 

@@ -21,7 +21,7 @@ pub fn calendar(raw: &OfficeCalendar) -> Result<Checked<Calendar>, Vec<Refusal>>
         }
     }
     let name = raw.metadata.name.as_deref().unwrap_or_default();
-    match Calendar::new(name, &raw.spec.time_zone, &raw.spec.hours, holidays(raw), freezes(raw)) {
+    match Calendar::new(name, &raw.spec.time_zone, &raw.spec.hours, &holidays(raw), freezes(raw)) {
         Ok(calendar) => found.into_result(calendar),
         Err(problems) => {
             for problem in problems {
@@ -34,7 +34,10 @@ pub fn calendar(raw: &OfficeCalendar) -> Result<Checked<Calendar>, Vec<Refusal>>
 
 fn holidays(raw: &OfficeCalendar) -> Holidays {
     let Some(holidays) = &raw.spec.holidays else { return Holidays::default() };
-    let day = |day: &crate::api::calendar::LocalDay| LocalHoliday { date: day.date.clone(), name: day.name.clone().unwrap_or_default() };
+    let day = |day: &crate::api::calendar::LocalDay| LocalHoliday {
+        date: day.date.clone(),
+        name: day.name.clone().unwrap_or_default(),
+    };
     Holidays { country: holidays.country.clone(), local: holidays.local.iter().map(day).collect() }
 }
 

@@ -18,7 +18,8 @@ use crate::model::runbook::Intervention;
 pub fn intervention(raw: &raw::Intervention) -> Result<Checked<Intervention>, Vec<Refusal>> {
     let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let mut found = Findings::of("Intervention", raw, Some(namespace), &raw.spec);
-    let raw::InterventionSpec { runbook, parameters, mode, start_time, start_tolerance, margin, tell_before, requester } = &raw.spec;
+    let raw::InterventionSpec { runbook, parameters, mode, start_time, start_tolerance, margin, tell_before, requester } =
+        &raw.spec;
     for name in parameters.keys().filter(|name| !is_parameter_name(name)) {
         let message = "a parameter's name begins with a letter and has letters, digits, '-' and '_', at most 63 of them";
         found.refuse("BadName", &format!("spec.parameters[{name:?}]"), message);

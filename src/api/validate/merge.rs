@@ -33,7 +33,9 @@ pub(super) fn problems(merge: &Map<String, Value>) -> Vec<(String, String)> {
         match (field.as_str(), value) {
             ("labels" | "annotations", Value::Object(marks)) => {
                 let ours = marks.keys().filter(|key| is_ours(key));
-                found.extend(ours.map(|key| (format!("{path}[{key:?}]"), format!("marks of {GROUP} are not yours to change: remove it"))));
+                found.extend(
+                    ours.map(|key| (format!("{path}[{key:?}]"), format!("marks of {GROUP} are not yours to change: remove it"))),
+                );
             }
             _ => found.push((path, "of the metadata a closing changes labels and annotations only, each by its key".to_owned())),
         }

@@ -12,9 +12,7 @@ use super::{Checked, DEFAULT_NAMESPACE, Findings};
 use crate::api::runbook::{self as raw, NoUndoReason};
 use crate::api::structure::closest;
 use crate::model::refusal::Refusal;
-use crate::model::runbook::{
-    Action, Approvals, EnvValue, EnvVar, JobSource, Parameter, Reopening, Runbook, Smoke, Step, Undo,
-};
+use crate::model::runbook::{Action, Approvals, EnvValue, EnvVar, JobSource, Parameter, Reopening, Runbook, Smoke, Step, Undo};
 
 /// The compiled size of a parameter's pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
@@ -26,7 +24,8 @@ const PATTERN_BYTES_MAX: usize = 1 << 20;
 pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
     let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let mut found = Findings::of("Runbook", raw, Some(namespace), &raw.spec);
-    let raw::RunbookSpec { description, service_account_name, parameters, reserve, smoke, reopening, steps, approvals } = &raw.spec;
+    let raw::RunbookSpec { description, service_account_name, parameters, reserve, smoke, reopening, steps, approvals } =
+        &raw.spec;
     let inside = Inside {
         steps: steps.iter().map(|step| step.name.as_str()).collect(),
         parameters: parameters.iter().map(|parameter| parameter.name.as_str()).collect(),
@@ -43,14 +42,21 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
             job: job(&mut found, &inside, "spec.smoke.job", &smoke.job),
         }),
         reopening: waves(&mut found, reopening),
-        steps: steps.iter().enumerate().map(|(index, raw)| step(&mut found, &inside, &format!("spec.steps[{index}]"), raw)).collect(),
-        approvals: approvals.as_ref().map(|raw| Approvals {
-            count: u32::try_from(raw.count).unwrap_or_default(),
-            groups: raw.from.groups.clone(),
-        }),
+        steps: steps
+            .iter()
+            .enumerate()
+            .map(|(index, raw)| step(&mut found, &inside, &format!("spec.steps[{index}]"), raw))
+            .collect(),
+        approvals: approvals
+            .as_ref()
+            .map(|raw| Approvals { count: u32::try_from(raw.count).unwrap_or_default(), groups: raw.from.groups.clone() }),
     };
     if value.reserve.is_zero() && !found.has("spec.reserve") {
-        found.warn("NoReserve", "spec.reserve", "without a reserve the first thing that takes longer than promised opens doors late");
+        found.warn(
+            "NoReserve",
+            "spec.reserve",
+            "without a reserve the first thing that takes longer than promised opens doors late",
+        );
     }
     found.into_result(value)
 }
@@ -75,10 +81,16 @@ fn parameter(found: &mut Findings, index: usize, raw: &raw::Parameter) -> Parame
     let path = format!("spec.parameters[{index}]");
     let raw::Parameter { name, kind: raw::ParameterType::String, pattern, default } = raw;
     match pattern.as_deref().map(|pattern| (pattern, whole(pattern))) {
-        Some((_, Err(problem))) => found.refuse("BadPattern", &format!("{path}.pattern"), format!("not a regular expression: {problem}")),
+        Some((_, Err(problem))) => {
+            found.refuse("BadPattern", &format!("{path}.pattern"), format!("not a regular expression: {problem}"));
+        }
         Some((text, Ok(pattern))) => {
             if let Some(value) = default.as_deref().filter(|value| !pattern.is_match(value)) {
-                found.refuse("BadValue", &format!("{path}.default"), format!("{value:?} does not match the parameter's own pattern {text}"));
+                found.refuse(
+                    "BadValue",
+                    &format!("{path}.default"),
+                    format!("{value:?} does not match the parameter's own pattern {text}"),
+                );
             }
         }
         None => {}
@@ -106,7 +118,8 @@ fn step(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) 
     let budget = found.budget(&format!("{path}.budget"), budget);
     let hard_cap = hard_cap.as_ref().map(|text| found.budget(&format!("{path}.hardCap"), text));
     if let Some(cap) = hard_cap.filter(|cap| !cap.is_zero() && *cap < budget) {
-        let message = format!("the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time");
+        let message =
+            format!("the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time");
         found.refuse("HardCapBelowBudget", &format!("{path}.hardCap"), message);
     }
     if touches.is_some() && raw.close.is_some() {

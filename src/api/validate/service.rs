@@ -75,7 +75,9 @@ fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<
     for (index, raw) in raw.iter().enumerate() {
         let path = format!("spec.close[{index}]");
         match one_change(found, &path, raw) {
-            Some((target, change)) => closings.push((path, Closing { name: raw.name.clone(), target: in_namespace(target, namespace), change })),
+            Some((target, change)) => {
+                closings.push((path, Closing { name: raw.name.clone(), target: in_namespace(target, namespace), change }));
+            }
             None => found.refuse("NotExactlyOne", &path, "a closing does exactly one thing: write one of scale, suspend, patch"),
         }
     }
@@ -116,19 +118,19 @@ fn in_namespace(target: &raw::Target, namespace: &str) -> Target {
 }
 
 fn reopening(found: &mut Findings, raw: Option<&raw::Reopen>, closes: bool) -> (Span, Vec<Probe>) {
-    let budget = match raw.and_then(|raw| raw.budget.as_deref()) {
-        Some(text) => found.budget("spec.reopen.budget", text),
-        None => {
-            if closes {
-                let message = "a service that can be closed says how long opening it takes: write reopen.budget";
-                found.refuse("Missing", "spec.reopen.budget", message);
-            }
-            Span::ZERO
-        }
-    };
+    let budget = raw.and_then(|raw| raw.budget.as_deref());
+    if closes && budget.is_none() {
+        let message = "a service that can be closed says how long opening it takes: write reopen.budget";
+        found.refuse("Missing", "spec.reopen.budget", message);
+    }
+    let budget = budget.map_or(Span::ZERO, |text| found.budget("spec.reopen.budget", text));
     let probes = raw.map(|raw| raw.probes.as_slice()).unwrap_or_default();
     if closes && probes.is_empty() {
-        found.warn("NoProbe", "spec.reopen.probes", "without a probe the service counts as open once its objects are as they were");
+        found.warn(
+            "NoProbe",
+            "spec.reopen.probes",
+            "without a probe the service counts as open once its objects are as they were",
+        );
     }
     if raw.is_some_and(|raw| !raw.ramp.is_empty()) {
         found.warn("NotActedOn", "spec.reopen.ramp", "a ramp is recorded but not yet acted on: everybody is let in at once");
@@ -145,7 +147,9 @@ fn probe(found: &mut Findings, index: usize, raw: &raw::Probe, budget: Span) -> 
     let consecutive = u32::try_from(raw.consecutive).unwrap_or_default();
     let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
     if !budget.is_zero() && least >= budget {
-        let message = format!("{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves");
+        let message = format!(
+            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves"
+        );
         found.refuse("DoesNotFit", &path, message);
     }
     let status = raw.http.status.iter().filter_map(|&code| u16::try_from(code).ok()).collect();

@@ -1,0 +1,113 @@
+//! The played night as a person reads it at a glance.
+//!
+//! In: a [`Night`]. Out: text: the timeline that the operator wrote, what somebody outside saw, and the comparison with the night as it
+//! happened. Invariant: colour only where a terminal is. Not here: what happened; this only tells it.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::night::{Line, Night};
+use super::prober::Seen;
+use crate::engine::words::clock;
+use crate::model::phase::Phase;
+use crate::model::plan::Plan;
+use crate::model::span::Span;
+
+/// How lines are painted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint {
+    /// Whether a terminal reads it.
+    pub colour: bool,
+}
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn phase(self, phase: Phase) -> String {
+        let code = match phase {
+            Phase::Pending | Phase::Armed => "2",
+            Phase::Working => "36",
+            Phase::TurningBack => "33",
+            Phase::Reopening | Phase::Verifying => "34",
+            Phase::Finished => "32",
+        };
+        self.with(code, &format!("{phase:<11}"))
+    }
+
+    fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
+    fn strong(self, text: &str) -> String {
+        self.with("1", text)
+    }
+}
+
+/// The line above the timeline.
+pub(super) fn head(plan: &Plan, paint: Paint) -> String {
+    let title = format!("{}/{}", plan.namespace, plan.name);
+    format!(
+        "{}  must serve by {}, people told by {}, planned open {}\n\n",
+        paint.strong(&title),
+        paint.strong(&clock(plan, plan.deadline.must_serve_by)),
+        plan.tell_people_by.map_or_else(|| "-".to_owned(), |at| clock(plan, at)),
+        clock(plan, plan.planned_open_at)
+    )
+}
+
+/// One line of the timeline.
+pub(super) fn line(plan: &Plan, line: &Line, paint: Paint) -> String {
+    format!("  {}  {}  {}\n", clock(plan, line.at), paint.phase(line.phase), line.why)
+}
+
+/// What somebody outside saw, and the comparison.
+pub(super) fn tail(night: &Night, paint: Paint) -> String {
+    let mut text = String::from("\n  seen from outside, asking once a minute\n");
+    let width = night.seen.keys().map(String::len).max().unwrap_or_default();
+    for (name, seen) in &night.seen {
+        let _ = writeln!(text, "  {name:<width$}  {}  {}", span_of(night, *seen, paint), night.state_of(name));
+    }
+    text.push('\n');
+    text.push_str(&comparison(night, paint));
+    text
+}
+
+fn span_of(night: &Night, seen: Seen, paint: Paint) -> String {
+    let at = |moment: Timestamp| clock(&night.plan, moment);
+    match (seen.closed_at, seen.open_at) {
+        (None, _) => "never closed                  ".to_owned(),
+        (Some(closed), Some(open)) => {
+            format!("closed {}, open {} ({:>6})", at(closed), paint.good(&at(open)), Span::between(closed, open).to_string())
+        }
+        (Some(closed), None) => format!("closed {}, {}      ", at(closed), paint.bad("not open again")),
+    }
+}
+
+fn comparison(night: &Night, paint: Paint) -> String {
+    let plan = &night.plan;
+    let deadline = clock(plan, plan.deadline.must_serve_by);
+    let opened = night.open_at().map_or_else(|| "not everything opened".to_owned(), |at| format!("open {}", clock(plan, at)));
+    let verdict = if night.kept_the_promise() {
+        paint.good(&format!("every service was open at {deadline}"))
+    } else {
+        let closed: Vec<&str> = night
+            .seen
+            .iter()
+            .filter(|(_, seen)| !seen.was_open_at(plan.deadline.must_serve_by))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        paint.bad(&format!("at {deadline} these were closed: {}", closed.join(", ")))
+    };
+    format!(
+        "  as it happened, 2023  12 hours closed, open 14:00, about 20,000 operations not done\n  guarded by notturno   {}: {}; {verdict}\n",
+        night.outcome(),
+        paint.strong(&opened),
+    )
+}

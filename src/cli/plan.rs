@@ -1,0 +1,84 @@
+//! `notturno plan FILE…`: a night's timeline and sums, or every reason why it is refused.
+//!
+//! In: files as people write them. Out: one table or one JSON object on stdout, also when refused; exit code 0 accepted, 1 refused,
+//! 2 unreadable or wrong usage. Invariants: never reads the clock or a cluster. Not here: the arithmetic ([`crate::plan`]).
+
+mod assemble;
+mod report;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::read::{ReadProblem, read};
+use crate::model::refusal::Refusal;
+use assemble::Assembled;
+pub use report::Report;
+
+/// Shows the timeline and the sums of a night, or why it is refused.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// Files with calendars, services, a runbook and one intervention; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    /// Which intervention, as `name` or `namespace/name`, when the files hold several.
+    #[arg(long, value_name = "NAME")]
+    intervention: Option<String>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs: one object.
+    Json,
+}
+
+/// Runs the verb.
+#[must_use]
+pub fn run(args: &PlanArgs) -> ExitCode {
+    let documents = match read(&args.files) {
+        Ok(documents) => documents,
+        Err(problems) => return unreadable(args.output, &problems),
+    };
+    match assemble::assemble(&documents, args.intervention.as_deref()) {
+        Err(usage) => unreadable(args.output, &[ReadProblem { file: String::new(), line: None, column: None, message: usage }]),
+        Ok(assembled) => print(args.output, &assembled),
+    }
+}
+
+fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
+    match format {
+        Format::Json => println!("{}", report::unreadable(problems)),
+        Format::Table => problems.iter().for_each(|problem| eprintln!("{problem}")),
+    }
+    ExitCode::from(2)
+}
+
+fn print(format: Format, assembled: &Assembled) -> ExitCode {
+    let accepted = assembled.verdict.refusals.is_empty();
+    match format {
+        Format::Json => println!("{}", Report::of(assembled).to_json()),
+        Format::Table => {
+            print!("{}", table::table(assembled));
+            for refusal in &assembled.verdict.refusals {
+                eprintln!("{}", located(assembled, refusal));
+            }
+        }
+    }
+    ExitCode::from(u8::from(!accepted))
+}
+
+/// `file:line:column: Reason: message` with the sum below it.
+fn located(assembled: &Assembled, refusal: &Refusal) -> String {
+    let place = assembled.place(refusal);
+    let at = place.map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column)).unwrap_or_default();
+    let sum = assembled.verdict.timeline.as_ref().filter(|_| !refusal.sum.is_empty());
+    let sum = sum.map(|plan| format!("\n    {}", crate::engine::words::said(plan, &refusal.sum))).unwrap_or_default();
+    format!("{at}{refusal}{sum}")
+}

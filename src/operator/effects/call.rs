@@ -1,0 +1,197 @@
+//! One call to the API server: its own deadline, and what its failure means.
+//!
+//! In: a future and a limit. Out: its value, or a [`CallError`] that says what to do next. Invariants: no call outlives its limit here;
+//! nothing is retried here. Not here: what is asked ([`super::tenant`]).
+
+use std::error::Error;
+use std::time::Duration;
+
+use kube::core::Status;
+
+/// The limit of every call of the night; the server is told the same limit.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Look again and try again at once.
+    RetryNow,
+    /// Try again later: nothing is wrong with the request.
+    RetryLater,
+    /// It fails until something changes.
+    OnChange,
+    /// It fails until a person does something.
+    TellAPerson,
+}
+
+/// How the API server refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 404.
+    NotFound,
+    /// 409, on creation.
+    AlreadyExists,
+    /// 409, on change.
+    Conflict,
+    /// 422: a test failed, or the object would not be valid.
+    Invalid,
+    /// 403.
+    Forbidden,
+    /// 401.
+    Unauthorized,
+    /// 410.
+    Gone,
+    /// 413.
+    TooLarge,
+    /// 429 or 5xx.
+    Busy,
+    /// Anything else.
+    Other,
+}
+
+impl Answer {
+    fn of(status: &Status) -> Self {
+        match status.code {
+            404 => Self::NotFound,
+            409 if status.reason == "AlreadyExists" => Self::AlreadyExists,
+            409 => Self::Conflict,
+            422 => Self::Invalid,
+            403 => Self::Forbidden,
+            401 => Self::Unauthorized,
+            410 => Self::Gone,
+            413 => Self::TooLarge,
+            429 | 500.. => Self::Busy,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A call that gave no value.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The API server refused it; [`Answer`] says how.
+    #[error("{what}: the API server refuses")]
+    Refused {
+        /// What was asked.
+        what: String,
+        /// How.
+        answer: Answer,
+        /// In its words.
+        #[source]
+        status: Box<Status>,
+    },
+    /// No answer in time: it may have happened, or may still. Retry later.
+    #[error("{what}: no answer within {} s", .limit.as_secs())]
+    Timeout {
+        /// What was asked.
+        what: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The API server was not reached, or not understood: it may have happened. Retry later.
+    #[error("{what}: no usable answer")]
+    Unreachable {
+        /// What was asked.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+impl CallError {
+    fn of(what: &str, error: kube::Error) -> Self {
+        let what = what.to_owned();
+        match error {
+            kube::Error::Api(status) => Self::Refused { what, answer: Answer::of(&status), status },
+            other => Self::Unreachable { what, source: Box::new(other) },
+        }
+    }
+
+    /// How the server refused; none when there was no answer.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Self::Refused { answer, .. } => Some(*answer),
+            Self::Timeout { .. } | Self::Unreachable { .. } => None,
+        }
+    }
+
+    /// It may have happened all the same.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.answer(), None | Some(Answer::Busy))
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        match self.answer() {
+            Some(Answer::Conflict | Answer::Unauthorized) => Advice::RetryNow,
+            None | Some(Answer::Busy) => Advice::RetryLater,
+            Some(Answer::NotFound | Answer::AlreadyExists | Answer::Gone) => Advice::OnChange,
+            Some(Answer::Invalid | Answer::Forbidden | Answer::TooLarge | Answer::Other) => Advice::TellAPerson,
+        }
+    }
+
+    /// The whole story in one line, for people.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let server = match self {
+            Self::Refused { status, .. } => Some(status.message.clone()),
+            Self::Timeout { .. } => None,
+            Self::Unreachable { source, .. } => Some(chain(source.as_ref())),
+        };
+        server.map_or_else(|| self.to_string(), |server| format!("{self}: {server}"))
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(inner) = source.filter(|_| texts.len() < 8) {
+        texts.push(inner.to_string());
+        source = inner.source();
+    }
+    texts.dedup_by(|later, earlier| earlier.contains(later.as_str()));
+    texts.join(": ")
+}
+
+/// Waits for `call`, at most for `limit`.
+///
+/// # Errors
+/// Those of the call, and [`CallError::Timeout`].
+pub async fn within<T>(limit: Duration, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|error| CallError::of(what, error)),
+        Err(_) => Err(CallError::Timeout { what: what.to_owned(), limit }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16) -> CallError {
+        let status = Status { code, message: "because".into(), ..Status::default() };
+        CallError::of("asking", kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn every_answer_says_what_to_do() {
+        let advice = |code| refused(code).advice();
+        assert_eq!([429, 500, 503, 504].map(advice), [Advice::RetryLater; 4]);
+        assert_eq!([409, 401].map(advice), [Advice::RetryNow; 2]);
+        assert_eq!([404, 410].map(advice), [Advice::OnChange; 2]);
+        assert_eq!([403, 422, 400, 413].map(advice), [Advice::TellAPerson; 4]);
+        assert_eq!(refused(403).story(), "asking: the API server refuses: because");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_outlives_its_limit() {
+        let error = within(LIMIT, "waiting", std::future::pending::<kube::Result<()>>()).await.expect_err("it never ends");
+        assert!(error.is_unknown(), "it may have happened");
+        assert_eq!(error.to_string(), "waiting: no answer within 10 s");
+    }
+}

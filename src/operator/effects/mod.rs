@@ -1,0 +1,43 @@
+//! What the operator does to the world, each effect with the hands of the tenant.
+//!
+//! In: a [`Tenant`] (a client with the rights of a `ServiceAccount` of the runbook's namespace), the frozen plan, the pre-images, and
+//! what the engine asks. Out: facts, records, or errors that say what to do next. Invariants, all from PROTOCOL: every write of the night
+//! is one JSON Patch on the object itself that tests its UID and an exact token; every call has its own deadline; nothing is retried
+//! without a bound; an effect repeated is harmless. Not here: when anything is done (the engine), probes, reports, watches.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`tenant`], [`call`] | clients by tenant; one call, its deadline and its errors |
+//! | [`ledger`] | the two ConfigMaps that are the truth of a night |
+//! | [`token`], [`marks`], [`operations`] | the words on objects, and patches as values |
+//! | [`capture`], [`preimages`], [`drain`] | what a closing changes, and how it is exactly taken back |
+//! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
+//! | [`arm`] | everything that has to stand before the night |
+//! | [`observe`] | facts |
+//! | [`perform`] | commands |
+
+pub mod arm;
+pub mod call;
+pub mod capture;
+pub mod drain;
+pub mod jobs;
+pub mod ledger;
+pub mod marks;
+pub mod names;
+pub mod observe;
+pub mod operations;
+pub mod perform;
+pub mod pods;
+pub mod preimages;
+mod targets;
+pub mod tenant;
+pub mod token;
+mod work;
+
+pub use arm::{ArmError, arm};
+pub use call::{Advice, CallError};
+pub use ledger::{Head, LedgerRead};
+pub use observe::{Seen, observe};
+pub use perform::{Done, PerformError, perform};
+pub use preimages::Preimages;
+pub use tenant::{Tenant, Tenants, real_client_for_token};
