@@ -52,9 +52,12 @@ fn a_hanging_upgrade_is_turned_back_at_four_and_open_at_a_quarter_to_six() {
 
 #[test]
 fn a_slower_restore_uses_the_reserve_and_says_so() {
-    for (takes, open, code, outcome) in
-        [("115m", "06:40", 0, "RolledBack"), ("116m", "06:41", 0, "RolledBack"), ("135m", "07:00", 0, "RolledBack"), ("136m", "07:01", 1, "ReopenedLate")]
-    {
+    for (takes, open, code, outcome) in [
+        ("115m", "06:40", 0, "RolledBack"),
+        ("116m", "06:41", 0, "RolledBack"),
+        ("135m", "07:00", 0, "RolledBack"),
+        ("136m", "07:01", 1, "ReopenedLate"),
+    ] {
         let (exit, report) = demo(&["--restore-takes", takes]);
         assert_eq!((exit, &report["openAt"], &report["outcome"]), (code, &at(open), &Value::from(outcome)), "{takes}");
     }
@@ -117,7 +120,9 @@ fn watched_live_it_tells_the_same_lines() {
 
 #[test]
 fn wrong_usage_is_exit_two() {
-    for arguments in [&["--extend-to", "25:00"][..], &["--restore-takes", "1s"], &["--restore-takes", "1d"], &["--as-planned", "--undo-fails"]] {
+    for arguments in
+        [&["--extend-to", "25:00"][..], &["--restore-takes", "1s"], &["--restore-takes", "1d"], &["--as-planned", "--undo-fails"]]
+    {
         let output = Command::new(env!("CARGO_BIN_EXE_notturno")).arg("demo").args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }

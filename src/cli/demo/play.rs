@@ -1,7 +1,7 @@
 //! The stage: the embedded API, the operator on it, a prober outside, people with orders.
 //!
-//! In: a branch, a speed. Out: the [`Night`] as the operator wrote it and the prober saw it. Invariants: the operator's code is the one that
-//! runs in a cluster, through the same client; time is Tokio's, paused, so that hours pass in milliseconds. Not here: text.
+//! In: a branch, a speed. Out: the [`Night`] as the operator wrote it and the prober saw it. Invariants: the operator's code is the one
+//! that runs in a cluster, through the same client; time is Tokio's, paused, so that hours pass in milliseconds. Not here: text.
 
 use std::sync::Arc;
 
