@@ -52,9 +52,12 @@ fn a_hanging_upgrade_is_turned_back_at_four_and_open_at_a_quarter_to_six() {
 
 #[test]
 fn a_slower_restore_uses_the_reserve_and_says_so() {
-    for (takes, open, code, outcome) in
-        [("115m", "06:40", 0, "RolledBack"), ("116m", "06:41", 0, "RolledBack"), ("135m", "07:00", 0, "RolledBack"), ("136m", "07:01", 1, "ReopenedLate")]
-    {
+    for (takes, open, code, outcome) in [
+        ("115m", "06:40", 0, "RolledBack"),
+        ("116m", "06:41", 0, "RolledBack"),
+        ("135m", "07:00", 0, "RolledBack"),
+        ("136m", "07:01", 1, "ReopenedLate"),
+    ] {
         let (exit, report) = demo(&["--restore-takes", takes]);
         assert_eq!((exit, &report["openAt"], &report["outcome"]), (code, &at(open), &Value::from(outcome)), "{takes}");
     }
@@ -101,7 +104,8 @@ fn the_story_is_plain_in_a_pipe_and_compares_with_the_night_as_it_happened() {
     let output = Command::new(env!("CARGO_BIN_EXE_notturno")).arg("demo").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains('\u{1b}'), "no colour in a pipe");
-    for words in ["12 hours", "about 20,000 operations", "RolledBack: open 05:45; every service was open at 07:00"] {
+    assert!(text.contains("  aggiorna         "), "{text}");
+    for words in ["█✗", "12 hours", "about 20,000 operations", "RolledBack: open 05:45; every service was open at 07:00"] {
         assert!(text.contains(words), "{words}\n{text}");
     }
 }
@@ -112,12 +116,17 @@ fn watched_live_it_tells_the_same_lines() {
         let output = Command::new(env!("CARGO_BIN_EXE_notturno")).arg("demo").args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(run(&["--at-speed", "100000"]), run(&[]));
+    let lines = |text: String| text.lines().filter(|line| !line.contains(['█', '│'])).map(str::to_owned).collect::<Vec<_>>();
+    let (live, told) = (lines(run(&["--at-speed", "100000"])), lines(run(&[])));
+    assert!(live.len() > 40, "{live:#?}");
+    assert!(live.iter().all(|line| told.contains(line)), "{live:#?}");
 }
 
 #[test]
 fn wrong_usage_is_exit_two() {
-    for arguments in [&["--extend-to", "25:00"][..], &["--restore-takes", "1s"], &["--restore-takes", "1d"], &["--as-planned", "--undo-fails"]] {
+    for arguments in
+        [&["--extend-to", "25:00"][..], &["--restore-takes", "1s"], &["--restore-takes", "1d"], &["--as-planned", "--undo-fails"]]
+    {
         let output = Command::new(env!("CARGO_BIN_EXE_notturno")).arg("demo").args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }

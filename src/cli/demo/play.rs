@@ -1,7 +1,7 @@
 //! The stage: the embedded API, the operator on it, a prober outside, people with orders.
 //!
-//! In: a branch, a speed. Out: the [`Night`] as the operator wrote it and the prober saw it. Invariants: the operator's code is the one that
-//! runs in a cluster, through the same client; time is Tokio's, paused, so that hours pass in milliseconds. Not here: text.
+//! In: a branch, a speed. Out: the [`Night`] as the operator wrote it and the prober saw it. Invariants: the operator's code is the one
+//! that runs in a cluster, through the same client; time is Tokio's, paused, so that hours pass in milliseconds. Not here: text.
 
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ fn operator(embedded: &Embedded, clock: Clock) -> Result<Orders, DemoError> {
         // Held until the stage is taken down, so that nothing asks the operator to stop.
         let _stop = stop;
         if let Err(error) = crate::operator::run(context, pulse, stopped).await {
-            eprintln!("the operator ended: {error}");
+            crate::cli::note(&format!("the operator ended: {error}"));
         }
     });
     Ok(orders)
