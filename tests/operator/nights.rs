@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::engine::Event;
+use notturno::engine::facts::{Ask, Order};
 use serde_json::{Value, json};
 
-use crate::world::{NIGHT, WORK, World, evening};
+use crate::world::{NIGHT, WORK, World, at};
 
 fn condition(status: &Value, kind: &str) -> String {
     let all = status["conditions"].as_array().cloned().unwrap_or_default();
@@ -26,7 +27,10 @@ async fn a_night_that_goes_well_completes_and_leaves_everything_as_it_was() {
     assert_eq!((condition(&status, "Ready"), condition(&status, "Complete")), ("True".into(), "False".into()));
     world.until("2023-02-10T02:30:00+01:00").await;
     let status = world.status(NIGHT);
-    assert_eq!((&status["phase"], &status["step"], &status["turnBackAt"]), (&json!("Working"), &json!("aggiorna"), &json!("2023-02-10T04:55:00+01:00")));
+    assert_eq!(
+        (&status["phase"], &status["step"], &status["turnBackAt"]),
+        (&json!("Working"), &json!("aggiorna"), &json!("2023-02-10T04:55:00+01:00"))
+    );
     assert_eq!(condition(&status, "Reconciling"), "True");
     assert_eq!(world.outcome(NIGHT).await, "Completed");
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -175,5 +179,19 @@ async fn an_operator_that_is_asked_to_stop_stops_and_another_goes_on() {
     let _second = world.operator();
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
     assert_eq!(world.ledger().await.broken, None);
-    assert!(world.clock.now() > evening());
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_may_give_a_step_more_time_and_the_order_wakes_the_night() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let operator = world.operator();
+    world.until("2023-02-10T03:20:00+01:00").await;
+    let ask = Ask::Extend { step: "aggiorna".to_owned(), until: at("2023-02-10T04:30:00+01:00") };
+    let order = Order { name: "proroga-1".to_owned(), by: "due responsabili".to_owned(), at: world.clock.now(), ask };
+    assert!(operator.context.orders.give(&format!("{WORK}/{NIGHT}"), order));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let last = world.ledger().await.entries.pop().unwrap();
+    assert!(matches!(last.event, Event::Extended { .. }), "{last:?}");
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
 }
