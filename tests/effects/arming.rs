@@ -170,3 +170,21 @@ async fn a_job_that_somebody_else_made_under_our_name_is_not_adopted() {
     let found = problems(arm(&scene.tenant, &scene.plan).await);
     assert!(found[0].contains("is there already and is not the one this night makes"), "{found:?}");
 }
+
+/// H11: a stamp is an exclusive claim.
+#[tokio::test(start_paused = true)]
+async fn of_two_nights_that_stamp_one_target_at_once_only_one_has_it() {
+    let scene = Scene::by_day();
+    scene.accept().await;
+    scene.delay_patches_of("cup-api", 2);
+    let other_night = async {
+        seconds(1).await;
+        let stamp = json!({"metadata": {"annotations": {"notturno.dev/token": "altra.1.forward"}}});
+        scene.another_hand("deployments", "cup-api", stamp).await;
+    };
+    let (armed, ()) = tokio::join!(arm(&scene.tenant, &scene.plan), other_night);
+    assert!(matches!(armed, Err(ArmError::Restless { .. })), "{armed:?}");
+    assert_eq!(scene.token("deployments", "cup-api"), "altra.1.forward");
+    scene.set_calm();
+    assert!(problems(arm(&scene.tenant, &scene.plan).await)[0].contains("the night altra has claimed it"));
+}
