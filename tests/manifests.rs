@@ -1,8 +1,10 @@
-//! The manifests in the repository are what the code says; `UPDATE=1` rewrites them.
+//! The manifests in the repository are what the code says (`UPDATE=1` rewrites them), and what an API server and a reader need.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test may")]
 
 use std::path::Path;
 
-use notturno::api::manifests;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
+use notturno::api::{manifests, schema, structure};
 
 fn held_against(file: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(file);
@@ -42,5 +44,72 @@ fn the_operator_may_not_touch_what_is_a_tenants() {
         let group = rule["apiGroups"][0].as_str().expect("a group");
         assert!(["notturno.dev", "events.k8s.io"].contains(&group), "{rule}");
         assert!(!rule.to_string().contains('*'), "no wildcards: {rule}");
+    }
+}
+
+/// Visits every schema of every kind with its path.
+fn visit(look: &mut impl FnMut(&str, &JSONSchemaProps)) {
+    fn descend(path: &str, schema: &JSONSchemaProps, look: &mut impl FnMut(&str, &JSONSchemaProps)) {
+        look(path, schema);
+        for (name, child) in schema.properties.iter().flatten() {
+            descend(&format!("{path}.{name}"), child, look);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            descend(&format!("{path}[]"), items, look);
+        }
+    }
+    for crd in manifests::crds() {
+        let kind = crd.spec.names.kind;
+        descend(&kind, structure::schema_of(&kind).expect("a schema"), look);
+    }
+}
+
+#[test]
+fn every_field_is_documented_and_bounded_and_every_rule_speaks() {
+    let mut fields = 0;
+    visit(&mut |path, schema| {
+        fields += 1;
+        let list_item = path.ends_with("[]");
+        let object = schema.type_.as_deref() == Some("object");
+        assert!(schema.description.as_deref().is_some_and(|text| text.len() > 4) || (list_item && !object), "{path} has no doc");
+        assert!(!schema.description.as_deref().unwrap_or_default().contains(['\n', '`']), "{path}: kubectl explain shows it raw");
+        match schema.type_.as_deref() {
+            Some("string") => {
+                assert!(schema.max_length.is_some() || schema.enum_.is_some(), "{path} is not bounded");
+                let words = schema.pattern.as_deref().map(schema::form_of);
+                assert!(words != Some(None) || path.contains(".status."), "{path}: nobody says what form it has");
+            }
+            Some("array") => {
+                assert!(schema.max_items.is_some(), "{path} is not bounded");
+                assert!(schema.x_kubernetes_list_type.is_some(), "{path}: how is it merged?");
+            }
+            Some("object") => {
+                let open = schema.additional_properties.is_some();
+                assert!(!open || schema.max_properties.is_some(), "{path} is not bounded");
+            }
+            Some("integer" | "boolean") => {}
+            other => panic!("{path} has the type {other:?}"),
+        }
+        let format = schema.format.as_deref().unwrap_or_default();
+        assert!(["", "int32", "int64", "date-time"].contains(&format), "{path}: Kubernetes does not know {format}");
+        assert!(schema.default.is_none(), "{path}: a default in a list item makes every apply a change");
+        assert!(schema.nullable.is_none() && schema.any_of.is_none() && schema.one_of.is_none(), "{path}: plain");
+        for rule in schema.x_kubernetes_validations.iter().flatten() {
+            assert!(rule.message.as_deref().is_some_and(|text| text.len() > 10), "{path}: {} says nothing", rule.rule);
+        }
+        let word = path.rsplit('.').next().unwrap_or_default();
+        assert!(!["on", "off", "yes", "no", "y", "n"].contains(&word), "{path} is a boolean to some YAML readers");
+    });
+    assert!(fields > 150, "all kinds were looked at: {fields}");
+}
+
+#[test]
+fn the_schemas_are_lean() {
+    for crd in manifests::crds() {
+        let bytes = serde_json::to_string(&crd).expect("writes").len();
+        assert!(bytes < 40_000, "{}: every write costs the API server in proportion to its schema: {bytes}", crd.spec.names.kind);
+        assert_eq!(crd.spec.names.categories.as_deref(), Some(&["notturno".to_owned()][..]));
+        let scope = if crd.spec.names.kind == "OfficeCalendar" { "Cluster" } else { "Namespaced" };
+        assert_eq!(crd.spec.scope, scope);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! In: what people write. Out: the raw object, as the API server stores it. Invariants: the doc comments are what
 //! `kubectl explain` shows. What is not here: reading hours and dates ([`super::validate`], [`crate::model::calendar`]).
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -21,10 +22,10 @@ use super::schema;
     category = "notturno",
     derive = "PartialEq",
     doc = "When the doors of a kind of office are open: hours, holidays, and periods in which no work may start.",
-    printcolumn(name = "Time Zone", type_ = "string", json_path = ".spec.timeZone"),
-    printcolumn(name = "Hours", type_ = "string", json_path = ".spec.hours"),
-    printcolumn(name = "Holidays", type_ = "string", json_path = ".spec.holidays.country"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Time Zone", "type": "string", "jsonPath": ".spec.timeZone"}"#,
+    printcolumn = r#"{"name": "Hours", "type": "string", "jsonPath": ".spec.hours"}"#,
+    printcolumn = r#"{"name": "Holidays", "type": "string", "jsonPath": ".spec.holidays.country"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 pub struct OfficeCalendarSpec {
     /// The IANA time zone of the doors, as Europe/Rome. Hours and dates below are civil time in this zone, summer time

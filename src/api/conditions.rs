@@ -9,7 +9,7 @@
 //! | Pending, Armed | True | False | False | False | False |
 //! | Working … Verifying | Unknown | True | False | False | False |
 //! | Completed, Cancelled | True | False | False | True | False |
-//! | RolledBack, ReopenedLate | False | False | False | False | True |
+//! | `RolledBack`, `ReopenedLate` | False | False | False | False | True |
 //! | Refused | False | False | True | False | True |
 //!
 //! Whoever needs a human is Stalled too, whatever else holds.

@@ -133,7 +133,7 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
     }
     match (kind, fields.get("namespace").and_then(Value::as_str)) {
         ("OfficeCalendar", Some(_)) => {
-            refuse("UnknownField", "namespace", "an OfficeCalendar belongs to the whole cluster: remove it")
+            refuse("UnknownField", "namespace", "an OfficeCalendar belongs to the whole cluster: remove it");
         }
         (_, Some(namespace)) if !is_label(namespace) => {
             refuse("BadName", "namespace", "a namespace has small letters, digits and '-', at most 63 of them");

@@ -4,6 +4,7 @@
 //! `kubectl explain` shows; the spec never changes. It is immutable from its creation and not only from acceptance: acceptance
 //! follows within seconds and nobody can see it coming, so an edit could race the plan made from what stood there before. An
 //! Intervention is an order; who wants another night writes another one. What is not here: [`super::status`].
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use std::collections::BTreeMap;
 
@@ -29,16 +30,16 @@ use crate::model::runbook::Mode;
     status = "InterventionStatus",
     derive = "PartialEq",
     doc = "One night: a runbook, its values, the moment at which work begins, and in the status how it goes.",
-    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Step", type_ = "string", json_path = ".status.step"),
-    printcolumn(name = "Turn Back", type_ = "string", json_path = ".status.turnBackAt"),
-    printcolumn(name = "Must Serve By", type_ = "string", json_path = ".status.mustServeBy"),
-    printcolumn(name = "Slack", type_ = "string", json_path = ".status.slack"),
-    printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
-    printcolumn(name = "Needs Human", type_ = "boolean", json_path = ".status.needsHuman", priority = 1),
-    printcolumn(name = "Start", type_ = "string", json_path = ".spec.startTime", priority = 1),
-    printcolumn(name = "Why", type_ = "string", json_path = ".status.why", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Phase", "type": "string", "jsonPath": ".status.phase"}"#,
+    printcolumn = r#"{"name": "Step", "type": "string", "jsonPath": ".status.step"}"#,
+    printcolumn = r#"{"name": "Turn Back", "type": "string", "jsonPath": ".status.turnBackAt"}"#,
+    printcolumn = r#"{"name": "Must Serve By", "type": "string", "jsonPath": ".status.mustServeBy"}"#,
+    printcolumn = r#"{"name": "Slack", "type": "string", "jsonPath": ".status.slack"}"#,
+    printcolumn = r#"{"name": "Outcome", "type": "string", "jsonPath": ".status.outcome"}"#,
+    printcolumn = r#"{"name": "Needs Human", "type": "boolean", "jsonPath": ".status.needsHuman", "priority": 1}"#,
+    printcolumn = r#"{"name": "Start", "type": "string", "jsonPath": ".spec.startTime", "priority": 1}"#,
+    printcolumn = r#"{"name": "Why", "type": "string", "jsonPath": ".status.why", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "the spec of an Intervention never changes: write another Intervention"},
@@ -51,7 +52,7 @@ pub struct InterventionSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::values")]
     pub parameters: BTreeMap<String, String>,
-    /// Run does the work. Rehearse does everything but the changes.
+    /// Run, the default, does the work. Rehearse does everything but the changes.
     #[serde(default)]
     #[schemars(schema_with = "schema::mode")]
     pub mode: Mode,
@@ -59,15 +60,16 @@ pub struct InterventionSpec {
     /// again when the object is applied again: created later than startTime + startTolerance, the night is refused.
     #[schemars(schema_with = "schema::moment")]
     pub start_time: String,
-    /// How much later than startTime work may still begin.
+    /// How much later than startTime work may still begin. Default 30m.
     #[serde(default = "half_an_hour")]
     #[schemars(schema_with = "schema::duration")]
     pub start_tolerance: String,
     /// How long before the first doors open everything has to be open: the deadline is the first opening less this.
+    /// Default 15m.
     #[serde(default = "a_quarter")]
     #[schemars(schema_with = "schema::duration")]
     pub margin: String,
-    /// How long before the first doors open people are told when something stays closed.
+    /// How long before the first doors open people are told when something stays closed. Default 75m.
     #[serde(default = "an_hour_and_a_quarter")]
     #[schemars(schema_with = "schema::duration")]
     pub tell_before: String,

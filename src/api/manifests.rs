@@ -3,7 +3,7 @@
 //! In: the types of [`super`]. Out: `manifests/crds.yaml` and `manifests/install.yaml`, byte for byte; `tests/manifests.rs`
 //! compares them with the files (`UPDATE=1` rewrites). Invariants: the operator may read our objects, report in their status, hold
 //! them by a finalizer and write events, and nothing else: what a night does to a tenant's objects it does with a token of
-//! the tenant's own ServiceAccount, which the tenant grants by name in its own namespace. What is not here: that grant,
+//! the tenant's own `ServiceAccount`, which the tenant grants by name in its own namespace. What is not here: that grant,
 //! applying anything.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -16,7 +16,7 @@ use super::{GROUP, Intervention, OfficeCalendar, PublicService, Runbook};
 
 /// The namespace that the operator runs in.
 pub const NAMESPACE: &str = "notturno-system";
-/// The operator's ServiceAccount, Deployment and ClusterRole.
+/// The operator's `ServiceAccount`, `Deployment` and `ClusterRole`.
 pub const OPERATOR: &str = "notturno";
 /// The image in the manifests; replace it by yours.
 pub const IMAGE: &str = "notturno.test/notturno:dev";
@@ -63,13 +63,17 @@ pub fn install_yaml() -> Result<String, String> {
 /// # Errors
 /// The emitter's, in words.
 pub fn yaml(objects: &[Value]) -> Result<String, String> {
-    let documents = objects.iter().map(|object| serde_saphyr::to_string(object).map_err(|error| error.to_string()));
-    let documents = documents.collect::<Result<Vec<_>, _>>()?;
-    Ok(format!("{HEADER}{}", documents.iter().map(|text| format!("---\n{text}")).collect::<String>()))
+    let mut text = HEADER.to_owned();
+    for object in objects {
+        text.push_str("---\n");
+        text.push_str(&serde_saphyr::to_string(object).map_err(|error| error.to_string())?);
+    }
+    Ok(text)
 }
 
-/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes) and with descriptions in one
-/// line of plain text.
+/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes), without defaults, and with
+/// descriptions in one line of plain text. Defaults are ours to fill in when an object is read: written into list items by the
+/// API server they would make every `kubectl apply` and every tool that compares see a difference that is none.
 fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
@@ -81,6 +85,7 @@ fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 
 fn lean_schema(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.default = None;
     schema.description =
         schema.description.take().map(|text| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" "));
     schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(lean_schema);

@@ -3,7 +3,7 @@
 //! In: documents that people or the API server hold. Out: raw objects ([`from_value`]), validated values of [`crate::model`]
 //! ([`validate`]), conditions ([`conditions`]), manifests ([`manifests`]). Invariants: every problem is reported at once, with
 //! its object and field; what the CRD's schema and rules refuse, [`validate`] refuses too, so that a file can be judged where no
-//! API server is. Never: a decision about a night, a call to a server, a write of what a user wrote.
+//! API server is. What is not here, and never: a decision about a night, a call to a server, a write of what a user wrote.
 
 pub mod calendar;
 pub mod conditions;

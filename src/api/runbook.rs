@@ -3,6 +3,7 @@
 //! In: what people write. Out: the raw object, as the API server stores it. Invariants: the doc comments are what
 //! `kubectl explain` shows; an action is one named option out of several, never a tagged union, so that errors keep their
 //! place and later actions are added beside. What is not here: order and sums ([`crate::plan`]).
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -25,11 +26,11 @@ use crate::model::runbook::{OnFutile, OnOverrun};
     category = "notturno",
     derive = "PartialEq",
     doc = "The work of a night: steps with time budgets and the way to undo each, and the order in which services come back.",
-    printcolumn(name = "Description", type_ = "string", json_path = ".spec.description"),
-    printcolumn(name = "Reopening", type_ = "string", json_path = ".spec.reopening.budget"),
-    printcolumn(name = "Reserve", type_ = "string", json_path = ".spec.reserve"),
-    printcolumn(name = "Runs As", type_ = "string", json_path = ".spec.serviceAccountName", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Description", "type": "string", "jsonPath": ".spec.description"}"#,
+    printcolumn = r#"{"name": "Reopening", "type": "string", "jsonPath": ".spec.reopening.budget"}"#,
+    printcolumn = r#"{"name": "Reserve", "type": "string", "jsonPath": ".spec.reserve"}"#,
+    printcolumn = r#"{"name": "Runs As", "type": "string", "jsonPath": ".spec.serviceAccountName", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 pub struct RunbookSpec {
     /// What the work is, in a sentence.
@@ -68,7 +69,7 @@ pub struct Parameter {
     /// Its name: letters, digits, hyphens and underscores.
     #[schemars(schema_with = "schema::parameter")]
     pub name: String,
-    /// Its type. String is the only one so far.
+    /// Its type. String, the default, is the only one so far.
     #[serde(rename = "type", default)]
     pub kind: ParameterType,
     /// A regular expression (RE2) that the whole value has to match.
@@ -127,9 +128,9 @@ pub struct Reopening {
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "(has(self.job) ? 1 : 0) + (has(self.close) ? 1 : 0) == 1",
      "message": "a step does exactly one thing: write one of job, close"},
-    {"rule": "!has(self.job) || has(self.undo) != has(self.noUndo)",
+    {"rule": "!has(self.job) || has(self.close) || has(self.undo) != has(self.noUndo)",
      "message": "a job says how it is undone: write either undo, or noUndo with its reason"},
-    {"rule": "!has(self.close) || (!has(self.undo) && !has(self.noUndo))",
+    {"rule": "!has(self.close) || has(self.job) || (!has(self.undo) && !has(self.noUndo))",
      "message": "closing is undone by reopening: remove undo and noUndo"},
     {"rule": "!has(self.close) || !has(self.touches)",
      "message": "closing changes no data: remove touches"},
@@ -152,13 +153,13 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub hard_cap: Option<String>,
-    /// When the budget is gone and the hard cap is not. TurnBack: go back. Ask: tell people and go on to the hard cap unless
-    /// somebody decides. Continue: go on to the hard cap.
+    /// When the budget is gone and the hard cap is not. TurnBack: go back. Ask, the default: tell people and go on to the hard
+    /// cap unless somebody decides. Continue: go on to the hard cap.
     #[serde(default)]
     #[schemars(schema_with = "schema::on_overrun")]
     pub on_overrun: OnOverrun,
-    /// When the step ends and what follows cannot fit any more. TurnBack: go back at once. Continue: go on as far as the
-    /// deadline allows.
+    /// When the step ends and what follows cannot fit any more. TurnBack, the default: go back at once. Continue: go on as far
+    /// as the deadline allows.
     #[serde(default)]
     #[schemars(schema_with = "schema::on_futile")]
     pub on_futile: OnFutile,
@@ -242,7 +243,7 @@ pub struct Undo {
     /// How long it may take, stopping the step included. This time is kept free from the moment the step begins.
     #[schemars(schema_with = "schema::duration")]
     pub budget: String,
-    /// How many Jobs may try it, one after the other. All exist before the night.
+    /// How many Jobs may try it, one after the other. All exist before the night. Default 2.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 5))]
     pub attempts: i32,

@@ -3,6 +3,7 @@
 //! In: nothing. Out: schemas for `#[schemars(schema_with)]`. Invariants: every string, list and map is bounded, so that the API
 //! server accepts the cost of the CEL rules over them; no schema is `nullable`, so that an explicit `null` is pruned like an
 //! absent field. What is not here: the sentences that explain a refusal ([`super::validate`] has them), whole objects.
+#![allow(clippy::must_use_candidate, reason = "called by derived code")]
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -83,7 +84,7 @@ fn string(length_max: usize, pattern: &str) -> Schema {
     json_schema!({"type": "string", "minLength": 1, "maxLength": length_max, "pattern": pattern})
 }
 
-fn list_of(length_max: usize, list_type: &str, items: Schema) -> Schema {
+fn list_of(length_max: usize, list_type: &str, items: &Schema) -> Schema {
     json_schema!({"type": "array", "maxItems": length_max, "x-kubernetes-list-type": list_type, "items": items})
 }
 
@@ -109,7 +110,7 @@ pub fn reference(_: &mut SchemaGenerator) -> Schema {
 
 /// Distinct references to services.
 pub fn references(_: &mut SchemaGenerator) -> Schema {
-    list_of(SERVICES_MAX, "set", string(317, REFERENCE))
+    list_of(SERVICES_MAX, "set", &string(317, REFERENCE))
 }
 
 /// At least one reference to a service.
@@ -121,12 +122,12 @@ pub fn some_references(generator: &mut SchemaGenerator) -> Schema {
 
 /// Lists of references, in order.
 pub fn waves(_: &mut SchemaGenerator) -> Schema {
-    list_of(SERVICES_MAX, "atomic", list_of(SERVICES_MAX, "atomic", string(317, REFERENCE)))
+    list_of(SERVICES_MAX, "atomic", &list_of(SERVICES_MAX, "atomic", &string(317, REFERENCE)))
 }
 
 /// Distinct labels of steps.
 pub fn labels(_: &mut SchemaGenerator) -> Schema {
-    list_of(STEPS_MAX, "set", string(63, LABEL))
+    list_of(STEPS_MAX, "set", &string(63, LABEL))
 }
 
 /// An elapsed time in Go syntax.
@@ -206,7 +207,7 @@ pub fn variable(_: &mut SchemaGenerator) -> Schema {
 
 /// The steps in which traffic returns.
 pub fn ramp(_: &mut SchemaGenerator) -> Schema {
-    list_of(10, "atomic", string(4, PERCENTAGE))
+    list_of(10, "atomic", &string(4, PERCENTAGE))
 }
 
 /// An address to ask.
@@ -216,14 +217,14 @@ pub fn address(_: &mut SchemaGenerator) -> Schema {
 
 /// HTTP status codes.
 pub fn codes(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = list_of(16, "set", json_schema!({"type": "integer", "format": "int32", "minimum": 100, "maximum": 599}));
+    let mut schema = list_of(16, "set", &json_schema!({"type": "integer", "format": "int32", "minimum": 100, "maximum": 599}));
     schema.insert("minItems".to_owned(), 1.into());
     schema
 }
 
 /// Groups of people.
 pub fn groups(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = list_of(16, "set", json_schema!({"type": "string", "minLength": 1, "maxLength": 253}));
+    let mut schema = list_of(16, "set", &json_schema!({"type": "string", "minLength": 1, "maxLength": 253}));
     schema.insert("minItems".to_owned(), 1.into());
     schema
 }

@@ -3,6 +3,7 @@
 //! In: what people write. Out: the raw object, as the API server stores it. Invariants: the doc comments are what
 //! `kubectl explain` shows; a closing is one named option out of several, never a tagged union, so that errors keep their
 //! place. What is not here: reading durations and references ([`super::validate`]).
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -25,11 +26,11 @@ use crate::model::service::{DependencyMode, WhenDirty};
     category = "notturno",
     derive = "PartialEq",
     doc = "A service that people use: who needs it when, how it is closed, how one knows that it is open again.",
-    printcolumn(name = "Title", type_ = "string", json_path = ".spec.title.it"),
-    printcolumn(name = "Reopen Budget", type_ = "string", json_path = ".spec.reopen.budget"),
-    printcolumn(name = "When Dirty", type_ = "string", json_path = ".spec.whenDirty"),
-    printcolumn(name = "Depends On", type_ = "string", json_path = ".spec.dependsOn[*].service", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Title", "type": "string", "jsonPath": ".spec.title.it"}"#,
+    printcolumn = r#"{"name": "Reopen Budget", "type": "string", "jsonPath": ".spec.reopen.budget"}"#,
+    printcolumn = r#"{"name": "When Dirty", "type": "string", "jsonPath": ".spec.whenDirty"}"#,
+    printcolumn = r#"{"name": "Depends On", "type": "string", "jsonPath": ".spec.dependsOn[*].service", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "!has(self.close) || self.close.size() == 0 || (has(self.reopen) && has(self.reopen.budget))",
@@ -57,7 +58,7 @@ pub struct PublicServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopen: Option<Reopen>,
     /// What becomes of the service when work on its data is half done and could not be undone before doors. StayClosed:
-    /// it stays closed, and a person is called.
+    /// it stays closed, and a person is called; the default and so far the only choice.
     #[serde(default)]
     #[schemars(schema_with = "schema::when_dirty")]
     pub when_dirty: WhenDirty,
@@ -232,7 +233,7 @@ pub struct Reopen {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "duration(self.every) > duration('0s')", "message": "time between two questions is longer than nothing",
+    {"rule": "!has(self.every) || duration(self.every) > duration('0s')", "message": "time between two questions is longer than nothing",
      "fieldPath": ".every"},
 ]))]
 pub struct Probe {
@@ -241,11 +242,11 @@ pub struct Probe {
     pub name: String,
     /// An HTTP GET from inside the cluster.
     pub http: HttpGet,
-    /// How many good answers in a row mean open.
+    /// How many good answers in a row mean open. Default 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 100))]
     pub consecutive: i32,
-    /// Time between two questions.
+    /// Time between two questions. Default 10s.
     #[serde(default = "ten_seconds")]
     #[schemars(schema_with = "schema::duration")]
     pub every: String,
@@ -258,7 +259,7 @@ pub struct HttpGet {
     /// The address, as http://name.namespace:8080/health. Plain http only, and no user in it.
     #[schemars(schema_with = "schema::address")]
     pub url: String,
-    /// The answers that mean open.
+    /// The answers that mean open. Default [200].
     #[serde(default = "ok")]
     #[schemars(schema_with = "schema::codes")]
     pub status: Vec<i32>,

@@ -3,6 +3,7 @@
 //! In: what the operator knows. Out: what `kubectl get` and `kubectl describe` show. Invariants: **never read back**, so a lost
 //! or forged status cannot alter a night; [`InterventionStatus::within_bounds`] before every write, because an API server
 //! refuses a status that its schema does not hold. What is not here: conditions from states ([`super::conditions`]).
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;

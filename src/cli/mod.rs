@@ -3,6 +3,8 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod demo;
+pub mod operator;
 pub mod plan;
 pub mod read;
 
@@ -20,6 +22,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
+    Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
 }
 
@@ -28,6 +32,8 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::Demo(args) => demo::run(&args),
+            Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
         },
         Err(error) => usage(arguments, &error),

@@ -40,7 +40,7 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
             findings.refuse("MissingParameter", &night_object, &path, message);
             continue;
         };
-        match parameter.pattern.as_deref().map(|pattern| Regex::new(&format!("^(?:{pattern})$"))) {
+        match parameter.pattern.as_deref().map(whole) {
             Some(Err(error)) => {
                 let place = format!("spec.parameters[{index}].pattern");
                 findings.refuse("BadPattern", &object(runbook), &place, error.to_string().replace('\n', " "));
@@ -55,6 +55,11 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
         }
     }
     values
+}
+
+/// The pattern for a whole value; compiled alone first, so that `a)|(b` cannot slip out of the group.
+fn whole(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
 }
 
 /// The smoke test with its environment filled in.

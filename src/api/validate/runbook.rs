@@ -82,7 +82,7 @@ fn parameter(found: &mut Findings, index: usize, raw: &raw::Parameter) -> Parame
     let raw::Parameter { name, kind: raw::ParameterType::String, pattern, default } = raw;
     match pattern.as_deref().map(|pattern| (pattern, whole(pattern))) {
         Some((_, Err(problem))) => {
-            found.refuse("BadPattern", &format!("{path}.pattern"), format!("not a regular expression: {problem}"))
+            found.refuse("BadPattern", &format!("{path}.pattern"), format!("not a regular expression: {problem}"));
         }
         Some((text, Ok(pattern))) => {
             if let Some(value) = default.as_deref().filter(|value| !pattern.is_match(value)) {

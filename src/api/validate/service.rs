@@ -76,7 +76,7 @@ fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<
         let path = format!("spec.close[{index}]");
         match one_change(found, &path, raw) {
             Some((target, change)) => {
-                closings.push((path, Closing { name: raw.name.clone(), target: in_namespace(target, namespace), change }))
+                closings.push((path, Closing { name: raw.name.clone(), target: in_namespace(target, namespace), change }));
             }
             None => found.refuse("NotExactlyOne", &path, "a closing does exactly one thing: write one of scale, suspend, patch"),
         }
@@ -118,16 +118,12 @@ fn in_namespace(target: &raw::Target, namespace: &str) -> Target {
 }
 
 fn reopening(found: &mut Findings, raw: Option<&raw::Reopen>, closes: bool) -> (Span, Vec<Probe>) {
-    let budget = match raw.and_then(|raw| raw.budget.as_deref()) {
-        Some(text) => found.budget("spec.reopen.budget", text),
-        None => {
-            if closes {
-                let message = "a service that can be closed says how long opening it takes: write reopen.budget";
-                found.refuse("Missing", "spec.reopen.budget", message);
-            }
-            Span::ZERO
-        }
-    };
+    let budget = raw.and_then(|raw| raw.budget.as_deref());
+    if closes && budget.is_none() {
+        let message = "a service that can be closed says how long opening it takes: write reopen.budget";
+        found.refuse("Missing", "spec.reopen.budget", message);
+    }
+    let budget = budget.map_or(Span::ZERO, |text| found.budget("spec.reopen.budget", text));
     let probes = raw.map(|raw| raw.probes.as_slice()).unwrap_or_default();
     if closes && probes.is_empty() {
         found.warn(

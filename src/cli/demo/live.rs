@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::embedded::Embedded;
+use crate::engine::Entry;
 use crate::engine::state::{State, Work};
 use crate::engine::words::clock as clock_words;
-use crate::engine::Entry;
 use crate::model::need::turn_back_at;
 use crate::model::plan::Plan;
 use crate::model::span::Span;

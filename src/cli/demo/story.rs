@@ -64,7 +64,7 @@ pub(super) fn head(plan: &Plan, paint: Paint) -> String {
 
 /// One line of the timeline.
 pub(super) fn line(plan: &Plan, line: &Line, paint: Paint) -> String {
-    format!("  {}  {}  {}\n", clock(plan, line.at), paint.phase(line.phase), line.why)
+    format!("  {:<8}  {}  {}\n", clock(plan, line.at), paint.phase(line.phase), line.why)
 }
 
 /// What somebody outside saw, and the comparison.
@@ -105,9 +105,6 @@ fn comparison(night: &Night, paint: Paint) -> String {
             .collect();
         paint.bad(&format!("at {deadline} these were closed: {}", closed.join(", ")))
     };
-    format!(
-        "  as it happened, 2023  12 hours closed, open 14:00, about 20,000 operations not done\n  guarded by notturno   {}: {}; {verdict}\n",
-        night.outcome(),
-        paint.strong(&opened),
-    )
+    let happened = "as it happened, 2023  12 hours closed, open 14:00, about 20,000 operations not done";
+    format!("  {happened}\n  guarded by notturno   {}: {}; {verdict}\n", night.outcome(), paint.strong(&opened))
 }
