@@ -188,3 +188,23 @@ async fn of_two_nights_that_stamp_one_target_at_once_only_one_has_it() {
     scene.set_calm();
     assert!(problems(arm(&scene.tenant, &scene.plan).await)[0].contains("the night altra has claimed it"));
 }
+
+/// `armed` may be recorded only when every stamp was read back.
+#[tokio::test(start_paused = true)]
+async fn a_stamp_that_was_taken_away_while_arming_is_noticed() {
+    let scene = Scene::by_day();
+    scene.accept().await;
+    scene.fault(|request, stage| {
+        let first_job = request.name == JOBS[0] && request.write_number.is_some() && stage == Stage::Before;
+        if first_job { Fault::Delay(std::time::Duration::from_secs(2)) } else { Fault::None }
+    });
+    let gitops = async {
+        seconds(1).await;
+        scene.another_hand("deployments", "cup-api", json!({"metadata": {"annotations": null}})).await;
+    };
+    let (armed, ()) = tokio::join!(arm(&scene.tenant, &scene.plan), gitops);
+    assert!(matches!(armed, Err(ArmError::Restless { ref what }) if what == "Deployment sanita/cup-api"), "{armed:?}");
+    scene.set_calm();
+    arm(&scene.tenant, &scene.plan).await.unwrap();
+    assert_eq!(scene.token("deployments", "cup-api"), "1.forward");
+}

@@ -110,10 +110,6 @@ impl Armed {
         let interest = Interest { jobs: true, targets: [0, 1].into() };
         observe(&self.scene.tenant, &self.scene.plan, &self.preimages, &interest).await
     }
-
-    pub fn close(&self, service: usize) -> Command {
-        Command::Close { service, not_after: at("2026-11-25T04:00:00Z") }
-    }
 }
 
 /// A merge patch by somebody with other rights.
@@ -159,7 +155,9 @@ pub fn written(mut object: Value) -> Value {
 /// Every object, as [`written`].
 pub fn all_written(api: &Embedded) -> Vec<Value> {
     let mut all: Vec<Value> = api.objects().into_iter().map(written).collect();
-    all.iter_mut().for_each(|object| drop(object["metadata"].as_object_mut().unwrap().remove("creationTimestamp")));
+    for object in &mut all {
+        object["metadata"].as_object_mut().unwrap().remove("creationTimestamp");
+    }
     all
 }
 
@@ -199,4 +197,9 @@ fn objects() -> Vec<Value> {
         cron_job("centro-dati", "ripristina", true, json!({"embedded.notturno.dev/takes": "10m"})),
         cron_job("centro-dati", "prova", true, json!({})),
     ]
+}
+
+/// Closes a service, with time enough.
+pub fn close(service: usize) -> Command {
+    Command::Close { service, not_after: at("2026-11-25T04:00:00Z") }
 }

@@ -30,7 +30,7 @@ fn refusal(result: Result<impl std::fmt::Debug, PerformError>) -> String {
 async fn closed_and_opened_again_every_object_is_byte_for_byte_as_before() {
     let day = all_written(&Scene::by_day().api);
     let armed = Scene::armed().await;
-    assert_eq!(armed.perform(armed.close(0)).await.unwrap().write_count, 3);
+    assert_eq!(armed.perform(close(0)).await.unwrap().write_count, 3);
     assert_eq!(replicas(&armed.scene), 0);
     assert_eq!(armed.scene.get("configmaps", "pagina")["data"], json!({"chiuso": "si"}));
     assert_eq!(armed.scene.get("cronjobs", "ricetta-batch")["spec"]["suspend"], true);
@@ -47,7 +47,7 @@ async fn closed_and_opened_again_every_object_is_byte_for_byte_as_before() {
 async fn targets_close_in_declared_order_and_open_in_reverse() {
     let armed = Scene::armed().await;
     let begin = armed.scene.api.log().len();
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     assert_eq!(armed.scene.changed_since(begin), ["pagina", "ricetta-api", "ricetta-batch"]);
     armed.perform(BURN).await.unwrap();
     let begin = armed.scene.api.log().len();
@@ -58,7 +58,7 @@ async fn targets_close_in_declared_order_and_open_in_reverse() {
 #[tokio::test(start_paused = true)]
 async fn a_command_repeated_writes_nothing() {
     let armed = Scene::armed().await;
-    for command in [armed.close(0), BURN, REOPEN, Command::Disarm] {
+    for command in [close(0), BURN, REOPEN, Command::Disarm] {
         assert!(armed.perform(command.clone()).await.unwrap().write_count > 0, "{command:?}");
         assert_eq!(armed.perform(command.clone()).await.unwrap().write_count, 0, "{command:?}");
     }
@@ -74,7 +74,7 @@ async fn a_late_close_changes_nothing_after_the_burn() {
         armed.scene.set_calm();
         armed.perform(BURN).await.unwrap();
     };
-    let (late, ()) = tokio::join!(armed.perform(armed.close(0)), turn);
+    let (late, ()) = tokio::join!(armed.perform(close(0)), turn);
     assert!(refusal(late).contains("its token says reopen: the night has turned"));
     assert_eq!(replicas(&armed.scene), 3);
 }
@@ -88,7 +88,7 @@ async fn an_object_made_anew_from_a_dump_is_not_closed() {
         seconds(1).await;
         recreate(&armed.scene.api, "deployments", "ricetta-api").await;
     };
-    let (late, ()) = tokio::join!(armed.perform(armed.close(0)), restore);
+    let (late, ()) = tokio::join!(armed.perform(close(0)), restore);
     assert!(refusal(late).contains("it was deleted and made anew since arming"));
     assert_eq!((replicas(&armed.scene), armed.scene.token("deployments", "ricetta-api").as_str()), (3, "1.forward"));
     let fact = armed.observe().await.services.remove(&0).unwrap();
@@ -99,7 +99,7 @@ async fn an_object_made_anew_from_a_dump_is_not_closed() {
 #[tokio::test(start_paused = true)]
 async fn an_object_made_anew_as_closed_is_opened() {
     let armed = Scene::armed().await;
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     armed.perform(BURN).await.unwrap();
     recreate(&armed.scene.api, "deployments", "ricetta-api").await;
     armed.perform(REOPEN).await.unwrap();
@@ -110,18 +110,18 @@ async fn an_object_made_anew_as_closed_is_opened() {
 async fn no_forward_write_may_be_alive_after_the_turn_back_moment() {
     let armed = Scene::armed().await;
     let now = armed.scene.api.clock().now();
-    let close = |seconds| Command::Close { service: 0, not_after: now + jiff::SignedDuration::from_secs(seconds) };
-    let fenced = armed.perform(close(9)).await.unwrap_err();
+    let until = |seconds| Command::Close { service: 0, not_after: now + jiff::SignedDuration::from_secs(seconds) };
+    let fenced = armed.perform(until(9)).await.unwrap_err();
     assert!(matches!(fenced, PerformError::Fenced { .. }), "{fenced:?}");
     assert_eq!(armed.scene.get("configmaps", "pagina")["data"], json!({"avviso": "buongiorno"}), "nothing was sent");
     armed.scene.delay_patches_of("pagina", 5);
-    let fenced = armed.perform(close(14)).await.unwrap_err();
+    let fenced = armed.perform(until(14)).await.unwrap_err();
     assert!(
         matches!(fenced, PerformError::Fenced { ref what, .. } if what.contains("ricetta-api")),
         "time passes between writes: {fenced:?}"
     );
     armed.scene.set_calm();
-    armed.perform(close(30)).await.unwrap();
+    armed.perform(until(30)).await.unwrap();
 }
 
 /// H9: a token may vanish. Forward fails, backward does not.
@@ -130,11 +130,11 @@ async fn without_a_token_nothing_closes_and_everything_opens() {
     let armed = Scene::armed().await;
     let strip = json!({"metadata": {"annotations": null}});
     armed.scene.another_hand("deployments", "ricetta-api", strip.clone()).await;
-    assert!(refusal(armed.perform(armed.close(0)).await).contains("a target without token is never closed"));
+    assert!(refusal(armed.perform(close(0)).await).contains("a target without token is never closed"));
     assert!(matches!(armed.observe().await.services[&0].closing, ClosingFact::Refused { .. }));
 
     let armed = Scene::armed().await;
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     armed.scene.another_hand("deployments", "ricetta-api", strip.clone()).await;
     armed.perform(BURN).await.unwrap();
     assert_eq!(armed.scene.token("deployments", "ricetta-api"), "1.reopen", "the burn puts it back");
@@ -147,7 +147,7 @@ async fn without_a_token_nothing_closes_and_everything_opens() {
 #[tokio::test(start_paused = true)]
 async fn opening_a_target_whose_burn_failed_burns_it() {
     let armed = Scene::armed().await;
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     armed.perform(REOPEN).await.unwrap();
     assert_eq!((replicas(&armed.scene), armed.scene.token("deployments", "ricetta-api").as_str()), (3, "1.reopen"));
 }
@@ -156,7 +156,7 @@ async fn opening_a_target_whose_burn_failed_burns_it() {
 #[tokio::test(start_paused = true)]
 async fn a_late_opening_does_not_open_what_the_next_night_closed() {
     let armed = Scene::armed().await;
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     armed.perform(BURN).await.unwrap();
     armed.scene.delay_patches_of("ricetta-api", 5);
     let next_night = async {
@@ -177,7 +177,7 @@ async fn a_newer_epoch_deposes() {
     let armed = Scene::armed().await;
     let token = format!("{}.2.reopen", sample::UID);
     armed.scene.another_hand("configmaps", "pagina", json!({"metadata": {"annotations": {"notturno.dev/token": token}}})).await;
-    for command in [armed.close(0), BURN] {
+    for command in [close(0), BURN] {
         let deposed = armed.perform(command).await.unwrap_err();
         assert!(matches!(deposed, PerformError::Deposed { epoch: 2, .. }), "{deposed:?}");
         assert_eq!(deposed.advice(), Advice::OnChange);
@@ -190,7 +190,7 @@ async fn a_newer_epoch_deposes() {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_fails_holds_no_other() {
     let armed = Scene::armed().await;
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     armed.scene.fault(|request, stage| {
         let denied = request.name == "ricetta-api" && request.verb == Verb::Patch && stage == Stage::Before;
         if denied { Fault::Status(403, "Forbidden".into()) } else { Fault::None }
@@ -207,7 +207,7 @@ async fn a_target_that_fails_holds_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_target_out_of_reach_is_waited_for() {
     let armed = Scene::armed().await;
-    armed.perform(armed.close(0)).await.unwrap();
+    armed.perform(close(0)).await.unwrap();
     armed.perform(BURN).await.unwrap();
     armed.scene.fault(|request, stage| {
         let lost = request.name == "ricetta-api" && request.verb == Verb::Patch && stage == Stage::After;
@@ -223,7 +223,7 @@ async fn a_target_out_of_reach_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn what_others_change_after_the_opening_is_theirs() {
     let armed = Scene::armed().await;
-    for command in [armed.close(0), BURN, REOPEN] {
+    for command in [close(0), BURN, REOPEN] {
         armed.perform(command).await.unwrap();
     }
     armed.scene.another_hand("deployments", "ricetta-api", json!({"spec": {"replicas": 9}})).await;
@@ -239,7 +239,7 @@ async fn a_value_that_changed_after_its_preimage_was_recorded_is_not_overwritten
     let fact = armed.observe().await.services.remove(&0).unwrap();
     assert_eq!(fact.preimages.keys().collect::<Vec<_>>(), ["sanita/ricetta/backend"]);
     assert_eq!(fact.preimages["sanita/ricetta/backend"]["fields"], json!([{"pointer": "/spec/replicas", "before": 5}]));
-    assert!(refusal(armed.perform(armed.close(0)).await).contains("/spec/replicas changed after its pre-image was recorded"));
+    assert!(refusal(armed.perform(close(0)).await).contains("/spec/replicas changed after its pre-image was recorded"));
     assert_eq!(replicas(&armed.scene), 5);
 
     let why = "because".to_owned();
@@ -247,7 +247,7 @@ async fn a_value_that_changed_after_its_preimage_was_recorded_is_not_overwritten
     let entry = notturno::engine::Entry { at: armed.scene.api.clock().now(), event, why };
     let Armed { scene, preimages } = armed;
     let armed = Armed { scene, preimages: preimages.as_intended(&[entry]) };
-    for command in [armed.close(0), BURN, REOPEN] {
+    for command in [close(0), BURN, REOPEN] {
         armed.perform(command).await.unwrap();
     }
     assert_eq!(replicas(&armed.scene), 5, "restored to what the intention recorded");
@@ -273,7 +273,7 @@ async fn an_arming_that_was_interrupted_leaves_nothing_after_disarming() {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_gone_is_named() {
     let armed = Scene::armed().await;
-    armed.perform(armed.close(1)).await.unwrap();
+    armed.perform(close(1)).await.unwrap();
     let request = http::Request::delete("/apis/apps/v1/namespaces/sanita/deployments/cup-api").body(Vec::new()).unwrap();
     armed.scene.api.client("another").request::<serde_json::Value>(request).await.unwrap();
     assert_eq!(armed.perform(Command::BurnTargets { service: 1 }).await.unwrap().write_count, 0);
@@ -281,4 +281,29 @@ async fn a_target_that_is_gone_is_named() {
     assert_eq!(reason, "Deployment sanita/cup-api: it is not there, so it cannot be opened");
     let fact = armed.observe().await.services.remove(&1).unwrap();
     assert_eq!((fact.burned, fact.restored), (true, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_drains_until_nothing_runs_behind_its_targets() {
+    let armed = Scene::armed().await;
+    let slow = json!({"metadata": {"annotations": {"embedded.notturno.dev/drains-for": "1m"}}});
+    armed.scene.another_hand("deployments", "cup-api", slow).await;
+    armed.perform(close(1)).await.unwrap();
+    assert_eq!(armed.observe().await.services[&1].closing, ClosingFact::Draining);
+    seconds(61).await;
+    assert_eq!(armed.observe().await.services[&1].closing, ClosingFact::Closed);
+}
+
+/// A silent API server costs two limits of a call, however many targets there are.
+#[tokio::test(start_paused = true)]
+async fn looking_takes_a_bounded_time() {
+    let armed = Scene::armed().await;
+    let mut many = armed.scene.plan.clone();
+    many.services = std::iter::repeat_n(many.services[0].clone(), 64).collect();
+    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect() };
+    armed.scene.fault(|_, _| Fault::Hang);
+    let begin = armed.scene.api.clock().now();
+    let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, &interest).await;
+    assert_eq!((seen.services.len(), seen.blind.len()), (0, 65));
+    assert!(armed.scene.api.clock().now().duration_since(begin) <= jiff::SignedDuration::from_secs(20));
 }
