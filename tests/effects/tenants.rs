@@ -1,11 +1,12 @@
 //! Whose hands do the work, and for how long.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use notturno::embedded::{Fault, Stage};
-use notturno::operator::effects::Tenants;
 use notturno::operator::effects::ledger::read;
+use notturno::operator::effects::{Tenant, Tenants, real_client_for_token};
 
 use crate::scene::*;
 
@@ -67,4 +68,36 @@ async fn a_service_account_that_is_not_there_is_named() {
     let scene = Scene::by_day();
     let error = tenants(&scene).0.of("centro-dati", "nessuno").await.err().unwrap();
     assert_eq!(error.to_string(), "no token for ServiceAccount centro-dati/nessuno");
+}
+
+/// The real stack, over a socket: the token, the server's own deadline, and no second try.
+#[tokio::test]
+async fn a_real_client_bears_the_token_tells_the_deadline_and_does_not_retry() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = kube::Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+    let client = real_client_for_token(&config)("secret").unwrap();
+    let busy = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let length = socket.read(&mut request).unwrap();
+        let body = r#"{"kind":"Status","code":429,"reason":"TooManyRequests"}"#;
+        let answer = format!("HTTP/1.1 429 Too Many\r\nretry-after: 36000\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        socket.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let tenant = Tenant::new(client, "centro-dati", "lavori-notturni");
+    let error = read(&tenant, "x", "0f0e0d0c").await.unwrap_err();
+    assert_eq!(error.advice(), notturno::operator::effects::Advice::RetryLater, "{error:?}");
+    let request = busy.join().unwrap().to_lowercase();
+    assert!(
+        request.starts_with("get /api/v1/namespaces/centro-dati/configmaps/notturno-x-0f0e0d0c-plan?timeout=10s "),
+        "{request}"
+    );
+    assert!(request.contains("authorization: bearer secret"), "{request}");
+}
+
+#[tokio::test]
+async fn a_real_client_can_speak_tls() {
+    let config = kube::Config::new("https://127.0.0.1:1".parse().unwrap());
+    assert!(real_client_for_token(&config)("secret").is_ok());
 }
