@@ -161,7 +161,7 @@ async fn a_deleted_ledger_stays_to_be_written_until_the_night_is_finished() {
     finish(&scene.tenant, "notte", sample::UID).await.unwrap();
     finish(&scene.tenant, "notte", sample::UID).await.unwrap();
     assert_eq!(scene.get("configmaps", LEDGER), Value::Null);
-    assert_eq!(scene.get("configmaps", PLAN)["metadata"].get("finalizers").is_none_or(|all| all == &json!([])), true);
+    assert!(scene.get("configmaps", PLAN)["metadata"].get("finalizers").is_none_or(|all| all == &json!([])));
 }
 
 #[tokio::test(start_paused = true)]

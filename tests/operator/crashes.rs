@@ -45,7 +45,8 @@ fn all_nights(stage: Stage) {
     }
     while let Some(end) = night_with_crash(number, stage) {
         assert_eq!(end, by_day, "write {number}, {stage:?}");
-        println!("{number} ok"); number += 1;
+        println!("{number} ok");
+        number += 1;
     }
     println!("{} nights with a crash {stage:?} a write", number - 1);
     assert!(number > 60, "the night has more writes than {number}");

@@ -39,7 +39,8 @@ async fn a_night_that_makes_the_operator_panic_is_quarantined_and_its_neighbour_
     assert_eq!(poison["status"]["needsHuman"], true);
     assert!(poison["status"]["why"].as_str().unwrap().contains("poison"), "{}", poison["status"]);
     assert_eq!(world.outcome(NIGHT).await, "Completed");
-    let told = world.embedded.objects().into_iter().filter(|one| one["kind"] == "Event" && one["reason"] == "OperatorFault").count();
+    let told =
+        world.embedded.objects().into_iter().filter(|one| one["kind"] == "Event" && one["reason"] == "OperatorFault").count();
     assert_eq!(told, 1, "once, however often it is tried");
 }
 

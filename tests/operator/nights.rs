@@ -26,7 +26,10 @@ async fn a_night_that_goes_well_completes_and_leaves_everything_as_it_was() {
     assert_eq!((condition(&status, "Ready"), condition(&status, "Complete")), ("True".into(), "False".into()));
     world.until("2023-02-10T02:30:00+01:00").await;
     let status = world.status(NIGHT);
-    assert_eq!((&status["phase"], &status["step"], &status["turnBackAt"]), (&json!("Working"), &json!("aggiorna"), &json!("2023-02-10T04:55:00+01:00")));
+    assert_eq!(
+        (&status["phase"], &status["step"], &status["turnBackAt"]),
+        (&json!("Working"), &json!("aggiorna"), &json!("2023-02-10T04:55:00+01:00"))
+    );
     assert_eq!(condition(&status, "Reconciling"), "True");
     assert_eq!(world.outcome(NIGHT).await, "Completed");
     tokio::time::sleep(Duration::from_secs(60)).await;

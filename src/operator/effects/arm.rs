@@ -4,7 +4,7 @@
 //! problem was looked for, and all problems are told at once; a pre-image is of the very revision that was stamped; repeated after an
 //! interruption anywhere, it ends the same. Never called once the night is armed. Not here: the event `armed` (the caller appends it).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -335,11 +335,11 @@ fn is_ready(job: &Value, plan: &Plan) -> bool {
 
 /// Every token and every Job, once more, with fresh eyes.
 async fn read_back(tenant: &Tenant, plan: &Plan, frozen: &Preimages) -> Result<(), ArmError> {
-    let mut seen: BTreeMap<&Target, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<&Target> = BTreeSet::new();
     for (_, service, closing) in closings(plan) {
         let restless = || ArmError::Restless { what: closing.target.to_string() };
         let captured = frozen.targets.get(&key(service, closing)).ok_or_else(restless)?;
-        if seen.insert(&closing.target, ()).is_some() {
+        if !seen.insert(&closing.target) {
             continue;
         }
         let live = tenant.get(&target_path(&closing.target, &captured.resource)).await.map_err(ArmError::Call)?;

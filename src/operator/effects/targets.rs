@@ -16,7 +16,7 @@ use super::capture::{Guard, Preimage, changes, close_patch, is_closed, is_restor
 use super::drain::is_draining;
 use super::marks;
 use super::names::sha256;
-use super::operations::{add, annotate, annotated, annotation, at, remove, replace, test, text, token};
+use super::operations::{annotate, annotated, annotation, at, remove, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, Fence, PerformError};
 use super::preimages::{Preimages, key};
 use super::tenant::{Tenant, path};
@@ -222,10 +222,13 @@ impl Spot<'_> {
         let recreated = self.is_recreated(&live);
         let fresh = super::capture::preimage(&live, &self.preimage.resource, &self.closing.change);
         let closing = match self.may_close(&live) {
-            _ if !recreated && is_closed(&live, &self.closing.change) => match is_draining(&live, &self.closing.change) {
-                true => ClosingFact::Draining,
-                false => ClosingFact::Closed,
-            },
+            _ if !recreated && is_closed(&live, &self.closing.change) => {
+                if is_draining(&live, &self.closing.change) {
+                    ClosingFact::Draining
+                } else {
+                    ClosingFact::Closed
+                }
+            }
             Err(PerformError::Refused { what, reason }) if !matches!(standing, Standing::Own(_)) || recreated => {
                 ClosingFact::Refused { reason: format!("{what}: {reason}") }
             }
