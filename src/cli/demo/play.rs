@@ -109,7 +109,7 @@ fn operator(embedded: &Embedded, clock: Clock) -> Result<Orders, DemoError> {
         // Held until the stage is taken down, so that nothing asks the operator to stop.
         let _stop = stop;
         if let Err(error) = crate::operator::run(context, pulse, stopped).await {
-            eprintln!("the operator ended: {error}");
+            crate::cli::note(&format!("the operator ended: {error}"));
         }
     });
     Ok(orders)

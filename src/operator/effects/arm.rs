@@ -335,7 +335,7 @@ fn is_ready(job: &Value, plan: &Plan) -> bool {
 
 /// Every token and every Job, once more, with fresh eyes.
 async fn read_back(tenant: &Tenant, plan: &Plan, frozen: &Preimages) -> Result<(), ArmError> {
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<&Target> = BTreeSet::new();
     for (_, service, closing) in closings(plan) {
         let restless = || ArmError::Restless { what: closing.target.to_string() };
         let captured = frozen.targets.get(&key(service, closing)).ok_or_else(restless)?;

@@ -1,6 +1,6 @@
 //! Whose hands do the work: a client with the rights of a `ServiceAccount` of the tenant's namespace.
 //!
-//! In: the operator's client, for tokens of others only, and a way to make a client from a token. Out: [`Tenant`], with the few calls that
+//! In: the operator's client, for `TokenRequests` only, and a way to make a client from a token. Out: [`Tenant`], with the few calls that
 //! effects need. Invariants: no effect ever uses the operator's own rights; a token is renewed before three quarters of its life; every
 //! call has its own deadline, at the server too. Not here: which calls to make when.
 
@@ -21,7 +21,7 @@ use super::marks::US;
 use super::operations::text;
 
 /// How long a token is asked to live.
-const TOKEN_LIFE: Duration = Duration::from_hours(1);
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// When it is renewed.
 const RENEW_AFTER: Duration = Duration::from_secs(2600);
 
