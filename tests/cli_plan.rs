@@ -90,7 +90,8 @@ fn the_replay_of_2023_is_accepted_with_its_moments() {
 
 #[test]
 fn changed_inputs_move_the_moments() {
-    let doors = with(&[("\"Mo-Sa 07:15-11:00; PH off\"", "\"Mo-Sa 07:45-11:00; PH off\""), ("Mo-Fr 07:30-16:30", "Mo-Fr 07:45-16:30")]);
+    let doors =
+        with(&[("\"Mo-Sa 07:15-11:00; PH off\"", "\"Mo-Sa 07:45-11:00; PH off\""), ("Mo-Fr 07:30-16:30", "Mo-Fr 07:45-16:30")]);
     let restore = with(&[("budget: 60m ", "budget: 75m ")]);
     let reserve = with(&[("reserve: 20m ", "reserve: 35m ")]);
     for (text, before, after) in [(doors, "06:25", "05:25"), (restore, "05:55", "04:40"), (reserve, "05:40", "04:40")] {
@@ -122,7 +123,11 @@ fn a_reserve_that_does_not_fit_is_refused_with_the_sum_and_its_place() {
     ]);
     assert_eq!(refusal["sum"], sum);
     let table = run(&["plan", "-"], &with(&[("reserve: 20m ", "reserve: 200m ")]));
-    assert!(table.err.contains("03:30 + undo 1h + smoke 15m + reopen 30m + reserve 3h20m = 08:35, mustServeBy 07:00"), "{}", table.err);
+    assert!(
+        table.err.contains("03:30 + undo 1h + smoke 15m + reopen 30m + reserve 3h20m = 08:35, mustServeBy 07:00"),
+        "{}",
+        table.err
+    );
 }
 
 #[test]
@@ -152,7 +157,8 @@ fn what_cannot_be_read_is_exit_two_and_still_json() {
     assert_eq!((usage.code, usage.json()["accepted"].as_bool()), (2, Some(false)));
     let no_night = plan("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
     assert_eq!(no_night.code, 2);
-    let several = format!("{SOGEI}\n---\n{}", SOGEI[SOGEI.rfind("apiVersion").unwrap()..].replace("notte-9-febbraio", "altra-notte"));
+    let several =
+        format!("{SOGEI}\n---\n{}", SOGEI[SOGEI.rfind("apiVersion").unwrap()..].replace("notte-9-febbraio", "altra-notte"));
     assert_eq!(plan(&several).code, 2);
     let chosen = run(&["plan", "-", "-o", "json", "--intervention", "altra-notte"], &several);
     assert_eq!((chosen.code, chosen.json()["intervention"].as_str()), (0, Some("centro-dati/altra-notte")), "{}", chosen.out);

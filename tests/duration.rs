@@ -1,4 +1,5 @@
 //! Durations as people write them, and as we print them back.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 use jiff::SignedDuration;
 use notturno::model::duration::{DurationProblem, format, parse, short};

@@ -4,7 +4,7 @@
 mod nights;
 
 use nights::{World, at, play, sogei, t};
-use notturno::engine::facts::{ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, TokenFact};
+use notturno::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, TokenFact};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::phases::TABLE;
 use notturno::engine::state::jobs;
@@ -51,13 +51,12 @@ fn started(played: &nights::Played, name: &str) -> Option<String> {
 #[test]
 fn a_parallel_step_waits_while_the_end_of_the_other_would_leave_too_little_to_go_back() {
     let plan = parallel();
-    assert_eq!(notturno::model::need::need(&plan, &Default::default()).total(), Span::minutes(65));
+    assert_eq!(notturno::model::need::need(&plan, &notturno::model::need::Begun::default()).total(), Span::minutes(65));
     let mut world = World::default();
     world.takes.insert("a".to_owned(), Some(Span::minutes(105)));
     let played = play(&plan, &world, t("12:00"));
     assert_eq!(started(&played, "a").as_deref(), Some("00:40"));
-    let wait =
-        played.decisions.iter().filter(|(now, _)| *now == t("00:50")).next_back().map(|(_, decision)| decision.why.clone());
+    let wait = played.decisions.iter().rfind(|(now, _)| *now == t("00:50")).map(|(_, decision)| decision.why.clone());
     let sum = "b waits: 02:40 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 04:45, mustServeBy 04:40";
     assert!(wait.as_ref().is_some_and(|why| why.contains(sum)), "{wait:?}\n{}", played.text());
     assert_eq!(started(&played, "b").as_deref(), Some("02:25"), "a ended at 115 minutes\n{}", played.text());
@@ -145,7 +144,6 @@ fn any_job() -> impl Strategy<Value = JobFact> {
     ];
     let pods =
         prop_oneof![Just(Pods::NoneSeen), Just(Pods::Alive), Just(Pods::Terminal), Just(Pods::Unknown { reason: String::new() })];
-    use notturno::engine::facts::Burned;
     let burned = prop_oneof![Just(None), Just(Some(Burned::NeverStarted)), Just(Some(Burned::Started))];
     (token, end, pods, burned, any::<bool>(), any::<bool>()).prop_map(|(token, end, pods, burned, suspended, held)| JobFact {
         token,
@@ -170,7 +168,7 @@ fn any_service() -> impl Strategy<Value = ServiceFact> {
         closing,
         burned,
         restored,
-        preimages: Default::default(),
+        preimages: std::collections::BTreeMap::default(),
         probes,
     })
 }
@@ -201,9 +199,11 @@ proptest! {
         minute in 0_i64..900,
     ) {
         let plan = &*PLAN;
-        let mut facts = Facts::default();
-        facts.jobs = jobs(plan).into_iter().zip(jobs_seen).collect();
-        facts.services = services_seen.into_iter().enumerate().collect();
+        let facts = Facts {
+            jobs: jobs(plan).into_iter().zip(jobs_seen).collect(),
+            services: services_seen.into_iter().enumerate().collect(),
+            ..Facts::default()
+        };
         let now = at("2023-02-09T22:00:00+01:00") + jiff::SignedDuration::from_mins(minute);
         let decision = decide(plan, &journal, &facts, now);
         prop_assert!(!decision.why.is_empty());

@@ -1,4 +1,5 @@
 //! Files as people write them, and files nobody should write.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(feature = "shell")]
 
 use notturno::cli::read::{Document, FILE_BYTES_MAX, ReadProblem, read, read_texts};

@@ -3,6 +3,7 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod operator;
 pub mod plan;
 pub mod read;
 
@@ -20,6 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
 }
 
@@ -28,6 +30,7 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
         },
         Err(error) => usage(arguments, &error),

@@ -48,7 +48,7 @@ pub fn run(args: &PlanArgs) -> ExitCode {
     };
     match assemble::assemble(&documents, args.intervention.as_deref()) {
         Err(usage) => unreadable(args.output, &[ReadProblem { file: String::new(), line: None, column: None, message: usage }]),
-        Ok(assembled) => print(args.output, assembled),
+        Ok(assembled) => print(args.output, &assembled),
     }
 }
 
@@ -60,14 +60,14 @@ fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn print(format: Format, assembled: Assembled) -> ExitCode {
+fn print(format: Format, assembled: &Assembled) -> ExitCode {
     let accepted = assembled.verdict.refusals.is_empty();
     match format {
-        Format::Json => println!("{}", Report::of(&assembled).to_json()),
+        Format::Json => println!("{}", Report::of(assembled).to_json()),
         Format::Table => {
-            print!("{}", table::table(&assembled));
+            print!("{}", table::table(assembled));
             for refusal in &assembled.verdict.refusals {
-                eprintln!("{}", located(&assembled, refusal));
+                eprintln!("{}", located(assembled, refusal));
             }
         }
     }

@@ -41,6 +41,7 @@ pub struct ReadProblem {
     pub line: Option<u32>,
     /// From 1, in characters.
     pub column: Option<u32>,
+    /// What is wrong and what to do.
     pub message: String,
 }
 
@@ -139,7 +140,7 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ReadProblem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         let start_of_line = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let column = String::from_utf8_lossy(valid.get(start_of_line..).unwrap_or_default()).chars().count() + 1;
         ReadProblem {

@@ -220,8 +220,7 @@ impl State {
             (Direction::Forward, _) => Phase::Working,
             (Direction::Back { .. }, None) => Phase::TurningBack,
             (Direction::Back { .. } | Direction::Committed { .. }, _) if self.waits_to_open(plan) => Phase::Reopening,
-            (Direction::Back { .. }, Some(_)) => Phase::Verifying,
-            (Direction::Committed { .. }, Some(_)) => Phase::Verifying,
+            (Direction::Back { .. } | Direction::Committed { .. }, Some(_)) => Phase::Verifying,
             (Direction::Committed { .. }, None) => Phase::Reopening,
         }
     }

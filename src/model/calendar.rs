@@ -39,6 +39,7 @@ const STRETCH: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub struct Holidays {
     /// ISO 3166 code, two capital letters, whose nation-wide public holidays hold.
     pub country: Option<String>,
+    /// Days of this place.
     pub local: Vec<LocalHoliday>,
 }
 
@@ -47,26 +48,33 @@ pub struct Holidays {
 pub struct LocalHoliday {
     /// `MM-DD` (every year) or `YYYY-MM-DD` (that year only).
     pub date: String,
+    /// What it is called.
     pub name: String,
 }
 
 /// A period in which no work may start, as declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeclaredFreeze {
+    /// Its name, unique in the calendar.
     pub name: String,
     /// First civil day in the calendar's zone, `YYYY-MM-DD`.
     pub from: String,
     /// Last civil day, included, `YYYY-MM-DD`.
     pub until: String,
+    /// Why.
     pub reason: String,
 }
 
 /// A period in which no work may start: civil days in the calendar's zone, both included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freeze {
+    /// Its name.
     pub name: String,
+    /// First day.
     pub from: Date,
+    /// Last day, included.
     pub until: Date,
+    /// Why.
     pub reason: String,
 }
 
@@ -100,12 +108,12 @@ impl Calendar {
         name: &str,
         time_zone: &str,
         hours: &str,
-        holidays: Holidays,
+        holidays: &Holidays,
         freezes: Vec<DeclaredFreeze>,
     ) -> Result<Self, Vec<CalendarProblem>> {
         let mut problems = Vec::new();
         let zone = zone::named(time_zone).map_err(|message| problems.push(problem("timeZone", message))).ok();
-        let holidays = holiday_list(&holidays, &mut problems);
+        let holidays = holiday_list(holidays, &mut problems);
         let parsed = Hours::parse(hours, holidays.as_ref());
         let parsed = parsed.map_err(|said| problems.extend(said.into_iter().map(|message| problem("hours", message)))).ok();
         let freezes = valid_freezes(freezes, &mut problems);
@@ -117,29 +125,39 @@ impl Calendar {
         }
     }
 
+    /// The name of the `OfficeCalendar`.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The zone in which its hours are civil.
+    #[must_use]
     pub fn time_zone(&self) -> &TimeZone {
         &self.zone
     }
 
     /// The zone's IANA name.
+    #[must_use]
     pub fn time_zone_name(&self) -> &str {
         self.zone.iana_name().unwrap_or_default()
     }
 
     /// The hours as they were written.
+    /// The hours as written.
+    #[must_use]
     pub fn hours(&self) -> &str {
         &self.hours_written
     }
 
+    /// Periods in which no work may start.
+    #[must_use]
     pub fn freezes(&self) -> &[Freeze] {
         &self.freezes
     }
 
     /// Is a door open at this moment? Openings include their first moment and exclude their last.
+    #[must_use]
     pub fn is_open_at(&self, t: Timestamp) -> bool {
         let around = instants::openings(&self.hours, &self.zone, t, t);
         around.iter().any(|opening| opening.opens_at <= t && t < opening.closes_at)
@@ -148,6 +166,7 @@ impl Calendar {
     /// The first moment after `t`, and not after `t + horizon`, at which a door goes from closed to open. A calendar
     /// that is open at `t` must close first; one that never closes has none. The horizon is cut to
     /// [`HORIZON_DAYS_MAX`].
+    #[must_use]
     pub fn next_opening_after(&self, t: Timestamp, horizon: SignedDuration) -> Option<Timestamp> {
         let end = later(t, horizon.min(horizon_max()));
         stretches(t, end).find_map(|(from, to)| {
@@ -158,6 +177,7 @@ impl Calendar {
 
     /// Is a door open at any moment from `from` (included) to `to` (excluded)? `to` is cut to [`HORIZON_DAYS_MAX`]
     /// after `from`; an empty span is never open.
+    #[must_use]
     pub fn open_during(&self, from: Timestamp, to: Timestamp) -> bool {
         let end = to.min(later(from, horizon_max()));
         stretches(from, end).any(|(from, to)| {
@@ -167,22 +187,26 @@ impl Calendar {
     }
 
     /// The first declared freeze that holds on the civil day of `t`.
+    #[must_use]
     pub fn frozen_at(&self, t: Timestamp) -> Option<&Freeze> {
         let day = self.civil_day(t);
         self.freezes.iter().find(|freeze| freeze.from <= day && day <= freeze.until)
     }
 
     /// Is the civil day a public holiday of the country, or a local one?
+    #[must_use]
     pub fn is_holiday(&self, day: Date) -> bool {
         self.holidays.contains(day)
     }
 
     /// The civil day of an instant, in the calendar's zone.
+    #[must_use]
     pub fn civil_day(&self, t: Timestamp) -> Date {
         self.zone.to_datetime(t).date()
     }
 
     /// RFC 3339 with the zone's offset and without its name: `2023-02-10T07:00:00+01:00`.
+    #[must_use]
     pub fn display(&self, t: Timestamp) -> String {
         t.display_with_offset(self.zone.to_offset(t)).to_string()
     }

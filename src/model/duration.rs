@@ -27,24 +27,59 @@ const NANOS_PER_HOUR: u128 = 60 * NANOS_PER_MINUTE;
 /// Why a text is not a duration. The words say what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationProblem {
+    /// Nothing is written.
     #[error("a duration is missing: write one such as 1h30m, 45m or 90s")]
     Empty,
+    /// A number alone.
     #[error("\"{text}\" has no unit: write {text}m or {text}s")]
-    NoUnit { text: String },
+    NoUnit {
+        /// As written, cut.
+        text: String,
+    },
+    /// Spaces in it.
     #[error("\"{text}\" contains a space: write it in one piece, such as 1h30m")]
-    Space { text: String },
+    Space {
+        /// As written, cut.
+        text: String,
+    },
+    /// Less than nothing.
     #[error("\"{text}\" is negative: budgets cannot be negative")]
-    Negative { text: String },
+    Negative {
+        /// As written, cut.
+        text: String,
+    },
+    /// Days or weeks.
     #[error("\"{text}\" counts in days or weeks: days are not elapsed time here (a civil day has 23 to 25 hours); write 24h")]
-    Days { text: String },
+    Days {
+        /// As written, cut.
+        text: String,
+    },
+    /// A unit that Go does not know.
     #[error("\"{text}\" uses the unknown unit \"{unit}\": the units are h, m, s and ms, as in 1h30m")]
-    UnknownUnit { text: String, unit: String },
+    UnknownUnit {
+        /// As written, cut.
+        text: String,
+        /// The unit.
+        unit: String,
+    },
+    /// Anything else.
     #[error("\"{text}\" is not a duration: write one such as 1h30m, 45m or 90s")]
-    NotADuration { text: String },
+    NotADuration {
+        /// As written, cut.
+        text: String,
+    },
+    /// Finer than a millisecond.
     #[error("\"{text}\" is finer than a millisecond: round it to whole milliseconds")]
-    TooFine { text: String },
+    TooFine {
+        /// As written, cut.
+        text: String,
+    },
+    /// Longer than [`HOURS_MAX`].
     #[error("\"{text}\" is longer than 10,000 hours: write a shorter span")]
-    TooLong { text: String },
+    TooLong {
+        /// As written, cut.
+        text: String,
+    },
 }
 
 /// Reads a Go duration: one or more of `<number><unit>`, units `h`, `m`, `s`, `ms`, `us` (or `µs`), `ns`; or a bare `0`.
@@ -153,6 +188,7 @@ fn from_nanos(text: &str, nanos: u128) -> Result<SignedDuration, DurationProblem
 }
 
 /// Prints as Go's `Duration.String()`: `1h30m0s`, `15m0s`, `1.5s`, `100ms`, `0s`, `-1m30s`. Any duration is accepted.
+#[must_use]
 pub fn format(span: SignedDuration) -> String {
     let nanos = span.as_nanos().unsigned_abs();
     let sign = if span.is_negative() { "-" } else { "" };
@@ -174,12 +210,10 @@ pub fn format(span: SignedDuration) -> String {
 }
 
 /// Prints for people: as [`format`], without trailing zero parts: `1h30m`, `1m30s`, `45m`, `2h`, `0s`.
+#[must_use]
 pub fn short(span: SignedDuration) -> String {
     let long = format(span);
-    let cut = match long.strip_suffix("m0s") {
-        Some(kept) => kept,
-        None => return long,
-    };
+    let Some(cut) = long.strip_suffix("m0s") else { return long };
     match cut.strip_suffix("h0") {
         Some(hours) => format!("{hours}h"),
         None => format!("{cut}m"),

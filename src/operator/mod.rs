@@ -1,3 +1,46 @@
-//! The shell: observe → decide → record → perform → report.
+//! The shell round the engine: the only place, with the sentinel's, that knows Kubernetes, sockets and clocks.
+//!
+//! In: `Intervention`s. Out: their nights, played: ledger, effects, statuses, events. One task per night turns one loop,
+//! **observe → decide → record → perform → report** ([`reconcile`]), and rests until something rings or a moment comes.
+//! Invariants: nothing is sent before its intention was seen in the ledger; nothing flows back but as new facts; what one night
+//! does, or fails at, hurts only itself; an idle night asks the API nothing; every call has its own deadline.
+//! Not here: any decision ([`crate::engine`]), any arithmetic of the night ([`crate::model`], [`crate::plan`]).
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`run`] | watches Interventions, gives each its task, stops them all gracefully |
+//! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
+//! | `reconcile` | one pass, in five steps |
+//! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
+//! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
+//! | [`effects`] | how each command is carried out, with the tenant's rights |
+//! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
+//! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
+//! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
+mod book;
+pub mod context;
+mod declared;
 pub mod effects;
+mod events;
+pub mod health;
+pub mod http_get;
+mod introduce;
+mod jobs;
+mod mailbox;
+pub mod metrics;
+mod night;
+pub mod orders;
+mod probe;
+mod reconcile;
+mod report;
+pub mod run;
+pub mod server_time;
+mod story;
+mod tries;
+mod wave;
+
+pub use context::{Context, Getter};
+pub use orders::Orders;
+pub use run::run;
+pub use server_time::ServerTime;

@@ -25,12 +25,11 @@ pub(super) fn resolve(reference: &Reference, from: &str, known: &Known<'_>) -> R
     let namesakes: Vec<&ServiceRef> = known.keys().filter(|id| id.name == reference.name).copied().collect();
     let allowing: Vec<&ServiceRef> =
         namesakes.iter().filter(|id| known.get(*id).is_some_and(|service| allows(service, from))).copied().collect();
-    match (allowing.as_slice(), namesakes.as_slice()) {
-        ([one], _) => Ok((*one).clone()),
-        ([], []) => Err(format!("there is no PublicService {:?} in namespace {from} or any other", reference.name)),
-        ([], [one]) => Ok((*one).clone()),
-        ([], several) => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
-        (several, _) => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
+    let candidates = if allowing.is_empty() { namesakes } else { allowing };
+    match candidates.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(format!("there is no PublicService {:?} in namespace {from} or any other", reference.name)),
+        several => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
     }
 }
 

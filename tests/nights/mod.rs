@@ -52,7 +52,7 @@ impl Night {
 
 pub fn rome(name: &str, hours: &str) -> Calendar {
     let holidays = Holidays { country: Some("IT".to_owned()), local: vec![] };
-    Calendar::new(name, "Europe/Rome", hours, holidays, vec![]).expect("a calendar")
+    Calendar::new(name, "Europe/Rome", hours, &holidays, vec![]).expect("a calendar")
 }
 
 pub fn at(text: &str) -> Timestamp {

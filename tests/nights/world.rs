@@ -10,17 +10,12 @@ use notturno::model::plan::{Plan, ServiceIndex};
 use notturno::model::span::Span;
 
 /// How long Jobs take in the invented world; none: they hang.
+#[derive(Default)]
 pub struct World {
     pub takes: BTreeMap<String, Option<Span>>,
     pub fails: BTreeMap<(String, u32), Span>,
     pub reopening: BTreeMap<String, Span>,
     pub orders: Vec<Order>,
-}
-
-impl Default for World {
-    fn default() -> Self {
-        Self { takes: BTreeMap::new(), fails: BTreeMap::new(), reopening: BTreeMap::new(), orders: vec![] }
-    }
 }
 
 /// What goes on in the world.

@@ -21,7 +21,7 @@ pub fn calendar(raw: &OfficeCalendar) -> Result<Checked<Calendar>, Vec<Refusal>>
         }
     }
     let name = raw.metadata.name.as_deref().unwrap_or_default();
-    match Calendar::new(name, &raw.spec.time_zone, &raw.spec.hours, holidays(raw), freezes(raw)) {
+    match Calendar::new(name, &raw.spec.time_zone, &raw.spec.hours, &holidays(raw), freezes(raw)) {
         Ok(calendar) => found.into_result(calendar),
         Err(problems) => {
             for problem in problems {

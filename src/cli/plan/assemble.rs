@@ -19,12 +19,8 @@ use crate::plan::{Question, Verdict, plan};
 pub(super) struct Assembled {
     /// `namespace/name`.
     pub intervention: String,
-    /// When it starts and in which offset it was written, as far as readable.
-    pub night: Option<Intervention>,
     /// The planner's answer, with the documents' own problems before it.
     pub verdict: Verdict,
-    /// The calendar that binds the night.
-    pub calendars: BTreeMap<String, Calendar>,
     places: BTreeMap<String, Document>,
 }
 
@@ -80,8 +76,7 @@ pub(super) fn assemble(documents: &[Document], wanted: Option<&str>) -> Result<A
             }
         }
     }
-    let night = night.ok();
-    Ok(Assembled { intervention: name, night, verdict, calendars: words.calendars, places: words.places })
+    Ok(Assembled { intervention: name, verdict, places: words.places })
 }
 
 fn no_runbook(night: &Intervention) -> Refusal {

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::assemble::Assembled;
 use crate::cli::read::ReadProblem;
@@ -151,43 +151,37 @@ fn services(plan: &Plan, zone: &TimeZone) -> Vec<Service> {
 }
 
 fn refused(assembled: &Assembled, refusal: &Refusal, zone: &TimeZone) -> Value {
-    let term = |term: &Term| {
-        let mut line = json!({ "term": term.term });
-        if let Some(at) = term.at {
-            line["at"] = json!(shown(at, zone));
-        }
-        if let Some(span) = term.span {
-            line["for"] = json!(span);
-        }
-        line
-    };
-    let mut value = json!({
-        "reason": refusal.reason,
-        "object": refusal.object,
-        "path": refusal.path,
-        "message": refusal.message,
-        "sum": refusal.sum.iter().map(term).collect::<Vec<_>>(),
-    });
+    let sum = refusal.sum.iter().map(|term| term_of(term, zone));
+    let mut value = Map::from_iter([
+        ("reason".to_owned(), json!(refusal.reason)),
+        ("object".to_owned(), json!(refusal.object)),
+        ("path".to_owned(), json!(refusal.path)),
+        ("message".to_owned(), json!(refusal.message)),
+        ("sum".to_owned(), sum.collect()),
+    ]);
     if let Some(place) = assembled.place(refusal) {
-        value["file"] = json!(place.file);
-        value["line"] = json!(place.line);
-        value["column"] = json!(place.column);
+        value.insert("file".to_owned(), json!(place.file));
+        value.insert("line".to_owned(), json!(place.line));
+        value.insert("column".to_owned(), json!(place.column));
     }
-    value
+    value.into()
+}
+
+fn term_of(term: &Term, zone: &TimeZone) -> Value {
+    let mut line = Map::from_iter([("term".to_owned(), json!(term.term))]);
+    line.extend(term.at.map(|at| ("at".to_owned(), json!(shown(at, zone)))));
+    line.extend(term.span.map(|span| ("for".to_owned(), json!(span))));
+    line.into()
 }
 
 /// What is printed when the files cannot be read at all, or when it is not clear which night is meant.
 pub(super) fn unreadable(problems: &[ReadProblem]) -> String {
     let error = |problem: &ReadProblem| {
-        let mut value = json!({ "message": problem.message });
-        if !problem.file.is_empty() {
-            value["file"] = json!(problem.file);
-        }
-        if let (Some(line), Some(column)) = (problem.line, problem.column) {
-            value["line"] = json!(line);
-            value["column"] = json!(column);
-        }
-        value
+        let mut value = Map::from_iter([("message".to_owned(), json!(problem.message))]);
+        value.extend((!problem.file.is_empty()).then(|| ("file".to_owned(), json!(problem.file))));
+        value.extend(problem.line.map(|line| ("line".to_owned(), json!(line))));
+        value.extend(problem.column.map(|column| ("column".to_owned(), json!(column))));
+        Value::from(value)
     };
     json!({ "accepted": false, "errors": problems.iter().map(error).collect::<Vec<_>>() }).to_string()
 }

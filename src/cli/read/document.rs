@@ -21,10 +21,13 @@ pub struct Document {
     pub file: String,
     /// Which object of the file, from 0, items of lists counted.
     pub index: usize,
+    /// `apiVersion`; empty where there is none.
     pub api_version: String,
+    /// `kind`.
     pub kind: String,
     /// Empty only for objects of other API groups.
     pub name: String,
+    /// `metadata.namespace`, when written.
     pub namespace: Option<String>,
     /// The whole object.
     pub value: Value,
@@ -35,11 +38,13 @@ impl Document {
     /// Line and column (from 1, in characters) of a field's name, or of the item in a list: `spec.steps[4].budget`,
     /// `data["a.b"]`, `metadata.labels[a.b/c]`. For a field that is not written, those of its nearest ancestor that is;
     /// None when none is.
+    #[must_use]
     pub fn position(&self, path: &str) -> Option<Position> {
         self.place.of(path)
     }
 
     /// Line and column at which the object begins.
+    #[must_use]
     pub fn start(&self) -> Position {
         self.place.position
     }

@@ -88,6 +88,7 @@ fn options() -> Options {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the signature that `map_err` wants")]
 fn fault(error: serde_saphyr::Error) -> Fault {
     let at = error.location().map(position);
     let error = error.without_snippet();

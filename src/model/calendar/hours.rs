@@ -195,15 +195,15 @@ fn counts_as_open(kind: RuleKind) -> bool {
     }
 }
 
-fn fixed(time: &Time) -> Option<ExtendedTime> {
+fn fixed(time: Time) -> Option<ExtendedTime> {
     match time {
-        Time::Fixed(time) => Some(*time),
+        Time::Fixed(time) => Some(time),
         Time::Variable(_) => None,
     }
 }
 
 fn crosses_midnight(span: &TimeSpan) -> bool {
-    match (fixed(&span.range.start), fixed(&span.range.end)) {
+    match (fixed(span.range.start), fixed(span.range.end)) {
         (Some(start), Some(end)) => end <= start || end > ExtendedTime::MIDNIGHT_24,
         (None, _) | (_, None) => false,
     }
@@ -211,7 +211,7 @@ fn crosses_midnight(span: &TimeSpan) -> bool {
 
 /// `20:00-08:00` and `20:00-32:00` alike: 480.
 fn minutes_after_midnight(span: &TimeSpan) -> u16 {
-    match (crosses_midnight(span), fixed(&span.range.end)) {
+    match (crosses_midnight(span), fixed(span.range.end)) {
         (true, Some(end)) if end > ExtendedTime::MIDNIGHT_24 => end.mins_from_midnight() - DAY_MINUTES,
         (true, Some(end)) => end.mins_from_midnight(),
         (true | false, Some(_) | None) => 0,
@@ -232,7 +232,7 @@ fn rule_problems(rule: &RuleSequence, holidays: Option<&HolidayList>) -> Vec<Str
         }
     }
     for span in &rule.time_selector.spans {
-        if fixed(&span.range.start).is_none() || fixed(&span.range.end).is_none() {
+        if fixed(span.range.start).is_none() || fixed(span.range.end).is_none() {
             problems.push(format!("\"{span}\" depends on the sun, and a calendar has no place: write times"));
         } else if span.open_end {
             problems.push(format!("\"{span}\" has no closing time: write one, such as \"17:00-20:00\""));

@@ -45,7 +45,7 @@ fn civil_openings(hours: &Hours, first: Date, last: Date) -> Vec<(DateTime, Date
     let mut openings: Vec<(DateTime, DateTime)> = Vec::new();
     let mut day = first;
     while day <= last {
-        let carried = day.yesterday().map(|yesterday| hours.carried_over(yesterday)).unwrap_or(0);
+        let carried = day.yesterday().map_or(0, |yesterday| hours.carried_over(yesterday));
         let mut of_day = hours.open_on(day);
         if carried > 0 {
             of_day.insert(0, (0, carried.min(DAY_MINUTES)));

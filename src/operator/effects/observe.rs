@@ -106,8 +106,10 @@ fn job_end(job: &Value) -> Option<JobEnd> {
 async fn service(tenant: &Tenant, plan: &Plan, preimages: &Preimages, index: ServiceIndex) -> Result<ServiceFact, PerformError> {
     let mut fact = ServiceFact { burned: true, restored: true, closing: ClosingFact::Closed, ..ServiceFact::default() };
     let planned = plan.services.get(index);
+    // Collected: an iterator of closures that lives across an await makes the future not Send.
     let closings = planned.into_iter().flat_map(|service| service.close.iter().map(move |closing| key(service, closing)));
-    for (key, spot) in closings.zip(spots(tenant, plan, preimages, index)) {
+    let closings: Vec<String> = closings.collect();
+    for (key, spot) in closings.into_iter().zip(spots(tenant, plan, preimages, index)) {
         let look = match spot?.look().await {
             Ok(look) => look,
             Err(error) if matches!(error.advice(), Advice::TellAPerson) => {

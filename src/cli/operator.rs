@@ -1,0 +1,132 @@
+//! `notturno operator`: the process that runs in the cluster.
+//!
+//! In: flags, the cluster it runs in (or KUBECONFIG, for developers). Out: nights, three endpoints, logs on stderr; exit 0 after SIGTERM,
+//! 1 when it cannot start or go on. Invariants: no retry layer under the calls of the night; debugging variables of client libraries
+//! are not honoured. Not here: anything about a night.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::operator::effects::{Tenants, real_client_for_token};
+use crate::operator::server_time::TimeError;
+use crate::operator::{self, Context, ServerTime, health, http_get, run::RunError};
+
+/// Run the operator: watch Interventions and play their nights.
+#[derive(Debug, Args)]
+pub struct OperatorArgs {
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// How logs are written.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// What is logged: info, debug, or a filter as notturno=debug,kube=info.
+    #[arg(long, default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Why the operator does not start, or does not go on.
+#[derive(Debug, thiserror::Error)]
+enum OperatorError {
+    /// Tell a person.
+    #[error("no cluster: neither a ServiceAccount in a Pod nor KUBECONFIG can be used")]
+    NoCluster(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Tell a person.
+    #[error("no client can be made for the cluster")]
+    NoClient(#[source] kube::Error),
+    /// Retry later: the kubelet starts it again.
+    #[error("the API server's time is not known")]
+    NoTime(#[source] TimeError),
+    /// Tell a person.
+    #[error("{0} cannot be listened on")]
+    NoSocket(SocketAddr, #[source] std::io::Error),
+    /// A fault of ours.
+    #[error("the numbers cannot be registered")]
+    NoNumbers(#[source] prometheus::Error),
+    /// Tell a person.
+    #[error("no runtime, or no signals")]
+    NoRuntime(#[source] std::io::Error),
+    /// Retry later: the kubelet starts it again.
+    #[error("the operator ended by itself")]
+    Ended(#[source] RunError),
+}
+
+/// Runs until SIGTERM or SIGINT.
+#[must_use]
+pub fn run(args: &OperatorArgs) -> ExitCode {
+    log(args);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OperatorError::NoRuntime);
+    match runtime.and_then(|runtime| runtime.block_on(operate(args))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log(args: &OperatorArgs) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => logs.with_ansi(false).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
+    let config = config().await?;
+    let client = Client::try_from(config.clone()).map_err(OperatorError::NoClient)?;
+    let tenants = Tenants::new(client.clone(), std::sync::Arc::new(real_client_for_token(&config)));
+    let time = ServerTime::measured(&client).await.map_err(OperatorError::NoTime)?;
+    let context = Context::new(client, tenants, time.clone(), http_get::getter()).map_err(OperatorError::NoNumbers)?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
+    let (health, pulse) = health::health(context.metrics.clone(), time);
+    let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
+    tracing::info!(listen = %args.listen, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    let serving = tokio::spawn(health::serve(listener, health));
+    let ended = operator::run(context, pulse, stop).await;
+    serving.abort();
+    tracing::info!("the operator stops; every night can be resumed anywhere");
+    ended.map_err(OperatorError::Ended)
+}
+
+/// The cluster around this Pod, else the developer's.
+async fn config() -> Result<Config, OperatorError> {
+    let mut config = match Config::incluster() {
+        Ok(config) => config,
+        Err(outside) if std::env::var_os("KUBECONFIG").is_none() => return Err(OperatorError::NoCluster(outside.into())),
+        Err(_) => {
+            let options = KubeConfigOptions::default();
+            Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))?
+        }
+    };
+    config.default_retry = false;
+    Ok(config)
+}
+
+fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.send_replace(true);
+    });
+    Ok(stopped)
+}

@@ -1,0 +1,111 @@
+//! One night's ledger as this operator has read and written it.
+//!
+//! In: whose night, entries. Out: plan, journal, pre-images, the tenant's hands. Invariants: what is in `entries` was seen in the ledger;
+//! after an append that is not known to have landed nothing here is used again: it is read anew. Not here: how a ledger is kept
+//! ([`super::effects::ledger`]), what is recorded.
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::effects::ledger::{self, AppendError, Head, LedgerError};
+use super::effects::tenant::TenantError;
+use super::effects::{Preimages, Tenant};
+use crate::engine::{Entry, Event};
+use crate::model::plan::Plan;
+
+/// Who writes, in every record.
+const BY: &str = "operator";
+
+/// Where a night's ledger is, and as whom it is read.
+#[derive(Clone, Debug)]
+pub(super) struct Whose {
+    pub(super) namespace: String,
+    pub(super) service_account: String,
+    pub(super) name: String,
+    pub(super) night_uid: String,
+}
+
+/// The ledger as read.
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) plan: Plan,
+    pub(super) preimages: Option<Preimages>,
+    pub(super) entries: Vec<Entry>,
+    /// Somebody deletes the ledger: go back.
+    pub(super) deleting: bool,
+    head: Head,
+}
+
+/// Why a ledger cannot be had now. Retry later, whatever it is; while it lasts, people see the reason.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BookError {
+    /// There is no token for the tenant.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// It cannot be read, begun or ended.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A record is not known to be in it. Nothing may be sent.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Book {
+    /// The ledger of a night; none when nothing was accepted yet.
+    pub(super) async fn open(context: &Context, whose: &Whose) -> Result<Option<Self>, BookError> {
+        let tenant = context.tenants.of(&whose.namespace, &whose.service_account).await?;
+        let Some(read) = ledger::read(&tenant, &whose.name, &whose.night_uid).await? else { return Ok(None) };
+        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, head, broken, deleting } = read;
+        let head = match head {
+            Some(head) => head,
+            None if broken.is_some() => Head { seq: 0, hash: String::new() },
+            None => return Self::begin(context, plan, context.time.now()).await.map(Some),
+        };
+        // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
+        entries.extend(broken.map(|why| Entry { at: context.time.now(), event: Event::Accepted { plan_hash }, why }));
+        Ok(Some(Self { plan, preimages, entries, deleting, head }))
+    }
+
+    /// Freezes the plan and begins its journal.
+    pub(super) async fn begin(context: &Context, plan: Plan, now: Timestamp) -> Result<Self, BookError> {
+        let tenant = context.tenants.of(&plan.namespace, &plan.service_account).await?;
+        let why = format!(
+            "the plan keeps the promise: open by {}, bound by {} at {}; requested by {:?}, whom nobody has verified",
+            crate::engine::words::clock(&plan, plan.deadline.must_serve_by),
+            plan.deadline.service,
+            plan.deadline.site,
+            plan.requester
+        );
+        let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
+        let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
+        Ok(Self { plan, preimages: None, entries, deleting: false, head })
+    }
+
+    /// Appends one record; it was seen in the ledger when this returns.
+    pub(super) async fn append(&mut self, context: &Context, entries: &[Entry]) -> Result<(), BookError> {
+        let tenant = self.tenant(context).await?;
+        self.head = ledger::append(&tenant, &self.plan, &self.head, BY, entries.to_vec()).await?;
+        self.entries.extend_from_slice(entries);
+        Ok(())
+    }
+
+    /// The night is over: plan and ledger may be deleted by whoever wants to.
+    pub(super) async fn close(&self, context: &Context) -> Result<(), BookError> {
+        let tenant = self.tenant(context).await?;
+        ledger::finish(&tenant, &self.plan.name, &self.plan.uid).await.map_err(LedgerError::from)?;
+        Ok(())
+    }
+
+    pub(super) async fn tenant(&self, context: &Context) -> Result<Tenant, TenantError> {
+        context.tenants.of(&self.plan.namespace, &self.plan.service_account).await
+    }
+
+    pub(super) fn seq(&self) -> u32 {
+        self.head.seq
+    }
+
+    /// Pre-images as arming and later intentions recorded them.
+    pub(super) fn current_preimages(&self) -> Preimages {
+        self.preimages.clone().unwrap_or_default().as_intended(&self.entries)
+    }
+}

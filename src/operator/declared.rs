@@ -1,0 +1,125 @@
+//! What people have declared, read live and validated: the ground on which a night is planned.
+//!
+//! In: the operator's rights, an Intervention's runbook. Out: [`Declared`], or every refusal. Invariants: one object that cannot be
+//! read hurts only nights that may need it: a service that is closed tonight, or that depends on anything, since it might depend on what is
+//! closed. Not here: the plan made of it ([`crate::plan`]).
+
+use std::collections::BTreeMap;
+
+use kube::api::{Api, ApiResource, ListParams};
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::effects::call::{Answer, CallError, LIMIT, within};
+use crate::api::{self, Document, OfficeCalendar, PublicService, validate};
+use crate::model::calendar::Calendar;
+use crate::model::refusal::Refusal;
+use crate::model::runbook::{Action, Intervention, Runbook};
+use crate::model::service::Service;
+
+/// Everything that the planner asks for.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    pub(super) services: Vec<Service>,
+    pub(super) calendars: BTreeMap<String, Calendar>,
+    /// What is wrong with services that tonight may need.
+    pub(super) refusals: Vec<Refusal>,
+    /// What is wrong with calendars, by name; it matters only when the plan misses one.
+    pub(super) bad_calendars: BTreeMap<String, Vec<Refusal>>,
+}
+
+/// The runbook of a night; the refusals when there is none that can be used.
+///
+/// # Errors
+/// When it cannot be read now: retry later.
+pub(super) async fn runbook(client: &kube::Client, night: &Intervention) -> Result<Result<Runbook, Vec<Refusal>>, CallError> {
+    let kind = ApiResource::erase::<api::Runbook>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &night.namespace, &kind);
+    let object = match within(LIMIT, &format!("reading Runbook {}", night.runbook), api.get(&night.runbook)).await {
+        Ok(object) => object,
+        Err(error) if error.answer() == Some(Answer::NotFound) => {
+            let object = validate::object_name("Intervention", Some(&night.namespace), &night.name);
+            let message = format!("there is no Runbook {} in namespace {}", night.runbook, night.namespace);
+            return Ok(Err(vec![Refusal::new("UnknownRunbook", &object, "spec.runbook", message)]));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match api::from_value(document(object, &kind)) {
+        Ok(Document::Runbook(raw)) => validate::runbook(&raw).map(|checked| checked.value),
+        Ok(Document::Calendar(_) | Document::Service(_) | Document::Intervention(_)) => Err(Vec::new()),
+        Err(refusals) => Err(refusals),
+    })
+}
+
+/// All services and calendars, as far as `runbook` may need them.
+///
+/// # Errors
+/// When they cannot be read now: retry later.
+pub(super) async fn declared(client: &kube::Client, runbook: &Runbook) -> Result<Declared, CallError> {
+    let mut declared = Declared::default();
+    let kind = ApiResource::erase::<PublicService>(&());
+    for object in list(client, &kind).await? {
+        let own = (object.metadata.namespace.clone().unwrap_or_default(), object.metadata.name.clone().unwrap_or_default());
+        let document = document(object, &kind);
+        let matters = closes(runbook, &own.0, &own.1) || depends(&document);
+        match service(document) {
+            Ok(service) => declared.services.push(service),
+            Err(refusals) if matters => declared.refusals.extend(refusals),
+            Err(refusals) => tracing::warn!(service = %format!("{}/{}", own.0, own.1), count = refusals.len(), "a PublicService cannot be read"),
+        }
+    }
+    let kind = ApiResource::erase::<OfficeCalendar>(&());
+    for object in list(client, &kind).await? {
+        let name = object.metadata.name.clone().unwrap_or_default();
+        match calendar(document(object, &kind)) {
+            Ok(calendar) => drop(declared.calendars.insert(name, calendar)),
+            Err(refusals) => drop(declared.bad_calendars.insert(name, refusals)),
+        }
+    }
+    Ok(declared)
+}
+
+async fn list(client: &kube::Client, kind: &ApiResource) -> Result<Vec<DynamicObject>, CallError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), kind);
+    Ok(within(LIMIT, &format!("listing {}", kind.plural), api.list(&ListParams::default())).await?.items)
+}
+
+/// As a file would have it.
+pub(super) fn document(object: DynamicObject, kind: &ApiResource) -> Value {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), kind.api_version.clone().into());
+        fields.insert("kind".to_owned(), kind.kind.clone().into());
+    }
+    value
+}
+
+fn service(document: Value) -> Result<Service, Vec<Refusal>> {
+    match api::from_value(document)? {
+        Document::Service(raw) => Ok(validate::service(&raw)?.value),
+        Document::Calendar(_) | Document::Runbook(_) | Document::Intervention(_) => Err(Vec::new()),
+    }
+}
+
+fn calendar(document: Value) -> Result<Calendar, Vec<Refusal>> {
+    match api::from_value(document)? {
+        Document::Calendar(raw) => Ok(validate::calendar(&raw)?.value),
+        Document::Service(_) | Document::Runbook(_) | Document::Intervention(_) => Err(Vec::new()),
+    }
+}
+
+fn closes(runbook: &Runbook, namespace: &str, name: &str) -> bool {
+    let closed = runbook.steps.iter().flat_map(|step| match &step.action {
+        Action::Close { services } => services.as_slice(),
+        Action::Job(_) => &[],
+    });
+    closed.into_iter().any(|one| one.name == name && one.namespace.as_deref().is_none_or(|one| one == namespace))
+}
+
+fn depends(document: &Value) -> bool {
+    match document.pointer("/spec/dependsOn") {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(dependencies)) => !dependencies.is_empty(),
+        Some(_) => true,
+    }
+}

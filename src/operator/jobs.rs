@@ -1,0 +1,84 @@
+//! What happens to a night's Jobs and Pods, as rings of its bell.
+//!
+//! In: the tenant's rights, the night's UID. Out: a ring whenever something that facts are made of changed. Invariants: the watch lives
+//! only while the night is active; its own failures only cost time (the night has its moments besides). Our own burns and releases
+//! change no status and ring nobody. Not here: the facts themselves: they are read live.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::book::Whose;
+use super::context::Context;
+use super::effects::marks;
+use super::tries::{EFFECT_PAUSE_MAX, pause};
+
+/// Watches of one night; dropping it ends them.
+#[derive(Debug, Default)]
+pub(super) struct JobWatch(JoinSet<()>);
+
+impl JobWatch {
+    /// Watches, or not any more.
+    pub(super) fn set(&mut self, wanted: bool, whose: &Whose, context: &Context, bell: &Arc<Notify>) {
+        if !wanted {
+            self.0.abort_all();
+            self.0 = JoinSet::new();
+        } else if self.0.is_empty() {
+            for gvk in [GroupVersionKind::gvk("batch", "v1", "Job"), GroupVersionKind::gvk("", "v1", "Pod")] {
+                self.0.spawn(watch(ApiResource::from_gvk(&gvk), whose.clone(), context.clone(), Arc::clone(bell)));
+            }
+        }
+    }
+}
+
+async fn watch(kind: ApiResource, whose: Whose, context: Context, bell: Arc<Notify>) {
+    let mut failed_count = 0_u32;
+    loop {
+        if let Ok(tenant) = context.tenants.of(&whose.namespace, &whose.service_account).await {
+            let api: Api<DynamicObject> = Api::namespaced_with(tenant.client.clone(), &whose.namespace, &kind);
+            let label = format!("{}={}", marks::NIGHT, whose.night_uid);
+            let mut news = watcher(api, watcher::Config::default().labels(&label)).boxed();
+            let mut known = BTreeMap::new();
+            while let Ok(Some(event)) = news.try_next().await {
+                failed_count = 0;
+                if is_news(event, &mut known) {
+                    bell.notify_one();
+                }
+            }
+        }
+        failed_count = failed_count.saturating_add(1);
+        let rest = Duration::try_from(pause(failed_count, EFFECT_PAUSE_MAX)).unwrap_or_default();
+        tokio::time::sleep(rest).await;
+    }
+}
+
+/// Whether facts may have changed; `known` has what they were made of.
+fn is_news(event: Event<DynamicObject>, known: &mut BTreeMap<String, Value>) -> bool {
+    match event {
+        Event::Init => false,
+        // Whatever was missed while the watch was not there.
+        Event::InitDone => true,
+        Event::InitApply(object) => {
+            known.insert(object.metadata.uid.clone().unwrap_or_default(), essence(&object));
+            false
+        }
+        Event::Apply(object) => {
+            let essence = essence(&object);
+            known.insert(object.metadata.uid.unwrap_or_default(), essence.clone()).as_ref() != Some(&essence)
+        }
+        Event::Delete(object) => known.remove(&object.metadata.uid.unwrap_or_default()).is_some(),
+    }
+}
+
+fn essence(object: &DynamicObject) -> Value {
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    let deleted = object.metadata.deletion_timestamp.is_some();
+    serde_json::json!({"status": status, "deleted": deleted})
+}

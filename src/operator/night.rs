@@ -1,0 +1,292 @@
+//! One night's loop: turn, rest, be woken.
+//!
+//! In: a mailbox, the shared context. Out: a night that goes on until it is settled. Invariants: there is one task per night, so a night
+//! never turns twice at once; it wakes when its bell rings or its moment comes and asks nothing meanwhile; whatever a turn fails at, the
+//! next one comes after a bounded pause; a panic hurts only its own night. Not here: what a turn does ([`super::reconcile`]).
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::book::{Book, BookError, Whose};
+use super::context::Context;
+use super::effects::call::CallError;
+use super::events::{Herald, Notice, Regarding};
+use super::introduce::{self, Introduced};
+use super::jobs::JobWatch;
+use super::mailbox::{Mailbox, Seen};
+use super::probe::Probers;
+use super::reconcile::reconcile;
+use super::report::{self, Reporter};
+use super::story::story;
+use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
+use crate::engine::facts::Arming;
+use crate::model::phase::Phase;
+use crate::model::plan::ServiceIndex;
+use crate::model::refusal::Refusal;
+
+/// The most refusals that become Events; the status has them all.
+const REFUSALS_TOLD_MAX: usize = 16;
+
+/// What one night keeps between its turns. Nothing here is needed to go on elsewhere: the ledger is the truth.
+pub(super) struct Night {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) whose: Whose,
+    /// The Intervention as last seen; none when it is not there any more.
+    pub(super) object: Option<Arc<DynamicObject>>,
+    pub(super) book: Option<Book>,
+    /// The book may not be the whole ledger any more, since then.
+    pub(super) stale_since: Option<Timestamp>,
+    pub(super) arming: Arming,
+    pub(super) arming_tries: Attempt,
+    pub(super) disarmed: bool,
+    pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
+    pub(super) tries: Tries,
+    pub(super) probers: Probers,
+    pub(super) job_watch: JobWatch,
+    pub(super) herald: Herald,
+    pub(super) reporter: Reporter,
+    /// Statuses that could not be written.
+    pub(super) reports: Attempt,
+    /// Looks that did not see everything.
+    pub(super) looks: Attempt,
+    failures: Attempt,
+}
+
+/// What a turn says about the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// There is more to do.
+    AtOnce,
+    /// At this moment, if one is given, or when the bell rings.
+    Until(Option<Timestamp>),
+    /// Never: the night is over and settled.
+    Settled,
+}
+
+/// What an introduction gave.
+enum Met {
+    Book(Box<Book>),
+    Rest(Rest),
+}
+
+/// Why a turn ended early. All are tried again after a pause.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The tenant's ledger.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// Acceptance: people may have to mend something.
+    #[error(transparent)]
+    Introduce(#[from] introduce::IntroduceError),
+    /// The operator's own calls.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// Lives one night, until it is settled or the operator stops. A turn that has begun ends first.
+pub(super) async fn live(mailbox: Arc<Mailbox>, object: DynamicObject, context: Context, mut stop: watch::Receiver<bool>) {
+    let mut night = Night::new(mailbox, object, &context);
+    let span = tracing::info_span!("night", night = %night.id());
+    async {
+        while !*stop.borrow() {
+            match night.turn(&context).await {
+                Rest::Settled => break,
+                Rest::AtOnce => tokio::task::yield_now().await,
+                Rest::Until(moment) => night.rest(moment, &context, &mut stop).await,
+            }
+        }
+        night.herald.finish().await;
+    }
+    .instrument(span)
+    .await;
+}
+
+impl Night {
+    fn new(mailbox: Arc<Mailbox>, object: DynamicObject, context: &Context) -> Self {
+        let whose = Whose {
+            namespace: object.namespace().unwrap_or_default(),
+            service_account: String::new(),
+            name: object.name_any(),
+            night_uid: object.uid().unwrap_or_default(),
+        };
+        context.orders.attach(&format!("{}/{}", whose.namespace, whose.name), mailbox.bell());
+        Self {
+            mailbox,
+            whose,
+            object: Some(Arc::new(object)),
+            book: None,
+            stale_since: None,
+            arming: Arming::NotYet,
+            arming_tries: Attempt::default(),
+            disarmed: false,
+            refused_closings: std::collections::BTreeMap::new(),
+            tries: Tries::default(),
+            probers: Probers::default(),
+            job_watch: JobWatch::default(),
+            herald: Herald::default(),
+            reporter: Reporter::default(),
+            reports: Attempt::default(),
+            looks: Attempt::default(),
+            failures: Attempt::default(),
+        }
+    }
+
+    /// `namespace/name`.
+    pub(super) fn id(&self) -> String {
+        format!("{}/{}", self.whose.namespace, self.whose.name)
+    }
+
+    pub(super) fn regarding(&self) -> Regarding {
+        let Whose { namespace, service_account: _, name, night_uid } = self.whose.clone();
+        Regarding { namespace, name, uid: night_uid }
+    }
+
+    async fn rest(&self, moment: Option<Timestamp>, context: &Context, stop: &mut watch::Receiver<bool>) {
+        let moment = async {
+            match moment {
+                Some(moment) => context.time.sleep_until(moment).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.changed() => {}
+            () = self.mailbox.heard() => {}
+            () = moment => {}
+        }
+    }
+
+    /// One turn; whatever goes wrong in it is said and tried again.
+    async fn turn(&mut self, context: &Context) -> Rest {
+        self.object = match self.mailbox.seen() {
+            Seen::There(object) => Some(object),
+            Seen::Gone => None,
+        };
+        match AssertUnwindSafe(self.pass(context).boxed()).catch_unwind().await {
+            Ok(Ok(rest)) => {
+                self.failures = Attempt::default();
+                context.metrics.pass("ok");
+                rest
+            }
+            Ok(Err(trouble)) => {
+                context.metrics.pass("failed");
+                let why = story(&trouble);
+                tracing::warn!(why, "the night cannot go on now");
+                let people = matches!(trouble, Trouble::Introduce(_));
+                if people {
+                    self.report_waiting(&why, context).await;
+                }
+                let pause_max = if people { PEOPLE_PAUSE_MAX } else { EFFECT_PAUSE_MAX };
+                Rest::Until(Some(self.failures.tried(context.time.now(), pause_max)))
+            }
+            Err(panic) => {
+                context.metrics.pass("panicked");
+                self.quarantine(&said(panic.as_ref()), context).await;
+                Rest::Until(Some(self.failures.tried(context.time.now(), PEOPLE_PAUSE_MAX)))
+            }
+        }
+    }
+
+    async fn pass(&mut self, context: &Context) -> Result<Rest, Trouble> {
+        context.time.refresh(&context.client).await;
+        // Taken out for the pass: after a panic it is read anew.
+        let mut book = match self.book.take() {
+            Some(book) => book,
+            None => match self.introduce(context).await? {
+                Met::Book(book) => *book,
+                Met::Rest(rest) => return Ok(rest),
+            },
+        };
+        let rest = reconcile(self, &mut book, context).await;
+        self.book = Some(book);
+        rest
+    }
+
+    /// Gets a book; a rest when there is none to get.
+    async fn introduce(&mut self, context: &Context) -> Result<Met, Trouble> {
+        let Some(object) = self.object.clone() else { return Ok(Met::Rest(self.settled(context))) };
+        let permit = Arc::clone(&context.introductions).acquire_owned().await;
+        let introduced = introduce::introduce(&object, context, context.time.now()).await?;
+        drop(permit);
+        match introduced {
+            Introduced::Nothing => Ok(Met::Rest(self.settled(context))),
+            Introduced::Refused { refusals, needs_human } => {
+                self.tell_refusals(&refusals, context);
+                self.reporter.write(&object, report::refused(&refusals, needs_human), context).await?;
+                introduce::unmark(&object, context).await?;
+                Ok(Met::Rest(self.settled(context)))
+            }
+            Introduced::Night(book) => {
+                self.whose.service_account.clone_from(&book.plan.service_account);
+                if book.entries.len() == 1 {
+                    let told = super::events::of_record(book.seq(), &book.entries);
+                    self.herald.tell(context, &self.regarding(), told);
+                }
+                Ok(Met::Book(book))
+            }
+        }
+    }
+
+    fn tell_refusals(&mut self, refusals: &[Refusal], context: &Context) {
+        let now = context.time.now();
+        let notice = |(index, refusal): (usize, &Refusal)| Notice {
+            place: format!("refused.{index}"),
+            at: now,
+            reason: "Refused".to_owned(),
+            action: refusal.reason.clone(),
+            note: refusal.to_string(),
+            warning: true,
+        };
+        let told = refusals.iter().take(REFUSALS_TOLD_MAX).enumerate().map(notice).collect();
+        self.herald.tell(context, &self.regarding(), told);
+    }
+
+    async fn report_waiting(&mut self, why: &str, context: &Context) {
+        let Some(object) = self.object.clone() else { return };
+        context.metrics.stands(&self.id(), Phase::Pending, None);
+        if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
+            tracing::warn!(error = story(&error), "the status could not be written");
+        }
+    }
+
+    /// A fault of ours: people are called, and the night is tried again; its clock rules may still work.
+    async fn quarantine(&mut self, panic: &str, context: &Context) {
+        let why = format!("the operator itself failed on this night: {panic}; it is tried again, a person has to look");
+        tracing::error!(why, "quarantine");
+        let notice = Notice {
+            place: "fault".to_owned(),
+            at: context.time.now(),
+            reason: "OperatorFault".to_owned(),
+            action: "Quarantine".to_owned(),
+            note: why.clone(),
+            warning: true,
+        };
+        self.herald.tell(context, &self.regarding(), vec![notice]);
+        if let Some(object) = self.object.clone() {
+            let status = self.reporter.with_fault(&object, why);
+            if let Ok(Err(error)) = AssertUnwindSafe(self.reporter.write(&object, status, context)).catch_unwind().await {
+                tracing::warn!(error = story(&error), "the status could not be written");
+            }
+        }
+    }
+
+    /// Nothing will have to be done for it any more.
+    pub(super) fn settled(&mut self, context: &Context) -> Rest {
+        context.orders.forget(&self.id());
+        context.metrics.settled(&self.id());
+        Rest::Settled
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
+}

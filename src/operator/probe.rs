@@ -1,0 +1,145 @@
+//! Asking services whether they answer, for as long as the engine wants to know.
+//!
+//! In: the services that a decision commands to probe. Out: [`Probes`] per service, and a ring when one turns green or red.
+//! Invariants: what is no longer commanded is no longer asked; a probe that panics is a red answer; only `consecutive` good answers in
+//! a row make green; a service without probes is green. Not here: what green means (the engine), sockets ([`super::http_get`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::context::Getter;
+use crate::engine::facts::Probes;
+use crate::model::plan::{Plan, ServiceIndex};
+use crate::model::service::Probe;
+
+/// The longest text kept of an answer.
+const REASON_CHARS_MAX: usize = 200;
+
+/// The probers of one night; dropping it ends them.
+#[derive(Debug, Default)]
+pub(super) struct Probers(BTreeMap<ServiceIndex, Prober>);
+
+/// One service under probe.
+#[derive(Debug)]
+struct Prober {
+    answers: Arc<Mutex<Vec<Answers>>>,
+    _asking: JoinSet<()>,
+}
+
+/// What one probe has heard.
+#[derive(Clone, Debug, Default)]
+struct Answers {
+    good_in_a_row: u32,
+    is_green: bool,
+    last: Option<String>,
+}
+
+impl Probers {
+    /// Asks these services, and no others.
+    pub(super) fn set(&mut self, wanted: &BTreeSet<ServiceIndex>, plan: &Plan, getter: &Getter, bell: &Arc<Notify>) {
+        self.0.retain(|service, _| wanted.contains(service));
+        for &service in wanted {
+            let Some(planned) = plan.services.get(service) else { continue };
+            self.0.entry(service).or_insert_with(|| {
+                if planned.probes.is_empty() {
+                    bell.notify_one();
+                }
+                Prober::start(&planned.probes, getter, bell)
+            });
+        }
+    }
+
+    /// What is known of each service under probe.
+    pub(super) fn facts(&self) -> BTreeMap<ServiceIndex, Probes> {
+        self.0.iter().map(|(service, prober)| (*service, prober.fact())).collect()
+    }
+}
+
+impl Prober {
+    fn start(probes: &[Probe], getter: &Getter, bell: &Arc<Notify>) -> Self {
+        let answers = Arc::new(Mutex::new(vec![Answers::default(); probes.len()]));
+        let mut asking = JoinSet::new();
+        for (index, probe) in probes.iter().enumerate() {
+            asking.spawn(ask(probe.clone(), index, Arc::clone(&answers), Arc::clone(getter), Arc::clone(bell)));
+        }
+        Self { answers, _asking: asking }
+    }
+
+    fn fact(&self) -> Probes {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        match answers.iter().find(|answers| !answers.is_green) {
+            None => Probes::Green,
+            Some(red) => red.last.clone().map_or(Probes::NotAsked, |reason| Probes::Red { reason }),
+        }
+    }
+}
+
+async fn ask(probe: Probe, index: usize, answers: Arc<Mutex<Vec<Answers>>>, getter: Getter, bell: Arc<Notify>) {
+    let every = Duration::try_from(probe.every.get()).unwrap_or_default().max(Duration::from_millis(100));
+    loop {
+        let answer = AssertUnwindSafe(async { getter(probe.url.clone()).await }).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|_| Err("the prober itself failed".to_owned()));
+        let turned = {
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.get_mut(index).is_some_and(|answers| answers.hear(&probe, answer))
+        };
+        if turned {
+            bell.notify_one();
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+impl Answers {
+    /// Notes one answer; true when the probe turned green or red.
+    fn hear(&mut self, probe: &Probe, answer: Result<u16, String>) -> bool {
+        let good = matches!(answer, Ok(status) if probe.status.contains(&status));
+        let was_green = self.is_green;
+        self.good_in_a_row = if good { self.good_in_a_row.saturating_add(1) } else { 0 };
+        self.is_green = self.good_in_a_row >= probe.consecutive;
+        let words = match answer {
+            Ok(status) if good => format!("answers {status}, {} of {} in a row", self.good_in_a_row, probe.consecutive),
+            Ok(status) => format!("answers {status}"),
+            Err(reason) => reason,
+        };
+        self.last = Some(format!("{}: {words}", probe.name).chars().take(REASON_CHARS_MAX).collect());
+        was_green != self.is_green
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::span::Span;
+
+    fn probe() -> Probe {
+        let status = vec![200, 204];
+        Probe { name: "vive".into(), url: "http://a.b/".into(), status, consecutive: 3, every: Span::seconds(5) }
+    }
+
+    #[test]
+    fn only_good_answers_in_a_row_make_green() {
+        let mut answers = Answers::default();
+        let turned: Vec<bool> = [Ok(200), Ok(204), Ok(503), Ok(200), Ok(200), Ok(200), Err("refused".into())]
+            .into_iter()
+            .map(|answer| answers.hear(&probe(), answer))
+            .collect();
+        assert_eq!(turned, [false, false, false, false, false, true, true]);
+        assert_eq!(answers.last.as_deref(), Some("vive: refused"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prober_that_panics_is_a_red_answer() {
+        let bell = Arc::new(Notify::new());
+        let getter: Getter = Arc::new(|_| panic!("poison"));
+        let prober = Prober::start(&[probe()], &getter, &bell);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(prober.fact(), Probes::Red { reason: "vive: the prober itself failed".into() });
+    }
+}

@@ -1,0 +1,255 @@
+//! The status of an Intervention, as a report of its ledger.
+//!
+//! In: plan, journal, where they stand. Out: one write of the status subresource when something changed. Invariants: never read back
+//! for a decision; what moves by itself (slack, the next moment, the sentence about now) is written with a transition and is no
+//! reason to write; a status that cannot be written is tried again later and delays nothing else. Not here: Events, conditions' rules.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kube::ResourceExt;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::json;
+
+use super::context::Context;
+use super::effects::call::{CallError, within};
+use super::introduce::interventions;
+use crate::api::conditions::{Standing, conditions};
+use crate::api::status::{BoundBy, InterventionStatus, RefusalReport, ServiceReport, StepReport, TermReport};
+use crate::engine::journal::Event;
+use crate::engine::state::{Running, ServiceState, StepState, Work};
+use crate::engine::{Decision, Entry, State};
+use crate::model::need::{reopen_by, turn_back_at};
+use crate::model::phase::{Outcome, Phase};
+use crate::model::plan::Plan;
+use crate::model::refusal::Refusal;
+use crate::model::span::Span;
+
+/// A status must not hold up a night.
+const STATUS_FOR_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What was written last.
+#[derive(Debug, Default)]
+pub(super) struct Reporter {
+    written: Option<InterventionStatus>,
+}
+
+impl Reporter {
+    /// Writes the status when it says something new.
+    ///
+    /// # Errors
+    /// When it could not be written: it is new then still.
+    pub(super) async fn write(
+        &mut self,
+        object: &DynamicObject,
+        mut status: InterventionStatus,
+        context: &Context,
+    ) -> Result<(), CallError> {
+        let written = self.written.get_or_insert_with(|| read(object));
+        let generation = object.metadata.generation.unwrap_or_default();
+        status.observed_generation = Some(generation);
+        status.conditions = conditions(standing(&status), generation, context.time.now(), &written.conditions);
+        let status = status.within_bounds();
+        if essence(&status) == essence(written) {
+            return Ok(());
+        }
+        let operations = json!([
+            {"op": "test", "path": "/metadata/uid", "value": object.metadata.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]);
+        let operations: json_patch::Patch = serde_json::from_value(operations).unwrap_or_default();
+        let api = interventions(object, context);
+        let what = format!("reporting on Intervention {}", object.name_any());
+        let patch = Patch::<()>::Json(operations);
+        let answer = within(STATUS_FOR_MAX, &what, api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await;
+        context.metrics.status_written(answer.is_ok());
+        answer?;
+        self.written = Some(status);
+        Ok(())
+    }
+
+    /// What was reported last, with a fault of the operator's own on it: a person is called.
+    pub(super) fn with_fault(&self, object: &DynamicObject, why: String) -> InterventionStatus {
+        let last = self.written.clone().unwrap_or_else(|| read(object));
+        InterventionStatus { needs_human: true, why: Some(why), ..last }
+    }
+}
+
+fn read(object: &DynamicObject) -> InterventionStatus {
+    let status = object.data.get("status").cloned();
+    status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default()
+}
+
+/// Without what moves by itself. Before the night the sentence is about what people have to mend, so it counts.
+fn essence(status: &InterventionStatus) -> InterventionStatus {
+    let mut status = status.clone();
+    status.slack = None;
+    status.wake_at = None;
+    if !matches!(status.phase, None | Some(Phase::Pending)) {
+        status.why = None;
+        status.conditions.iter_mut().for_each(|condition| condition.message.clear());
+    }
+    status
+}
+
+/// The report of a night that has a ledger.
+pub(super) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &Decision, why: &str) -> InterventionStatus {
+    let moment = |at: Timestamp| written(plan, at);
+    let begun = state.begun(plan);
+    let still_a_choice = matches!(decision.phase, Phase::Pending | Phase::Armed | Phase::Working);
+    let turn_back = still_a_choice.then(|| turn_back_at(plan, &begun));
+    let reported_at = entries.last().map_or(plan.start_at, |entry| entry.at);
+    InterventionStatus {
+        phase: Some(decision.phase),
+        outcome: state.outcome,
+        needs_human: state.needs_human(),
+        step: step(plan, entries, state),
+        plan_hash: state.plan_hash.clone(),
+        start_at: Some(moment(plan.start_at)),
+        must_serve_by: Some(moment(plan.deadline.must_serve_by)),
+        turn_back_at: turn_back.map(moment),
+        reopen_by: Some(moment(reopen_by(plan, &begun.closed))),
+        tell_people_by: plan.tell_people_by.map(moment),
+        planned_open: Some(moment(plan.planned_open_at)),
+        slack: turn_back.map(|at| Span::between(reported_at, at).to_string()),
+        why: Some(why.to_owned()),
+        wake_at: decision.wake.as_ref().map(|wake| moment(wake.at)),
+        bound_by: Some(BoundBy {
+            service: plan.deadline.service.to_string(),
+            site: plan.deadline.site.clone(),
+            calendar: plan.deadline.calendar.clone(),
+        }),
+        services: services(plan, entries, state),
+        steps: plan.steps.iter().zip(&state.steps).map(|(planned, step)| step_report(plan, &planned.name, step)).collect(),
+        refusals: Vec::new(),
+        conditions: Vec::new(),
+        observed_generation: None,
+    }
+}
+
+/// The report of a night that may not take place.
+pub(super) fn refused(refusals: &[Refusal], needs_human: bool) -> InterventionStatus {
+    let first = refusals.first().map_or_else(String::new, |refusal| format!("{}: {}", refusal.reason, refusal.message));
+    let more = match refusals.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more reasons)", count - 1),
+    };
+    InterventionStatus {
+        phase: Some(Phase::Finished),
+        outcome: Some(Outcome::Refused),
+        needs_human,
+        why: Some(format!("{first}{more}")),
+        refusals: refusals.iter().map(refusal_report).collect(),
+        ..InterventionStatus::default()
+    }
+}
+
+/// The report of a night that waits for its acceptance.
+pub(super) fn pending(why: &str) -> InterventionStatus {
+    InterventionStatus { phase: Some(Phase::Pending), why: Some(why.to_owned()), ..InterventionStatus::default() }
+}
+
+/// What its conditions are made of.
+fn standing(status: &InterventionStatus) -> Standing<'_> {
+    Standing {
+        phase: status.phase.unwrap_or_default(),
+        outcome: status.outcome,
+        needs_human: status.needs_human,
+        why: status.why.as_deref().unwrap_or_default(),
+    }
+}
+
+fn refusal_report(refusal: &Refusal) -> RefusalReport {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let term = |term: &crate::model::refusal::Term| TermReport {
+        term: term.term.clone(),
+        at: term.at.map(|at| at.to_string()),
+        span: term.span.map(String::from),
+    };
+    RefusalReport {
+        reason: refusal.reason.clone(),
+        object: some(&refusal.object),
+        path: some(&refusal.path),
+        message: refusal.message.clone(),
+        sum: refusal.sum.iter().map(term).collect(),
+    }
+}
+
+/// RFC 3339 with the offset of the plan's zone.
+fn written(plan: &Plan, at: Timestamp) -> String {
+    let zone = TimeZone::get(&plan.time_zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// What runs, or what was begun last.
+fn step(plan: &Plan, entries: &[Entry], state: &State) -> Option<String> {
+    let names = plan.steps.iter().zip(&state.steps);
+    let running = names.filter(|(_, step)| matches!(step.work, Work::Running { .. })).map(|(planned, _)| planned.name.as_str());
+    let running: Vec<&str> = running.collect();
+    if !running.is_empty() && state.outcome.is_none() {
+        return Some(running.join(", "));
+    }
+    entries.iter().rev().find_map(|entry| {
+        let Event::StepIntended { step, .. } = &entry.event else { return None };
+        Some(step.clone())
+    })
+}
+
+fn step_report(plan: &Plan, name: &str, step: &StepState) -> StepReport {
+    let (state, started, ended) = match (&step.work, &step.undo) {
+        (Work::Waiting, _) => ("Waiting", None, None),
+        (Work::Running { since, .. } | Work::Done { since, .. } | Work::Failed { since, .. }, Running::Since { .. }) => {
+            ("Undoing", Some(*since), None)
+        }
+        (Work::Running { since, .. } | Work::Done { since, .. } | Work::Failed { since, .. }, Running::Done { at }) => {
+            ("Undone", Some(*since), Some(*at))
+        }
+        (Work::Running { since, .. } | Work::Done { since, .. } | Work::Failed { since, .. }, Running::Failed { at }) => {
+            ("UndoFailed", Some(*since), Some(*at))
+        }
+        (Work::Running { since, .. }, Running::Waiting) if step.stopped.is_some() => ("Stopped", Some(*since), None),
+        (Work::Running { since, .. }, Running::Waiting) => ("Running", Some(*since), None),
+        (Work::Done { since, at }, Running::Waiting) => ("Succeeded", Some(*since), Some(*at)),
+        (Work::Failed { since, at, .. }, Running::Waiting) => ("Failed", Some(*since), Some(*at)),
+    };
+    let moment = |at: Timestamp| written(plan, at);
+    StepReport { name: name.to_owned(), state: state.to_owned(), started_at: started.map(moment), ended_at: ended.map(moment) }
+}
+
+fn services(plan: &Plan, entries: &[Entry], state: &State) -> Vec<ServiceReport> {
+    let closed_at = |index: usize| {
+        entries.iter().find_map(|entry| {
+            let Event::StepIntended { step, .. } = &entry.event else { return None };
+            plan.step_named(step).filter(|(_, planned)| planned.closes().contains(&index)).map(|_| entry.at)
+        })
+    };
+    let all = plan.services.iter().zip(&state.services).enumerate();
+    let report = |(index, (planned, service)): (usize, (&crate::model::plan::PlannedService, &ServiceState))| {
+        let (word, open_at, because) = service_words(plan, service);
+        ServiceReport {
+            name: planned.id.to_string(),
+            state: word.to_owned(),
+            closed_at: closed_at(index).map(|at| written(plan, at)),
+            open_at: open_at.map(|at| written(plan, at)),
+            because,
+        }
+    };
+    all.map(report).collect()
+}
+
+fn service_words(plan: &Plan, service: &ServiceState) -> (&'static str, Option<Timestamp>, Option<String>) {
+    match service {
+        ServiceState::Open => ("Open", None, None),
+        ServiceState::Closed { .. } => ("Closed", None, None),
+        ServiceState::Opening { late: false, .. } => ("Opening", None, None),
+        ServiceState::Opening { late: true, .. } => ("OpeningLate", None, Some("its reopening budget is gone".to_owned())),
+        ServiceState::Opened { at } => ("Open", Some(*at), None),
+        ServiceState::Degraded { because, .. } => {
+            let names: Vec<String> = because.iter().filter_map(|&one| plan.services.get(one)).map(|one| one.id.to_string()).collect();
+            ("Degraded", None, Some(format!("waits for {}", names.join(", "))))
+        }
+        ServiceState::HeldClosed { through, .. } => {
+            let names: Vec<&str> = through.iter().filter_map(|&one| plan.steps.get(one)).map(|one| one.name.as_str()).collect();
+            ("Dirty", None, Some(format!("work on its data is half done through {}", names.join(", "))))
+        }
+    }
+}
