@@ -142,7 +142,7 @@ impl Database {
         if directory.exists() {
             fs::remove_dir_all(&directory).unwrap();
         }
-        let row = |n: u32| format!("{n:06} RX-{:010}-ABCDEFGHIJ v15 aperta  \n", n.wrapping_mul(7919));
+        let row = |n: u32| format!("{n:06} RX-{:010}-ABCDEFGHIJ v15 aperta \n", n.wrapping_mul(7919));
         let rows: String = (1..=Self::ROWS).map(row).collect();
         assert_eq!(rows.len(), 44 * Self::ROWS as usize, "the scripts rewrite rows of 44 bytes");
         for place in ["", "ieri"] {
