@@ -2,6 +2,7 @@
 //!
 //! In: a cluster, a night. Out: events in order. Invariant: a chain that does not hold is a failed test. Not here: what events mean.
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -18,6 +19,8 @@ pub struct Ledger {
     pub record_count: usize,
     /// Every event: its kind, its fields, its reason.
     pub events: Vec<(String, Value, String)>,
+    /// When each was decided.
+    decided_at: Vec<Timestamp>,
 }
 
 impl Ledger {
@@ -35,17 +38,19 @@ impl Ledger {
         let (seq, hash) = head.split_once(':').unwrap();
         let record_count: usize = seq.parse().unwrap();
         assert_eq!(data.as_object().unwrap().len(), record_count + 1, "as many records as the head says");
-        let (mut prev, mut events) = (String::new(), vec![]);
+        let (mut prev, mut events, mut decided_at) = (String::new(), vec![], vec![]);
         for number in 1..=record_count {
             let stored = text(&format!("{number:06}"));
             let record: Value = serde_json::from_str(&stored).unwrap();
             assert_eq!(record["seq"], number, "record {number} is in its place");
             assert_eq!(record["prev"], prev, "record {number} follows the one before");
-            events.extend(record["entries"].as_array().unwrap().iter().map(event));
+            let entries = record["entries"].as_array().unwrap();
+            events.extend(entries.iter().map(event));
+            decided_at.extend(entries.iter().map(|entry| entry["at"].as_str().unwrap().parse::<Timestamp>().unwrap()));
             prev = sha256(stored.as_bytes());
         }
         assert_eq!(prev, hash, "the head is the hash of the last record");
-        Self { record_count, events }
+        Self { record_count, events, decided_at }
     }
 
     /// Whether there is such an event; `of` has to occur in its fields.
@@ -63,6 +68,15 @@ impl Ledger {
         self.events.iter().find(|(kind, ..)| kind == "finished").and_then(|(_, fields, _)| fields["outcome"].as_str())
     }
 
+    /// In one line: what happened how many seconds after the start.
+    pub fn course(&self, start_at: Timestamp) -> String {
+        let moment = |((kind, fields, _), at): (&(String, Value, String), &Timestamp)| {
+            let of = ["step", "service", "outcome"].map(|field| fields[field].as_str().unwrap_or_default()).concat();
+            format!("{:.1} {kind} {of}", at.duration_since(start_at).as_secs_f64()).trim_end().to_owned()
+        };
+        self.events.iter().zip(&self.decided_at).map(moment).collect::<Vec<_>>().join(", ")
+    }
+
     /// The whole story, for people.
     pub fn story(&self) -> String {
         self.events.iter().map(|(kind, _, why)| format!("    {kind}: {why}")).collect::<Vec<_>>().join("\n")
@@ -77,7 +91,7 @@ fn event(entry: &Value) -> (String, Value, String) {
 #[test]
 fn a_chain_with_a_changed_record_is_noticed() {
     let record = |seq: u32, prev: &str, outcome: &str| {
-        serde_json::json!({"seq": seq, "prev": prev, "entries": [{"event": {"finished": {"outcome": outcome}}, "why": "w"}]})
+        serde_json::json!({"seq": seq, "prev": prev, "entries": [{"at": "2023-02-10T00:00:00Z", "event": {"finished": {"outcome": outcome}}, "why": "w"}]})
             .to_string()
     };
     let first = record(1, "", "a");

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::Value;
 
-use super::cluster::{Cluster, wait};
+use super::cluster::{Cluster, say, wait};
 use super::ledger::Ledger;
 use super::tenant::fill;
 
@@ -67,7 +67,10 @@ impl<'a> Night<'a> {
             let ledger = self.ledger()?;
             let free = |object: &Value| object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
             let settled = ledger.outcome().is_some() && self.objects().iter().all(free);
-            settled.then_some(ledger)
+            settled.then(|| {
+                say(ledger.course(self.start_at));
+                ledger
+            })
         })
     }
 
