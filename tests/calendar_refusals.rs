@@ -9,6 +9,7 @@ fn italy() -> Holidays {
     Holidays { country: Some("IT".to_owned()), local: Vec::new() }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "short to call")]
 fn problems(zone: &str, hours: &str, holidays: Holidays, freezes: Vec<DeclaredFreeze>) -> Vec<CalendarProblem> {
     Calendar::new("prova", zone, hours, &holidays, freezes).expect_err(hours)
 }
@@ -75,7 +76,7 @@ fn what_could_only_be_guessed_at_is_refused() {
 
 #[test]
 fn holidays_that_are_used_must_be_declared() {
-    let found = problems("Europe/Rome", "Mo-Fr 08:00-12:00; PH off", &Holidays::default(), Vec::new());
+    let found = problems("Europe/Rome", "Mo-Fr 08:00-12:00; PH off", Holidays::default(), Vec::new());
     assert_eq!(
         found[0].to_string(),
         "hours: \"PH\" is used, but no public holiday is declared: add holidays.country or holidays.local"

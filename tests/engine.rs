@@ -25,7 +25,7 @@ fn parallel() -> Plan {
     template.on_futile = OnFutile::Continue;
     let step = |name: &str, budget: u32, undo: u32, service: usize| {
         let mut step = template.clone();
-        step.name = name.to_owned();
+        name.clone_into(&mut step.name);
         (step.budget, step.hard_cap) = (Span::minutes(budget), Span::minutes(budget));
         step.touches = [service].into();
         if let PlannedUndo::Job { budget, .. } = &mut step.undo {

@@ -57,6 +57,7 @@ fn layer(path: &Path) -> Option<String> {
     Some(first.trim_end_matches(".rs").to_owned())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is given away to be judged")]
 fn nothing(problems: Vec<String>) {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

@@ -3,6 +3,7 @@
 //! In: which branch of the night. Out: the timeline that the operator wrote and what somebody outside saw; exit code 0 only when
 //! every service was open at must-serve-by. Invariant: nothing printed is computed here. Not here: the operator; the embedded API.
 
+mod chart;
 mod live;
 mod night;
 mod play;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use jiff::civil;
 
+use super::{note, say};
 use crate::model::duration;
 use crate::model::span::Span;
 use night::Night;
@@ -95,21 +97,25 @@ pub fn run(args: &DemoArgs) -> ExitCode {
             ExitCode::from(u8::from(!night.kept_the_promise()))
         }
         Err(error) => {
-            eprintln!("the demo could not be played: {error}");
+            note(&format!("the demo could not be played: {error}"));
             ExitCode::from(2)
         }
     }
 }
 
 fn print(night: &Night, args: &DemoArgs, paint: Paint) {
+    let mut text = String::new();
     match args.output {
-        Format::Json => println!("{}", report::json(night)),
+        Format::Json => text = format!("{}\n", report::json(night)),
         Format::Text => {
             if args.at_speed.is_none() {
-                print!("{}", story::head(&night.plan, paint));
-                night.timeline().iter().for_each(|line| print!("{}", story::line(&night.plan, line, paint)));
+                text.push_str(&story::head(&night.plan, paint));
+                text.push_str(&chart::chart(&night.plan, &night.entries, paint));
+                text.push('\n');
+                night.timeline().iter().for_each(|line| text.push_str(&story::line(&night.plan, line, paint)));
             }
-            print!("{}", story::tail(night, paint));
+            text.push_str(&story::tail(night, paint));
         }
     }
+    say(&text);
 }

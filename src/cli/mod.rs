@@ -3,10 +3,12 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod demo;
 pub mod operator;
 pub mod plan;
 pub mod read;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +23,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
 }
@@ -30,6 +33,7 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::Demo(args) => demo::run(&args),
             Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
         },
@@ -42,10 +46,21 @@ fn usage(arguments: &[String], error: &clap::Error) -> ExitCode {
     let wants_json = arguments.iter().any(|argument| matches!(argument.as_str(), "json" | "-ojson" | "--output=json"));
     if error.use_stderr() && wants_json {
         let message = error.to_string();
-        println!("{}", serde_json::json!({ "accepted": false, "errors": [{ "message": message.trim() }] }));
+        say(&format!("{}\n", serde_json::json!({ "accepted": false, "errors": [{ "message": message.trim() }] })));
     } else {
         // A closed pipe is the reader's choice.
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Text on stdout. A reader that went away wants no more: that is no error.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A note on stderr.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::read::{ReadProblem, read};
+use super::{note, say};
 use crate::model::refusal::Refusal;
 use assemble::Assembled;
 pub use report::Report;
@@ -54,8 +55,8 @@ pub fn run(args: &PlanArgs) -> ExitCode {
 
 fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
     match format {
-        Format::Json => println!("{}", report::unreadable(problems)),
-        Format::Table => problems.iter().for_each(|problem| eprintln!("{problem}")),
+        Format::Json => say(&format!("{}\n", report::unreadable(problems))),
+        Format::Table => problems.iter().for_each(|problem| note(&problem.to_string())),
     }
     ExitCode::from(2)
 }
@@ -63,11 +64,11 @@ fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
 fn print(format: Format, assembled: &Assembled) -> ExitCode {
     let accepted = assembled.verdict.refusals.is_empty();
     match format {
-        Format::Json => println!("{}", Report::of(assembled).to_json()),
+        Format::Json => say(&format!("{}\n", Report::of(assembled).to_json())),
         Format::Table => {
-            print!("{}", table::table(assembled));
+            say(&table::table(assembled));
             for refusal in &assembled.verdict.refusals {
-                eprintln!("{}", located(assembled, refusal));
+                note(&located(assembled, refusal));
             }
         }
     }

@@ -19,8 +19,13 @@ pub(super) fn react(world: &mut World, key: &Key) {
     if super::fields::at(&definition, &["status", "conditions"]).is_some() {
         return;
     }
-    let condition = |kind: &str, reason: &str| json!({"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": world.stamp()});
-    let conditions = [condition("NamesAccepted", "NoConflicts"), condition("Established", "InitialNamesAccepted")];
+    let now = world.stamp();
+    let condition = |(kind, reason): (&str, &str)| {
+        let mut condition = json!({"type": kind, "status": "True", "reason": reason, "message": ""});
+        super::fields::set(&mut condition, &["lastTransitionTime"], now.clone());
+        condition
+    };
+    let conditions = [("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted")].map(condition);
     let names = super::fields::at(&definition, &["spec", "names"]).cloned();
     world.write_status(key, json!({"conditions": conditions, "acceptedNames": names}));
 }

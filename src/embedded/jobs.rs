@@ -5,7 +5,8 @@
 //! finishes only when none of its Pods is still terminating.
 //! As in 1.35: a suspended Job's Pods are no longer counted (their finalizer goes before they are deleted), so exit 0 on
 //! SIGTERM leaves it suspended; one whose success was counted becomes Complete although suspended; suspending keeps
-//! `startTime`, resuming sets it anew.
+//! `startTime`, resuming sets it anew, but only after the deadline was looked at with the old one: a Job resumed later
+//! than `activeDeadlineSeconds` after its first start fails at once.
 //! Not here: indexed Jobs, `podFailurePolicy`, `successPolicy`, `ttlSecondsAfterFinished`, stale caches.
 
 use std::sync::Arc;

@@ -200,7 +200,10 @@ fn api_group(group: &str, versions: &[&str]) -> Value {
 }
 
 fn api_resources(kind: &ResourceKind) -> Vec<Value> {
-    let one = |name: String, of: &str, verbs: Value| json!({"name": name, "singularName": of.to_lowercase(), "namespaced": kind.namespaced, "kind": of, "verbs": verbs});
+    let one = |name: String, of: &str, verbs: Value| {
+        let singular = of.to_lowercase();
+        json!({"name": name, "singularName": singular, "namespaced": kind.namespaced, "kind": of, "verbs": verbs})
+    };
     let verbs = json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]);
     let mut all = vec![one(kind.plural.clone(), &kind.kind, verbs)];
     if kind.status_subresource {

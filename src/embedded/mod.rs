@@ -12,8 +12,8 @@
 //!
 //! - Namespaces need not exist; deleting one deletes what is in it, at once. No `default` `ServiceAccounts`.
 //! - Custom kinds have no schema: no validation, defaults, pruning, conversion or CEL; a served kind stays served. All
-//!   versions of a kind show the object as it was written. Built-in kinds are checked where [`ResourceKind`]s of a
-//!   night would notice: names, labels, sizes, immutability, Job templates; little is defaulted.
+//!   versions of a kind show the object as it was written. Built-in kinds are checked where a night would notice: names,
+//!   labels, sizes, immutability, Job templates; only what a night reads is defaulted.
 //! - Server-side apply is a merge that creates: no field managers, no conflicts, lists replaced whole, fields no longer
 //!   applied stay. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
 //! - Access reviews always allow. Tokens are opaque, not JWTs; audiences are not checked.

@@ -99,6 +99,9 @@ fn smoke_outcome(state: &State, facts: &Facts) -> Next {
 /// Whether nothing of this step runs or can still be undone: later undos need not wait for it.
 pub(super) fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
     let (Some(planned), Some(step)) = (plan.steps.get(index), state.steps.get(index)) else { return true };
+    if step.work == Work::Waiting {
+        return true;
+    }
     if !is_still(planned, step) {
         return false;
     }

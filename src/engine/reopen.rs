@@ -12,7 +12,7 @@ use crate::model::need::reopen_by;
 use crate::model::phase::Outcome;
 use crate::model::plan::{Plan, ServiceIndex, StepIndex};
 use crate::model::reference::ServiceRef;
-use crate::model::span::after;
+use crate::model::span::{Span, after};
 
 use super::back;
 use super::facts::{Facts, JobKey, Probes, TokenFact};
@@ -28,7 +28,7 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
     }
     settle(plan, state, facts, now)
         .or_else(|| missed(plan, state, now))
-        .or_else(|| open(plan, state, facts))
+        .or_else(|| open(plan, state, facts, now))
         .or_else(|| finish(plan, state))
 }
 
@@ -152,7 +152,7 @@ fn waits_for(plan: &Plan, state: &State, index: ServiceIndex) -> BTreeSet<Servic
 }
 
 /// The next services whose turn it is.
-fn open(plan: &Plan, state: &State, facts: &Facts) -> Next {
+fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     let waves = to_open(plan, state);
     let mut opening = Vec::new();
     for (number, wave) in waves.iter().enumerate() {
@@ -167,7 +167,10 @@ fn open(plan: &Plan, state: &State, facts: &Facts) -> Next {
         return None;
     }
     let names = services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Some((Event::Opening { services }, format!("it is the turn of {names}")))
+    let held = |index: &ServiceIndex| matches!(state.services.get(*index), Some(ServiceState::HeldClosed { .. }));
+    let late = Span::between(reopen_by(plan, &state.begun(plan).closed), now);
+    let used = opening.iter().any(held).then(|| format!("; {late} after reopen-by: so much of the reserve is used"));
+    Some((Event::Opening { services }, format!("it is the turn of {names}{}", used.unwrap_or_default())))
 }
 
 /// Later waves need not wait for this service any more.

@@ -65,7 +65,9 @@ pub(super) async fn declared(client: &kube::Client, runbook: &Runbook) -> Result
         match service(document) {
             Ok(service) => declared.services.push(service),
             Err(refusals) if matters => declared.refusals.extend(refusals),
-            Err(refusals) => tracing::warn!(service = %format!("{}/{}", own.0, own.1), count = refusals.len(), "a PublicService cannot be read"),
+            Err(refusals) => {
+                tracing::warn!(service = %format!("{}/{}", own.0, own.1), count = refusals.len(), "a PublicService cannot be read")
+            }
         }
     }
     let kind = ApiResource::erase::<OfficeCalendar>(&());

@@ -180,7 +180,10 @@ mod tests {
         let told = of_record(7, &entries);
         let [done, committed] = told.as_slice() else { panic!("two notices") };
         assert_eq!((done.place.as_str(), done.reason.as_str(), done.action.as_str()), ("000007.0", "StepDone", "prova"));
-        assert_eq!((committed.place.as_str(), committed.reason.as_str(), committed.action.as_str()), ("000007.1", "Committed", "Committed"));
+        assert_eq!(
+            (committed.place.as_str(), committed.reason.as_str(), committed.action.as_str()),
+            ("000007.1", "Committed", "Committed")
+        );
         assert!(!done.warning);
     }
 

@@ -170,7 +170,8 @@ pub(super) async fn unmark(object: &DynamicObject, context: &Context) -> Result<
 
 async fn write(object: &DynamicObject, patch: &Patch<Value>, context: &Context, verb: &str) -> Result<(), CallError> {
     let (name, parameters) = (object.name_any(), PatchParams::default());
-    within(LIMIT, &format!("{verb} Intervention {name}"), interventions(object, context).patch(&name, &parameters, patch)).await?;
+    within(LIMIT, &format!("{verb} Intervention {name}"), interventions(object, context).patch(&name, &parameters, patch))
+        .await?;
     Ok(())
 }
 
@@ -215,7 +216,8 @@ fn without_ledger(object: &DynamicObject) -> Introduced {
         return Introduced::Nothing;
     }
     let name = validate::object_name("Intervention", object.namespace().as_deref(), &object.name_any());
-    let message = "the night was accepted or about to be, its start has passed, and there is no ledger: look at the services by hand";
+    let message =
+        "the night was accepted or about to be, its start has passed, and there is no ledger: look at the services by hand";
     let refusals = vec![Refusal::new("LedgerMissing", &name, "metadata.annotations", message.to_owned())];
     Introduced::Refused { refusals, needs_human: true }
 }

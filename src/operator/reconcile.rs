@@ -10,14 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
 use super::context::Context;
-use super::effects::call::Answer;
 use super::effects;
+use super::effects::call::Answer;
 use super::events;
 use super::introduce;
 use super::night::{Night, Rest, Trouble};
 use super::report;
 use super::story::story;
-use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
+use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
 use crate::engine::journal::Event;
@@ -263,7 +263,7 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
         Err(error) if error.answer() == Some(Answer::NotFound) => night.reports = Attempt::default(),
         Err(error) => {
             tracing::warn!(error = story(&error), "the status could not be written");
-            night.reports.tried(now, EFFECT_PAUSE_MAX);
+            night.reports.tried(now, STATUS_PAUSE_MAX);
         }
     }
 }

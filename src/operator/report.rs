@@ -244,7 +244,8 @@ fn service_words(plan: &Plan, service: &ServiceState) -> (&'static str, Option<T
         ServiceState::Opening { late: true, .. } => ("OpeningLate", None, Some("its reopening budget is gone".to_owned())),
         ServiceState::Opened { at } => ("Open", Some(*at), None),
         ServiceState::Degraded { because, .. } => {
-            let names: Vec<String> = because.iter().filter_map(|&one| plan.services.get(one)).map(|one| one.id.to_string()).collect();
+            let names: Vec<String> =
+                because.iter().filter_map(|&one| plan.services.get(one)).map(|one| one.id.to_string()).collect();
             ("Degraded", None, Some(format!("waits for {}", names.join(", "))))
         }
         ServiceState::HeldClosed { through, .. } => {

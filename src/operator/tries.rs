@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The longest pause between two tries of an effect.
 pub(super) const EFFECT_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(15);
+/// The longest pause between two tries of a status.
+pub(super) const STATUS_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// The longest pause between two tries of what waits for people: missing rights, missing CronJobs.
 pub(super) const PEOPLE_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(300);
 

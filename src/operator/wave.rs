@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
 use futures::stream;
+use futures::{FutureExt, StreamExt};
 
 use super::effects::{Done, PerformError, Preimages, Tenant, perform};
 use super::server_time::ServerTime;
@@ -80,9 +80,10 @@ fn lanes(commands: Vec<Command>) -> Vec<Vec<Command>> {
 
 fn service(command: &Command) -> Option<ServiceIndex> {
     match command {
-        Command::Close { service, .. } | Command::BurnTargets { service } | Command::Reopen { service } | Command::Probe { service } => {
-            Some(*service)
-        }
+        Command::Close { service, .. }
+        | Command::BurnTargets { service }
+        | Command::Reopen { service }
+        | Command::Probe { service } => Some(*service),
         Command::Arm | Command::Release { .. } | Command::BurnJob { .. } | Command::LetGo { .. } | Command::Disarm => None,
     }
 }
@@ -120,7 +121,10 @@ pub(super) fn kind(command: &Command) -> &'static str {
 pub(super) fn name(command: &Command) -> String {
     let about = match command {
         Command::Arm | Command::Disarm => String::new(),
-        Command::Close { service, .. } | Command::BurnTargets { service } | Command::Reopen { service } | Command::Probe { service } => {
+        Command::Close { service, .. }
+        | Command::BurnTargets { service }
+        | Command::Reopen { service }
+        | Command::Probe { service } => {
             format!(" service {service}")
         }
         Command::BurnJob { job, to } => format!(" {job} to {to:?}"),

@@ -20,7 +20,7 @@ use super::{Question, steps};
 pub(super) fn draft(question: Question<'_>, mut steps: Vec<PlannedStep>, concerned: Concerned<'_>) -> Plan {
     let night = question.intervention;
     set_times(&mut steps, night.start_at);
-    let services = services(&steps, &concerned);
+    let services = services(&steps, &concerned, question.runbook.reopening.budget);
     let environment = steps::parameters(question, &mut super::Findings::default());
     let mut plan = Plan {
         version: 1,
@@ -72,11 +72,17 @@ fn set_times(steps: &mut [PlannedStep], start_at: Timestamp) {
     }
 }
 
-fn services(steps: &[PlannedStep], concerned: &Concerned<'_>) -> Vec<PlannedService> {
-    concerned.services.iter().enumerate().map(|(index, service)| planned(index, service, steps, concerned)).collect()
+fn services(steps: &[PlannedStep], concerned: &Concerned<'_>, whole: Span) -> Vec<PlannedService> {
+    concerned.services.iter().enumerate().map(|(index, service)| planned(index, service, steps, concerned, whole)).collect()
 }
 
-fn planned(index: ServiceIndex, service: &Service, steps: &[PlannedStep], concerned: &Concerned<'_>) -> PlannedService {
+fn planned(
+    index: ServiceIndex,
+    service: &Service,
+    steps: &[PlannedStep],
+    concerned: &Concerned<'_>,
+    whole: Span,
+) -> PlannedService {
     let close_at = steps.iter().filter(|step| step.closes().contains(&index)).map(|step| step.start_at).min();
     let touching = steps.iter().enumerate().filter(|(_, step)| step.touches.contains(&index));
     PlannedService {
@@ -85,7 +91,8 @@ fn planned(index: ServiceIndex, service: &Service, steps: &[PlannedStep], concer
         close_at,
         deadline: None,
         close: if close_at.is_some() { service.close.clone() } else { Vec::new() },
-        reopen_budget: service.reopen_budget,
+        // Only asked, and with no budget of its own: it may take the whole reopening.
+        reopen_budget: if service.reopen_budget.is_zero() { whole } else { service.reopen_budget },
         probes: service.probes.clone(),
         when_dirty: service.when_dirty,
         upstreams: concerned.upstreams.get(index).cloned().unwrap_or_default(),

@@ -151,3 +151,16 @@ async fn a_deleted_pod_is_replaced_at_once_or_only_when_it_has_ended_as_the_job_
         assert_eq!((all.len(), all[0].name_any() == name), (1, false), "{policy}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_resumed_after_its_deadline_fails_at_once_as_it_does_in_kubernetes_1_35() {
+    let embedded = embedded();
+    let annotations = json!({"embedded.notturno.dev/ends": "Hangs"});
+    let _: Job = create(&embedded, job("aggiorna", &annotations, &json!({"activeDeadlineSeconds": 3600}))).await;
+    minutes(30).await;
+    suspend(&embedded, "aggiorna", true).await;
+    minutes(40).await;
+    assert_eq!(condition(&read_job(&embedded, "aggiorna").await, "Failed"), "", "no deadline counts while it is suspended");
+    suspend(&embedded, "aggiorna", false).await;
+    assert_eq!(condition(&read_job(&embedded, "aggiorna").await, "Failed"), "True");
+}

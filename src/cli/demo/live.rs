@@ -3,14 +3,13 @@
 //! In: a speed. Out: new lines of the timeline as they are written, and one moving line: step, budget used, slack, turn-back moment.
 //! Invariant: without a speed nothing is printed and nothing waits. Not here: what is told at the end.
 
-use std::io::Write;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::embedded::Embedded;
+use crate::engine::Entry;
 use crate::engine::state::{State, Work};
 use crate::engine::words::clock as clock_words;
-use crate::engine::Entry;
 use crate::model::need::turn_back_at;
 use crate::model::plan::Plan;
 use crate::model::span::Span;
@@ -18,6 +17,7 @@ use crate::model::span::Span;
 use super::night::timeline;
 use super::play::{DemoError, read_ledger};
 use super::story::{self, Paint};
+use crate::cli::say;
 
 /// Keeps time with a person who watches.
 pub(super) struct Pace {
@@ -62,9 +62,7 @@ impl Pace {
         if self.paint.colour {
             text.push_str(&moving(plan, entries, clock));
         }
-        print!("{text}");
-        // A reader that went away wants no more.
-        let _ = std::io::stdout().flush();
+        say(&text);
     }
 }
 

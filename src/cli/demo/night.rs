@@ -46,7 +46,7 @@ impl Night {
 
     /// When everything was open, as seen from outside; none while something is closed.
     pub(super) fn open_at(&self) -> Option<Timestamp> {
-        let all_open = self.seen.values().all(|seen| seen.is_open());
+        let all_open = self.seen.values().all(Seen::is_open);
         self.seen.values().filter_map(|seen| seen.open_at).max().filter(|_| all_open)
     }
 

@@ -1,7 +1,7 @@
 //! The stage: the embedded API, the operator on it, a prober outside, people with orders.
 //!
-//! In: a branch, a speed. Out: the [`Night`] as the operator wrote it and the prober saw it. Invariants: the operator's code is the one that
-//! runs in a cluster, through the same client; time is Tokio's, paused, so that hours pass in milliseconds. Not here: text.
+//! In: a branch, a speed. Out: the [`Night`] as the operator wrote it and the prober saw it. Invariants: the operator's code is the one
+//! that runs in a cluster, through the same client; time is Tokio's, paused, so that hours pass in milliseconds. Not here: text.
 
 use std::sync::Arc;
 
@@ -54,11 +54,11 @@ pub(super) fn play(branch: &Branch, at_speed: Option<u32>, paint: Paint) -> Resu
 }
 
 async fn on_stage(branch: &Branch, at_speed: Option<u32>, paint: Paint) -> Result<Night, DemoError> {
-    let documents = read_texts([("sogei-2023.yaml", RUNBOOK.as_bytes())]).map_err(|problems| scene_error(format!("{problems:?}")))?;
+    let documents =
+        read_texts([("sogei-2023.yaml", RUNBOOK.as_bytes())]).map_err(|problems| scene_error(format!("{problems:?}")))?;
     let start_at = start_of(documents.iter().map(|document| &document.value)).ok_or_else(|| scene_error("no start"))?;
     let clock = Clock::starting_at(before(start_at, BY_DAY));
     let embedded = Embedded::new(clock);
-    tokio::spawn(embedded.clone().run());
     for definition in crate::api::manifests::crds() {
         let definition = serde_json::to_value(definition).map_err(scene_error)?;
         embedded.register_definition(&definition).map_err(|failure| scene_error(format!("{failure:?}")))?;
@@ -109,7 +109,7 @@ fn operator(embedded: &Embedded, clock: Clock) -> Result<Orders, DemoError> {
         // Held until the stage is taken down, so that nothing asks the operator to stop.
         let _stop = stop;
         if let Err(error) = crate::operator::run(context, pulse, stopped).await {
-            eprintln!("the operator ended: {error}");
+            crate::cli::note(&format!("the operator ended: {error}"));
         }
     });
     Ok(orders)

@@ -4,7 +4,7 @@
 //! Deployments and Services of seven public services, suspended `CronJobs` with the work. Invariant: how long things take is written
 //! on the objects, where the embedded API reads it. Not here: anything of ours; the night itself (`runbooks/sogei-2023.yaml`).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Branch;
 use crate::embedded::annotations::{
@@ -18,6 +18,9 @@ pub(super) const WORK: &str = "centro-dati";
 pub(super) const SERVICES: &str = "sanita";
 /// How long the hanging upgrade takes to die.
 const STOPS: Span = Span::seconds(30);
+
+/// How the embedded API is told what an object does.
+type Annotations<'a> = &'a [(&'a str, &'a str)];
 
 /// Everything that is there before the night.
 pub(super) fn objects(branch: &Branch) -> Vec<Value> {
@@ -38,7 +41,7 @@ fn services() -> Vec<Value> {
     let slow = "9m30s";
     let upstreams = "ricetta-elettronica.sanita,anagrafe-assistiti.sanita";
     let recovers = [(HEALTHY_WITH, upstreams), (RECOVERS_AFTER, "9m50s")];
-    let rows: [(&str, &str, &str, &[(&str, &str)]); 7] = [
+    let rows: [(&str, &str, &str, Annotations); 7] = [
         ("anagrafe-assistiti", "5m", slow, &[]),
         ("accesso-ts", "5m", slow, &[]),
         ("ricetta-elettronica", "5m", slow, &[]),
@@ -47,23 +50,22 @@ fn services() -> Vec<Value> {
         ("archivio-730", "15m", "0s", &[]),
         ("portale-ts", "15m", "0s", &[]),
     ];
-    let both = |(name, drains, ready, annotations): &(&str, &str, &str, &[(&str, &str)])| {
+    let both = |(name, drains, ready, annotations): &(&str, &str, &str, Annotations)| {
         [deployment(name, drains, ready, &[]), service(name, annotations)]
     };
     rows.iter().flat_map(both).collect()
 }
 
-fn annotated(mut object: Value, annotations: &[(&str, &str)]) -> Value {
-    for (name, value) in annotations {
-        object["metadata"]["annotations"][*name] = json!(value);
-    }
-    object
+fn map(annotations: &[(&str, impl AsRef<str>)]) -> Value {
+    annotations.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_ref()))).collect::<Map<_, _>>().into()
 }
 
 fn deployment(name: &str, drains: &str, ready: &str, annotations: &[(&str, &str)]) -> Value {
-    let object = json!({
+    let mut all = vec![(READY_AFTER, ready), (DRAINS_FOR, drains)];
+    all.extend(annotations);
+    json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": name, "namespace": SERVICES, "annotations": {READY_AFTER: ready, DRAINS_FOR: drains}},
+        "metadata": {"name": name, "namespace": SERVICES, "annotations": map(&all)},
         "spec": {
             "replicas": 2,
             "selector": {"matchLabels": {"app": name}},
@@ -72,17 +74,15 @@ fn deployment(name: &str, drains: &str, ready: &str, annotations: &[(&str, &str)
                 "spec": {"containers": [{"name": "servizio", "image": format!("registro.example/{name}:1")}]},
             },
         },
-    });
-    annotated(object, annotations)
+    })
 }
 
 fn service(name: &str, annotations: &[(&str, &str)]) -> Value {
-    let object = json!({
+    json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": name, "namespace": SERVICES},
+        "metadata": {"name": name, "namespace": SERVICES, "annotations": map(annotations)},
         "spec": {"selector": {"app": name}, "ports": [{"port": 8080}]},
-    });
-    if annotations.is_empty() { object } else { annotated(object, annotations) }
+    })
 }
 
 /// The pharmacies' batch: a `CronJob` that runs by day and is suspended while the service is closed.
@@ -95,26 +95,23 @@ fn batch() -> Value {
 }
 
 fn job(name: &str, annotations: &[(&str, String)]) -> Value {
-    let mut template = json!({
-        "metadata": {"annotations": {}},
+    json!({"spec": {"template": {
+        "metadata": {"annotations": map(annotations)},
         "spec": {
             "restartPolicy": "Never",
             "containers": [{"name": "lavoro", "image": format!("registro.example/lavori/{name}:1")}],
         },
-    });
-    for (annotation, value) in annotations {
-        template["metadata"]["annotations"][*annotation] = json!(value);
-    }
-    json!({"spec": {"template": template}})
+    }}})
 }
 
 /// The work, as suspended `CronJobs` from which the Jobs of the night are made.
 fn work(branch: &Branch) -> Vec<Value> {
     let takes = |span: Span| (TAKES, String::from(span));
     let ends = |how: &str| (ENDS, how.to_owned());
-    let upgrade = match branch.upgrade_hangs {
-        true => vec![ends("Hangs"), (STOPS_AFTER, String::from(STOPS))],
-        false => vec![takes(Span::minutes(90))],
+    let upgrade = if branch.upgrade_hangs {
+        vec![ends("Hangs"), (STOPS_AFTER, String::from(STOPS))]
+    } else {
+        vec![takes(Span::minutes(90))]
     };
     // Forty minutes after the night has turned back the first attempt gives up; the second never ends.
     let failing = vec![

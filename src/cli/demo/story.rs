@@ -26,7 +26,8 @@ impl Paint {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn phase(self, phase: Phase) -> String {
+    /// Text in the colour of a phase.
+    pub(super) fn phase_of(self, phase: Phase, text: &str) -> String {
         let code = match phase {
             Phase::Pending | Phase::Armed => "2",
             Phase::Working => "36",
@@ -34,7 +35,7 @@ impl Paint {
             Phase::Reopening | Phase::Verifying => "34",
             Phase::Finished => "32",
         };
-        self.with(code, &format!("{phase:<11}"))
+        self.with(code, text)
     }
 
     fn good(self, text: &str) -> String {
@@ -64,7 +65,7 @@ pub(super) fn head(plan: &Plan, paint: Paint) -> String {
 
 /// One line of the timeline.
 pub(super) fn line(plan: &Plan, line: &Line, paint: Paint) -> String {
-    format!("  {}  {}  {}\n", clock(plan, line.at), paint.phase(line.phase), line.why)
+    format!("  {:<8}  {}  {}\n", clock(plan, line.at), paint.phase_of(line.phase, &format!("{:<11}", line.phase)), line.why)
 }
 
 /// What somebody outside saw, and the comparison.
@@ -105,9 +106,6 @@ fn comparison(night: &Night, paint: Paint) -> String {
             .collect();
         paint.bad(&format!("at {deadline} these were closed: {}", closed.join(", ")))
     };
-    format!(
-        "  as it happened, 2023  12 hours closed, open 14:00, about 20,000 operations not done\n  guarded by notturno   {}: {}; {verdict}\n",
-        night.outcome(),
-        paint.strong(&opened),
-    )
+    let happened = "as it happened, 2023  12 hours closed, open 14:00, about 20,000 operations not done";
+    format!("  {happened}\n  guarded by notturno   {}: {}; {verdict}\n", night.outcome(), paint.strong(&opened))
 }

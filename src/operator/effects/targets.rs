@@ -316,9 +316,6 @@ fn disarming(live: &Value, night: &str) -> Option<Vec<Value>> {
 pub(super) fn stamp(live: &Value, token: &str) -> Vec<Value> {
     let mut patch =
         vec![test("/metadata/uid", text(live, &["metadata", "uid"])), test("/metadata/resourceVersion", revision_of(live))];
-    match at(live, &["metadata", "annotations"]) {
-        Some(Value::Object(_)) => patch.push(add(&super::operations::token(), token)),
-        Some(_) | None => patch.extend(annotate(live, &[(marks::TOKEN, token)])),
-    }
+    patch.extend(annotate(live, &[(marks::TOKEN, token)]));
     patch
 }

@@ -1,0 +1,233 @@
+//! The invented data centre of the tests, with the night of 2023 on it, and an operator that can be killed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use notturno::cli::read::read_texts;
+use notturno::clock::Clock;
+use notturno::embedded::{Embedded, Fault, FaultFn, RequestInfo, Stage, annotations};
+use notturno::operator::effects::ledger::{self, LedgerRead};
+use notturno::operator::effects::{Tenant, Tenants};
+use notturno::operator::{Context, Getter, Orders, ServerTime, health, run};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+pub const NIGHT: &str = "notte-9-febbraio";
+pub const WORK: &str = "centro-dati";
+pub const SERVICES: [&str; 7] =
+    ["anagrafe-assistiti", "accesso-ts", "ricetta-elettronica", "cup", "zerocode", "archivio-730", "portale-ts"];
+const USER: &str = "notturno";
+
+/// One embedded cluster with everything that the night needs.
+pub struct World {
+    pub embedded: Embedded,
+    pub clock: Clock,
+    pub orders: Mutex<Orders>,
+    getter: Mutex<Option<Getter>>,
+}
+
+/// An operator; dropped, it is dead at once.
+pub struct Running {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    pub context: Context,
+}
+
+impl Running {
+    /// SIGTERM, and the end.
+    pub async fn stopped(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("the operator ends well");
+        }
+    }
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
+/// 18:30 the evening before.
+pub fn evening() -> Timestamp {
+    at("2023-02-09T18:30:00+01:00")
+}
+
+impl World {
+    /// The data centre by day; the upgrade hangs, or not.
+    pub fn new(upgrade_hangs: bool) -> Self {
+        let clock = Clock::starting_at(evening());
+        let embedded = Embedded::new(clock);
+        for definition in notturno::api::manifests::crds() {
+            embedded.register_definition(&serde_json::to_value(definition).expect("JSON")).expect("a definition");
+        }
+        let world = Self { embedded, clock, orders: Mutex::default(), getter: Mutex::new(None) };
+        objects(upgrade_hangs).into_iter().for_each(|object| world.create(object));
+        world
+    }
+
+    pub fn create(&self, object: Value) {
+        let what = object.to_string();
+        self.embedded.create(object).unwrap_or_else(|failure| panic!("{what}: {failure:?}"));
+    }
+
+    /// The night of 2023, as its file has it; `change` may make another night of it.
+    pub fn declare(&self, change: impl Fn(&mut Value)) {
+        for mut object in night() {
+            change(&mut object);
+            self.create(object);
+        }
+    }
+
+    pub fn set_getter(&self, getter: Getter) {
+        *self.getter.lock().unwrap() = Some(getter);
+    }
+
+    pub fn operator(&self) -> Running {
+        let tokens = self.embedded.clone();
+        let tenants = Tenants::new(self.embedded.client(USER), Arc::new(move |token| Ok(tokens.client_for_token(token))));
+        let asked = self.embedded.clone();
+        let real: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
+        let getter = self.getter.lock().unwrap().clone().unwrap_or(real);
+        let time = ServerTime::of(self.clock);
+        let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        context.orders = self.orders.lock().unwrap().clone();
+        let (_, pulse) = health::health(context.metrics.clone(), time);
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let own = context.clone();
+        tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
+        Running { tasks, stop, context }
+    }
+
+    pub async fn until(&self, moment: &str) {
+        self.clock.sleep_until(at(moment)).await;
+    }
+
+    pub fn intervention(&self, name: &str) -> Option<Value> {
+        self.embedded.object("notturno.dev", "interventions", WORK, name)
+    }
+
+    pub fn status(&self, name: &str) -> Value {
+        self.intervention(name).and_then(|night| night.get("status").cloned()).unwrap_or_default()
+    }
+
+    /// Waits until the night has an outcome; the outcome.
+    pub async fn outcome(&self, name: &str) -> String {
+        for _ in 0..2000 {
+            if let Some(outcome) = self.status(name)["outcome"].as_str() {
+                return outcome.to_owned();
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+        let journal = self.ledger().await.entries.into_iter().map(|entry| format!("{} {}", entry.at, entry.why));
+        panic!("no outcome:\n{}\n{}", journal.collect::<Vec<_>>().join("\n"), self.status(name));
+    }
+
+    pub async fn ledger(&self) -> LedgerRead {
+        let uid = self.intervention(NIGHT).expect("the night")["metadata"]["uid"].as_str().expect("a UID").to_owned();
+        let tenant = Tenant::new(self.embedded.client("test"), WORK, "lavori-notturni");
+        ledger::read(&tenant, NIGHT, &uid).await.expect("a ledger").expect("a ledger")
+    }
+
+    /// What people would find: the spec and our marks on everything that a closing touches.
+    pub fn restored(&self) -> Vec<Value> {
+        let mut found = vec![];
+        for name in SERVICES {
+            found.push(self.embedded.object("apps", "deployments", "sanita", name).expect("a Deployment"));
+            found.push(self.embedded.object("", "services", "sanita", name).expect("a Service"));
+        }
+        found.push(self.embedded.object("batch", "cronjobs", "sanita", "ricetta-batch").expect("a CronJob"));
+        let part = |object: Value| {
+            let annotations = object["metadata"]["annotations"].clone();
+            json!({"name": object["metadata"]["name"], "spec": object["spec"], "annotations": annotations})
+        };
+        found.into_iter().map(part).collect()
+    }
+
+    /// How often each Job of the night was started: its Pods, ended or not.
+    pub fn starts(&self) -> Vec<(String, i64)> {
+        let jobs = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Job");
+        let count = |job: &Value, field: &str| job["status"][field].as_i64().unwrap_or(0);
+        let all = ["active", "succeeded", "failed", "terminating"];
+        let starts = |job: Value| (job["metadata"]["name"].to_string(), all.iter().map(|field| count(&job, field)).sum());
+        jobs.map(starts).collect()
+    }
+}
+
+/// A crash at one write: before it, or after it and before its answer.
+pub struct Crash {
+    pub happened: Arc<Notify>,
+}
+
+impl Crash {
+    pub fn at(world: &World, number: u64, stage: Stage) -> Self {
+        let happened = Arc::new(Notify::new());
+        let bell = Arc::clone(&happened);
+        let fault: FaultFn = Arc::new(move |request: &RequestInfo, now: Stage| {
+            if request.write_number == Some(number) && now == stage {
+                bell.notify_one();
+                return Fault::Hang;
+            }
+            Fault::None
+        });
+        world.embedded.set_fault(Some(fault));
+        Self { happened }
+    }
+}
+
+fn night() -> Vec<Value> {
+    let text = include_str!("../../runbooks/sogei-2023.yaml");
+    let documents = read_texts([("sogei-2023.yaml", text.as_bytes())]).expect("the runbook");
+    documents.into_iter().map(|document| document.value).collect()
+}
+
+fn objects(upgrade_hangs: bool) -> Vec<Value> {
+    let mut objects = vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "lavori-notturni", "namespace": WORK}}),
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "ricetta-batch", "namespace": "sanita"},
+            "spec": {"schedule": "*/10 * * * *", "suspend": false, "jobTemplate": job("ricetta-batch", "1m", "Succeeded")}}),
+    ];
+    for name in SERVICES {
+        objects.push(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "sanita", "annotations": {(annotations::READY_AFTER): "2m"}},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": name}}, "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "servizio", "image": "registro.example/servizio:1"}]}}}}));
+        objects.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "sanita"},
+            "spec": {"selector": {"app": name}, "ports": [{"port": 8080}]}}));
+    }
+    let upgrade_ends = if upgrade_hangs { "Hangs" } else { "Succeeded" };
+    let work = [
+        ("verifica-backup", "30m", "Succeeded"),
+        ("istantanea", "40m", "Succeeded"),
+        ("aggiorna", "90m", upgrade_ends),
+        ("ripristina", "55m", "Succeeded"),
+        ("indici", "45m", "Succeeded"),
+        ("prova-a-porte-chiuse", "15m", "Succeeded"),
+    ];
+    objects.extend(work.map(|(name, takes, ends)| {
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name, "namespace": WORK},
+            "spec": {"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": job(name, takes, ends)}})
+    }));
+    objects
+}
+
+fn job(name: &str, takes: &str, ends: &str) -> Value {
+    let behaviour = json!({(annotations::TAKES): takes, (annotations::ENDS): ends, (annotations::STOPS_AFTER): "20s"});
+    json!({"spec": {"template": {"metadata": {"annotations": behaviour},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": name, "image": "registro.example/lavori:1"}]}}}})
+}
+
+/// The span between two moments, in minutes.
+pub fn minutes(from: Timestamp, until: Timestamp) -> i64 {
+    until.duration_since(from).as_mins()
+}
+
+/// A moment some time after another.
+pub fn later(from: Timestamp, seconds: i64) -> Timestamp {
+    from.checked_add(SignedDuration::from_secs(seconds)).expect("a moment")
+}

@@ -1,0 +1,88 @@
+//! The README is true: its commands run, what it shows is what is printed, its table is the code's.
+//! `UPDATE=1 cargo test --test readme` rewrites what is shown.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
+use std::fs;
+use std::process::{Command, Output};
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+
+/// Commands that other tests run, each with the test that does.
+const RUN_ELSEWHERE: [(&str, &str); 3] = [
+    ("tests/run", "is what runs this test"),
+    ("kubectl apply --server-side -f manifests/install.yaml", "tests/real"),
+    ("cargo run --release -- demo --undo-fails", "tests/demo.rs, for its exit code"),
+];
+
+fn readme() -> String {
+    fs::read_to_string(PATH).unwrap()
+}
+
+fn commands() -> Vec<String> {
+    let text = readme();
+    let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
+fn notturno(arguments: &[&str]) -> Output {
+    let directory = env!("CARGO_MANIFEST_DIR");
+    Command::new(env!("CARGO_BIN_EXE_notturno")).args(arguments).current_dir(directory).output().unwrap()
+}
+
+/// What stands between `<!-- name -->` and `<!-- /name -->`.
+fn shown(name: &str) -> String {
+    let text = readme();
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let start = text.find(&open).expect("the mark") + open.len();
+    text[start..start + text[start..].find(&close).expect("the closing mark")].to_owned()
+}
+
+#[allow(clippy::disallowed_methods, reason = "how a person asks for a rewrite")]
+fn compare(name: &str, real: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(PATH, readme().replace(&format!("<!-- {name} -->\n{}", shown(name)), &format!("<!-- {name} -->\n{real}")))
+            .unwrap();
+    }
+    assert_eq!(shown(name), real, "README.md is not up to date: UPDATE=1 cargo test --test readme");
+}
+
+#[test]
+fn every_command_that_it_shows_works() {
+    let mut run_count = 0;
+    for command in commands() {
+        if let Some(arguments) = command.strip_prefix("cargo run --release -- ") {
+            let arguments: Vec<&str> = arguments.split_whitespace().collect();
+            let output = notturno(&arguments);
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(!output.stdout.is_empty(), "{command} says nothing");
+            run_count += 1;
+        } else {
+            assert!(RUN_ELSEWHERE.iter().any(|(known, _)| *known == command), "{command:?} is run by no test");
+        }
+    }
+    assert!(run_count >= 6, "only {run_count} commands were found");
+}
+
+#[test]
+fn the_demo_that_it_shows_is_the_demo() {
+    let output = notturno(&["demo"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    compare("demo", &format!("```text\n{}```\n", text.trim_start_matches('\n')));
+}
+
+#[test]
+fn the_phase_table_is_the_engines() {
+    compare("phases", &notturno::engine::phases::markdown());
+}
+
+#[test]
+fn every_file_and_folder_that_it_names_exists() {
+    let text = readme();
+    let named = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains([' ', '<', '…', '*', ':']));
+    let mut count = 0;
+    for word in named.filter(|word| ["src", "tests", "manifests", "runbooks", "charts"].iter().any(|top| word.starts_with(top))) {
+        assert!(fs::metadata(format!("{}/{word}", env!("CARGO_MANIFEST_DIR"))).is_ok(), "{word}");
+        count += 1;
+    }
+    assert!(count >= 8, "only {count} were found");
+}
