@@ -185,6 +185,43 @@ fn the_invariant_holds_at_every_decision_before_the_night_turns() {
 }
 
 #[test]
+fn whatever_step_fails_the_night_comes_to_its_end_in_time() {
+    let plan = sogei().plan();
+    for step in ["preflight", "istantanea", "aggiorna", "indici", "prova"] {
+        let mut world = world();
+        world.fails.insert((step.to_owned(), 0), Span::minutes(3));
+        let played = play(&plan, &world, t("12:00"));
+        let cause = played.at(|e| matches!(e, Event::GoingBack { cause: Cause::StepFailed { step: failed } } if failed == step));
+        assert!(cause.is_some(), "{step}: {}", played.text());
+        assert_eq!(played.state().outcome, Some(Outcome::RolledBack), "{step}: {}", played.text());
+        let undone = played.at(|e| matches!(e, Event::UndoDone { .. })).is_some();
+        assert_eq!(undone, ["aggiorna", "indici", "prova"].contains(&step), "{step}: {}", played.text());
+    }
+}
+
+#[test]
+fn a_night_deleted_at_any_minute_comes_to_its_end() {
+    let plan = sogei().plan();
+    for minutes in (0..300).step_by(11) {
+        let mut world = world();
+        world.orders = vec![Order {
+            name: "indietro".to_owned(),
+            by: "anna".to_owned(),
+            at: notturno::model::span::after(plan.start_at, Span::minutes(minutes)),
+            ask: Ask::TurnBack,
+        }];
+        let played = play(&plan, &world, t("12:00"));
+        let outcome = played.state().outcome;
+        assert!(
+            matches!(outcome, Some(Outcome::RolledBack | Outcome::Completed | Outcome::Cancelled)),
+            "{minutes}: {}",
+            played.text()
+        );
+        assert_eq!(played.state().nonsense, [] as [&str; 0]);
+    }
+}
+
+#[test]
 fn an_upgrade_that_ends_past_finish_by_turns_back_when_it_ends() {
     let mut world = world();
     world.takes.insert("aggiorna".to_owned(), Some(Span::minutes(116)));

@@ -66,7 +66,7 @@ pub(super) async fn declared(client: &kube::Client, runbook: &Runbook) -> Result
             Ok(service) => declared.services.push(service),
             Err(refusals) if matters => declared.refusals.extend(refusals),
             Err(refusals) => {
-                tracing::warn!(service = %format!("{}/{}", own.0, own.1), count = refusals.len(), "a PublicService cannot be read")
+                tracing::warn!(service = %format!("{}/{}", own.0, own.1), count = refusals.len(), "a PublicService cannot be read");
             }
         }
     }

@@ -170,6 +170,7 @@ fn cut(text: &str, bytes_max: usize) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, reason = "a test may")]
 mod tests {
     use super::*;
 

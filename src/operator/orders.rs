@@ -25,6 +25,7 @@ struct Queue {
 
 impl Orders {
     /// Gives an order to the night `namespace/name`. False when its queue is full.
+    #[must_use]
     pub fn give(&self, night: &str, order: Order) -> bool {
         self.with(night, |queue| {
             let fits = queue.orders.len() < ORDERS_MAX;

@@ -114,6 +114,7 @@ impl Answers {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, reason = "a test may")]
 mod tests {
     use super::*;
     use crate::model::span::Span;

@@ -73,10 +73,14 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         }
         Err(error) => vec![story(&error)],
     };
-    if blind.is_empty() {
+    if !blind.is_empty() {
+        tracing::warn!(?blind, "not everything could be seen");
+    }
+    // Nothing rings when the last Pod behind a closed target has ended: the tenant grants no watch of its targets.
+    let draining = facts.services.values().any(|fact| fact.closing == ClosingFact::Draining);
+    if blind.is_empty() && !draining {
         night.looks = Attempt::default();
     } else {
-        tracing::warn!(?blind, "not everything could be seen");
         night.looks.tried(context.time.now(), EFFECT_PAUSE_MAX);
     }
     add_own(night, book, &mut facts);

@@ -129,7 +129,9 @@ impl Nights {
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
                 let gone: Vec<String> = self.known.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
-                gone.iter().for_each(|uid| self.gone(uid));
+                for uid in gone {
+                    self.gone(&uid);
+                }
                 return true;
             }
             Event::Apply(object) => self.there(object),

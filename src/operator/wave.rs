@@ -34,16 +34,13 @@ pub(super) type Tried = (Command, Result<Done, PerformError>);
 pub(super) async fn carry_out(hands: Hands<'_>, commands: Vec<Command>) -> Vec<Tried> {
     let (burns, others): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
     let mut burning = std::pin::pin!(run(hands, burns));
-    match tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await {
-        Ok(mut tried) => {
-            tried.extend(run(hands, others).await);
-            tried
-        }
-        Err(_) => {
-            let (mut tried, others) = futures::join!(burning, run(hands, others));
-            tried.extend(others);
-            tried
-        }
+    if let Ok(mut tried) = tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await {
+        tried.extend(run(hands, others).await);
+        tried
+    } else {
+        let (mut tried, others) = futures::join!(burning, run(hands, others));
+        tried.extend(others);
+        tried
     }
 }
 

@@ -1,6 +1,12 @@
 //! What the operator does to the world, through the real `kube::Client`, on the embedded API, under Tokio's paused clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
+mod arming;
 mod capture;
 mod jobs;
+mod ledger;
 mod sample;
+mod scene;
+mod targets;
+mod tenants;
+mod work;

@@ -4,9 +4,9 @@
 //! problem was looked for, and all problems are told at once; a pre-image is of the very revision that was stamped; repeated after an
 //! interruption anywhere, it ends the same. Never called once the night is armed. Not here: the event `armed` (the caller appends it).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::engine::JobKey;
 use crate::engine::state::jobs;
@@ -69,6 +69,8 @@ struct Claim<'a> {
     closings: Vec<(String, &'a Closing)>,
     resource: String,
     live: Value,
+    /// As it will be once the token stands on it.
+    stamped: Value,
 }
 
 /// Captures, stamps, creates, freezes, reads back.
@@ -135,15 +137,16 @@ async fn look_at<'a>(
         Ok(Some(kind)) if kind.namespaced => kind,
         Ok(Some(_)) => return Ok(Err(vec![format!("{target}: objects outside namespaces are not targets")])),
         Ok(None) => return Ok(Err(vec![format!("{target}: {} {} is not served here", target.api_version, target.kind)])),
-        Err(error) => return problem(error).map(|problem| Err(vec![problem])),
+        Err(error) => return problem(error).map(|problem| Err(vec![format!("{target}: {problem}")])),
     };
     let path = target_path(target, &kind.resource);
     for _ in 0..ATTEMPTS_MAX {
         let live = match tenant.get(&path).await {
             Ok(live) => live,
-            Err(error) => return problem(error).map(|problem| Err(vec![problem])),
+            Err(error) => return problem(error).map(|problem| Err(vec![format!("{target}: {problem}")])),
         };
-        let claim = Claim { target, closings: closings.clone(), resource: kind.resource.clone(), live };
+        let stamped = with_token(&live, &Token::own(&plan.uid, Way::Forward).to_string());
+        let claim = Claim { target, closings: closings.clone(), resource: kind.resource.clone(), live, stamped };
         let mut problems: Vec<String> = claimable(&claim, plan).err().into_iter().collect();
         problems.extend(unfit(&claim));
         if !problems.is_empty() {
@@ -156,6 +159,20 @@ async fn look_at<'a>(
         }
     }
     Err(ArmError::Restless { what: target.to_string() })
+}
+
+fn with_token(live: &Value, token: &str) -> Value {
+    let mut stamped = live.clone();
+    if let Some(metadata) = stamped.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert(Value::Null);
+        if !annotations.is_object() {
+            *annotations = Value::Object(Map::new());
+        }
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(marks::TOKEN.to_owned(), token.into());
+        }
+    }
+    stamped
 }
 
 /// Whether the object is free, or ours already.
@@ -178,12 +195,12 @@ fn unfit(claim: &Claim) -> Vec<String> {
     let target = claim.target;
     let mut problems = Vec::new();
     for (key, closing) in &claim.closings {
-        let found = changes(&claim.live, &closing.change);
+        let found = changes(&claim.stamped, &closing.change);
         let forbidden = untouchable(&found);
         problems.extend(forbidden.iter().map(|pointer| format!("{target}: {key} may not change {pointer}")));
     }
     let captured: Vec<(&String, Preimage)> =
-        claim.closings.iter().map(|(key, closing)| (key, preimage(&claim.live, "", &closing.change))).collect();
+        claim.closings.iter().map(|(key, closing)| (key, preimage(&claim.stamped, "", &closing.change))).collect();
     for (position, (key, one)) in captured.iter().enumerate() {
         let clash = |(other, another): &(&String, Preimage)| {
             common(one, another).map(|pointer| format!("{target}: {key} and {other} both change {pointer}; make them one"))
@@ -206,7 +223,7 @@ async fn rehearse(tenant: &Tenant, plan: &Plan, claim: &Claim<'_>, path: &str) -
     let uid = text(&claim.live, &["metadata", "uid"]);
     let mut patch = stamp(&claim.live, &forward);
     for (_, closing) in &claim.closings {
-        patch.extend(close_patch(&claim.live, uid, &forward, &changes(&claim.live, &closing.change)));
+        patch.extend(close_patch(&claim.stamped, uid, &forward, &changes(&claim.stamped, &closing.change)));
     }
     let error = match tenant.try_patch(path, &patch).await {
         Ok(closed) => {
@@ -247,7 +264,7 @@ async fn make_jobs(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> 
             let found = match tenant.get(&path("batch/v1", &tenant.namespace, "cronjobs", &source.cron_job)).await {
                 Ok(found) => Some(found),
                 Err(error) => {
-                    problems.push(problem(error)?);
+                    problems.push(format!("CronJob {}/{}: {}", tenant.namespace, source.cron_job, problem(error)?));
                     None
                 }
             };
@@ -265,7 +282,7 @@ async fn make_jobs(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> 
 
 /// Puts the token on the object and captures what it looks like at that very revision.
 async fn stamp_claim(tenant: &Tenant, plan: &Plan, claim: Claim<'_>) -> Result<BTreeMap<String, Preimage>, ArmError> {
-    let Claim { target, closings, resource, mut live } = claim;
+    let Claim { target, closings, resource, mut live, .. } = claim;
     let path = target_path(target, &resource);
     let forward = Token::own(&plan.uid, Way::Forward).to_string();
     for _ in 0..ATTEMPTS_MAX {
@@ -318,11 +335,11 @@ fn is_ready(job: &Value, plan: &Plan) -> bool {
 
 /// Every token and every Job, once more, with fresh eyes.
 async fn read_back(tenant: &Tenant, plan: &Plan, frozen: &Preimages) -> Result<(), ArmError> {
-    let mut seen: BTreeMap<&Target, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<&Target> = BTreeSet::new();
     for (_, service, closing) in closings(plan) {
         let restless = || ArmError::Restless { what: closing.target.to_string() };
         let captured = frozen.targets.get(&key(service, closing)).ok_or_else(restless)?;
-        if seen.insert(&closing.target, ()).is_some() {
+        if !seen.insert(&closing.target) {
             continue;
         }
         let live = tenant.get(&target_path(&closing.target, &captured.resource)).await.map_err(ArmError::Call)?;

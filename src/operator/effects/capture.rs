@@ -81,7 +81,7 @@ fn merge(live: &Value, patch: &Value, pointer: &str, found: &mut Vec<FieldChange
             (_, Value::Object(members)) => {
                 let after = without_nulls(members);
                 // Only removals, and nothing to remove them from.
-                if !after.is_empty() || members.is_empty() {
+                if !after.is_empty() || members.is_empty() || before.is_some() {
                     found.push(FieldChange { pointer, before: before.cloned(), after: Some(Value::Object(after)) });
                 }
             }

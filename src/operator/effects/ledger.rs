@@ -172,8 +172,8 @@ fn config_map(plan: &Plan, name: &str, data: &Map<String, Value>) -> Value {
         "data": data})
 }
 
-/// Freezes the plan and begins its journal with these entries. Repeated, it finds what is there: then the entries in the ledger, not
-/// these, are the journal, so read it.
+/// Freezes the plan and begins its journal with these entries, the first of which is its acceptance. Repeated, it finds what is
+/// there: then the entries in the ledger, not these, are the journal, so read it.
 ///
 /// # Errors
 /// [`LedgerError::OtherPlan`] when another plan is frozen already.
@@ -219,10 +219,7 @@ pub async fn append(tenant: &Tenant, plan: &Plan, head: &Head, by: &str, entries
         replace("/data/head", next.to_string()),
         add(&format!("/data/{}", next.key()), record.text()),
     ];
-    let error = match tenant.patch(&place(tenant, &names.ledger), &patch).await {
-        Ok(_) => return Ok(next),
-        Err(error) => error,
-    };
+    let Err(error) = tenant.patch(&place(tenant, &names.ledger), &patch).await else { return Ok(next) };
     let Ok(Some(ledger)) = look(tenant, &names.ledger).await else {
         return Err(if error.is_unknown() { AppendError::Unknown(error) } else { AppendError::Refused(error) });
     };

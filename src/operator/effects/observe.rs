@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, ServiceFact, TokenFact};
 use crate::engine::{Interest, JobKey};
 use crate::model::plan::{Plan, ServiceIndex};
 
-use super::call::{Advice, CallError};
+use super::call::{Advice, CallError, LIMIT};
 use super::marks;
 use super::names::job_names;
 use super::operations::{annotated, at, text};
@@ -24,6 +26,9 @@ use super::targets::spots;
 use super::tenant::{Tenant, path};
 use super::token::Standing;
 use super::work::{NEVER_STARTED, is_suspended};
+
+/// How many services are looked at at once.
+const AT_ONCE_MAX: usize = 16;
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -36,22 +41,37 @@ pub struct Seen {
     pub blind: Vec<PerformError>,
 }
 
-/// Looks. `preimages` are those of arming as intentions renewed them.
+/// Looks, for two limits of a call at most. `preimages` are those of arming as intentions renewed them.
 pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, interest: &Interest) -> Seen {
     let mut seen = Seen::default();
-    if interest.jobs {
-        match jobs(tenant, plan, preimages).await {
-            Ok(jobs) => seen.jobs = jobs,
-            Err(error) => seen.blind.push(PerformError::of("the Jobs of the night", error)),
-        }
+    let looking = async { if interest.jobs { Some(jobs(tenant, plan, preimages).await) } else { None } };
+    let since = Instant::now();
+    let services = interest.targets.clone().into_iter().map(|index| async move {
+        let in_time = since.elapsed() < LIMIT;
+        let fact = if in_time { service(tenant, plan, preimages, index).await } else { Err(not_looked_at(plan, index)) };
+        (index, fact)
+    });
+    let services = futures::stream::iter(services).buffered(AT_ONCE_MAX).collect::<Vec<_>>();
+    let (jobs, services) = tokio::join!(looking, services);
+    match jobs {
+        None => {}
+        Some(Ok(jobs)) => seen.jobs = jobs,
+        Some(Err(error)) => seen.blind.push(PerformError::of("the Jobs of the night", error)),
     }
-    for &index in &interest.targets {
-        match service(tenant, plan, preimages, index).await {
+    for (index, fact) in services {
+        match fact {
             Ok(fact) => drop(seen.services.insert(index, fact)),
             Err(error) => seen.blind.push(error),
         }
     }
     seen
+}
+
+/// When the API server is silent, looking at every target in turn would take longer than the night has.
+fn not_looked_at(plan: &Plan, index: ServiceIndex) -> PerformError {
+    let what = plan.services.get(index).map(|service| service.id.to_string()).unwrap_or_default();
+    let source = CallError::Timeout { what: format!("looking at {what}"), limit: LIMIT };
+    PerformError::Unreached { what, source }
 }
 
 async fn jobs(tenant: &Tenant, plan: &Plan, preimages: &Preimages) -> Result<BTreeMap<JobKey, JobFact>, CallError> {

@@ -15,7 +15,7 @@ use crate::model::reference::Target;
 
 use super::call::{Advice, Answer, CallError, LIMIT};
 use super::preimages::{Preimages, key};
-use super::targets::{closings, spots};
+use super::targets::{Spot, closings, spots};
 use super::tenant::Tenant;
 use super::work::Work;
 
@@ -177,16 +177,14 @@ async fn close(
     Ok(write_count)
 }
 
-/// Every target is tried: none waits for another's burn.
+/// Every target is tried, all at once: none waits for another's burn.
 async fn burn(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: ServiceIndex) -> Result<u32, PerformError> {
-    let mut tally = Tally::default();
-    for spot in spots(tenant, plan, preimages, service) {
-        tally.note(match spot {
-            Ok(spot) => spot.burn().await,
-            Err(error) => Err(error),
-        });
-    }
-    tally.result()
+    let spots = spots(tenant, plan, preimages, service);
+    Tally::of(futures::future::join_all(spots.into_iter().map(burn_one)).await)
+}
+
+async fn burn_one(spot: Result<Spot<'_>, PerformError>) -> Result<u32, PerformError> {
+    spot?.burn().await
 }
 
 /// In reverse order. What fails for good is passed over; what may succeed later is waited for, to keep the order.
@@ -208,14 +206,11 @@ async fn reopen(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: Se
 
 /// Also of a night whose arming was interrupted, when no pre-image is there yet.
 async fn disarm(tenant: &Tenant, plan: &Plan, preimages: &Preimages) -> Result<u32, PerformError> {
-    let mut tally = Tally::default();
     let known = |service, closing| preimages.targets.get(&key(service, closing)).map(|preimage| preimage.resource.as_str());
     let targets: BTreeMap<&Target, Option<&str>> =
         closings(plan).map(|(_, service, closing)| (&closing.target, known(service, closing))).collect();
-    for (target, resource) in targets {
-        tally.note(super::targets::disarm(tenant, &plan.uid, target, resource).await);
-    }
-    tally.result()
+    let one = |(target, resource)| super::targets::disarm(tenant, &plan.uid, target, resource);
+    Tally::of(futures::future::join_all(targets.into_iter().map(one)).await)
 }
 
 /// Writes so far, and the first failure.
@@ -226,6 +221,14 @@ struct Tally {
 }
 
 impl Tally {
+    fn of(outcomes: Vec<Result<u32, PerformError>>) -> Result<u32, PerformError> {
+        let mut tally = Self::default();
+        for outcome in outcomes {
+            tally.note(outcome);
+        }
+        tally.result()
+    }
+
     fn note(&mut self, outcome: Result<u32, PerformError>) {
         match outcome {
             Ok(write_count) => self.write_count += write_count,

@@ -103,9 +103,15 @@ mod tests {
     use super::*;
 
     fn pod(extra: &Value) -> Value {
-        let mut pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c"}]}, "status": {"phase": "Running"}});
+        let mut pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c"}]},
+            "status": {"phase": "Running"}});
         json_patch::merge(&mut pod, extra);
         pod
+    }
+
+    fn stopping(grace_seconds: i64) -> Value {
+        json!({"status": {"containerStatuses": container("running")},
+            "metadata": {"deletionTimestamp": "x", "deletionGracePeriodSeconds": grace_seconds}})
     }
 
     fn container(state: &str) -> Value {
@@ -126,7 +132,7 @@ mod tests {
         let alive = [
             json!({}),
             json!({"status": {"containerStatuses": container("running")}}),
-            json!({"status": {"containerStatuses": container("running")}, "metadata": {"deletionTimestamp": "x", "deletionGracePeriodSeconds": 30}}),
+            stopping(30),
             json!({"status": {"phase": "Pending"}, "spec": {"nodeName": null}}),
             json!({"status": {"containerStatuses": container("terminated")}, "spec": {"containers": [{"name": "c"}, {"name": "d"}]}}),
         ];
@@ -137,7 +143,7 @@ mod tests {
             json!({"status": {"phase": "Unknown"}}),
             json!({"status": {"reason": "NodeLost"}}),
             json!({"status": {"phase": "Failed", "containerStatuses": container("running")}}),
-            json!({"status": {"containerStatuses": container("running")}, "metadata": {"deletionTimestamp": "x", "deletionGracePeriodSeconds": 0}}),
+            stopping(0),
         ];
         for extra in lost {
             assert!(matches!(sight(&pod(&extra)), Sight::Lost(_)), "{extra}");

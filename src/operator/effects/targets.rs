@@ -16,7 +16,7 @@ use super::capture::{Guard, Preimage, changes, close_patch, is_closed, is_restor
 use super::drain::is_draining;
 use super::marks;
 use super::names::sha256;
-use super::operations::{add, annotate, annotated, annotation, at, remove, replace, test, text, token};
+use super::operations::{annotate, annotated, annotation, at, remove, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, Fence, PerformError};
 use super::preimages::{Preimages, key};
 use super::tenant::{Tenant, path};
@@ -222,10 +222,13 @@ impl Spot<'_> {
         let recreated = self.is_recreated(&live);
         let fresh = super::capture::preimage(&live, &self.preimage.resource, &self.closing.change);
         let closing = match self.may_close(&live) {
-            _ if !recreated && is_closed(&live, &self.closing.change) => match is_draining(&live, &self.closing.change) {
-                true => ClosingFact::Draining,
-                false => ClosingFact::Closed,
-            },
+            _ if !recreated && is_closed(&live, &self.closing.change) => {
+                if is_draining(&live, &self.closing.change) {
+                    ClosingFact::Draining
+                } else {
+                    ClosingFact::Closed
+                }
+            }
             Err(PerformError::Refused { what, reason }) if !matches!(standing, Standing::Own(_)) || recreated => {
                 ClosingFact::Refused { reason: format!("{what}: {reason}") }
             }
@@ -316,9 +319,6 @@ fn disarming(live: &Value, night: &str) -> Option<Vec<Value>> {
 pub(super) fn stamp(live: &Value, token: &str) -> Vec<Value> {
     let mut patch =
         vec![test("/metadata/uid", text(live, &["metadata", "uid"])), test("/metadata/resourceVersion", revision_of(live))];
-    match at(live, &["metadata", "annotations"]) {
-        Some(Value::Object(_)) => patch.push(add(&super::operations::token(), token)),
-        Some(_) | None => patch.extend(annotate(live, &[(marks::TOKEN, token)])),
-    }
+    patch.extend(annotate(live, &[(marks::TOKEN, token)]));
     patch
 }

@@ -1,6 +1,6 @@
 //! Whose hands do the work: a client with the rights of a `ServiceAccount` of the tenant's namespace.
 //!
-//! In: the operator's client, for TokenRequests only, and a way to make a client from a token. Out: [`Tenant`], with the few calls that
+//! In: the operator's client, for `TokenRequests` only, and a way to make a client from a token. Out: [`Tenant`], with the few calls that
 //! effects need. Invariants: no effect ever uses the operator's own rights; a token is renewed before three quarters of its life; every
 //! call has its own deadline, at the server too. Not here: which calls to make when.
 

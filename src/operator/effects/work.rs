@@ -84,10 +84,10 @@ impl<'a> Work<'a> {
             Err(error) => return Err(PerformError::of(&self.what(), error)),
         };
         let live = self.live().await?.ok_or_else(|| self.refused("it is not there any more"))?;
-        self.why_not_released(&live, error).map(|()| 0)
+        self.why_not_released(&live, &error).map(|()| 0)
     }
 
-    fn why_not_released(&self, live: &Value, error: CallError) -> Result<(), PerformError> {
+    fn why_not_released(&self, live: &Value, error: &CallError) -> Result<(), PerformError> {
         let way = release_way(self.key);
         match Standing::of(live, self.night) {
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
@@ -121,8 +121,7 @@ impl<'a> Work<'a> {
             let Some(live) = self.live().await? else { return Ok(0) };
             let guard = match Standing::of(&live, self.night) {
                 Standing::Own(Way::Expired) if is_suspended(&live) => return Ok(0),
-                Standing::Own(Way::Back) if to == BurnTo::Back => return Ok(0),
-                Standing::Own(Way::Expired) if to == BurnTo::Back => return Ok(0),
+                Standing::Own(Way::Back | Way::Expired) if to == BurnTo::Back => return Ok(0),
                 Standing::Own(way) => test(&token(), self.own(way)),
                 Standing::Missing => test("/metadata/resourceVersion", text(&live, &["metadata", "resourceVersion"])),
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),

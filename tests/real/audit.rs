@@ -1,0 +1,124 @@
+//! The API server's own account of who wrote what: its audit log.
+//!
+//! In: the log, from a moment on. Out: writes. Invariants: the log is written before the answer, so what is not in it did not happen;
+//! writes that were refused or only tried are told apart from those that changed something. Not here: how many there may be.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::cluster::Cluster;
+
+pub const TENANT: &str = "system:serviceaccount:centro-dati:lavori-notturni";
+pub const OPERATOR: &str = "system:serviceaccount:notturno-system:notturno";
+const JOB_CONTROLLER: &str = "system:serviceaccount:kube-system:job-controller";
+
+/// A place in the log.
+pub struct Audit {
+    path: PathBuf,
+    from: u64,
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Result {
+    Stored,
+    /// `dryRun=All`: the API server tried it and stored nothing.
+    Tried,
+    Refused(u64),
+}
+
+/// One write.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub user: String,
+    pub verb: String,
+    /// With its subresource.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+    pub at: Timestamp,
+    pub result: Result,
+    pub body: Value,
+}
+
+impl Audit {
+    /// From now on.
+    pub fn from_now(cluster: &Cluster) -> Self {
+        let path = cluster.state().join("audit.log");
+        let from = path.metadata().unwrap().len();
+        Self { path, from }
+    }
+
+    /// Every write since then.
+    pub fn writes(&self) -> Vec<Write> {
+        let mut file = File::open(&self.path).unwrap();
+        file.seek(SeekFrom::Start(self.from)).unwrap();
+        let lines = BufReader::new(file).lines().map_while(std::io::Result::ok);
+        // A line that is being written just now is not whole.
+        lines
+            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+            .filter(|event| event["stage"] == "ResponseComplete")
+            .map(|event| write(&event))
+            .collect()
+    }
+
+    /// The writes of Notturno, whichever of its two hands did them.
+    pub fn ours(&self) -> Vec<Write> {
+        self.writes().into_iter().filter(|write| [TENANT, OPERATOR].contains(&write.user.as_str())).collect()
+    }
+
+    /// How often each Job was let run, and how many Pods its controller made for it.
+    pub fn starts(&self) -> BTreeMap<String, (usize, usize)> {
+        let mut starts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for write in self.writes().iter().filter(|write| write.result == Result::Stored && write.namespace == "centro-dati") {
+            if write.releases() {
+                starts.entry(write.name.clone()).or_default().0 += 1;
+            }
+            if write.user == JOB_CONTROLLER && write.verb == "create" && write.resource == "pods" {
+                let owner =
+                    write.body["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or("a Pod without its Job in the log");
+                starts.entry(owner.to_owned()).or_default().1 += 1;
+            }
+        }
+        starts
+    }
+}
+
+impl Write {
+    /// Whether it lets a Job run.
+    pub fn releases(&self) -> bool {
+        let lets_run =
+            |operation: &Value| operation["path"] == "/spec/suspend" && operation["op"] != "test" && operation["value"] == false;
+        self.resource == "jobs" && self.body.as_array().is_some_and(|operations| operations.iter().any(lets_run))
+    }
+}
+
+fn write(event: &Value) -> Write {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let object = &event["objectRef"];
+    let resource = match object["subresource"].as_str() {
+        Some(subresource) => format!("{}/{subresource}", text(&object["resource"])),
+        None => text(&object["resource"]),
+    };
+    let code = event["responseStatus"]["code"].as_u64().unwrap();
+    let result = match code {
+        ..400 if text(&event["requestURI"]).contains("dryRun=All") => Result::Tried,
+        ..400 => Result::Stored,
+        _ => Result::Refused(code),
+    };
+    Write {
+        user: text(&event["user"]["username"]),
+        verb: text(&event["verb"]),
+        resource,
+        namespace: text(&object["namespace"]),
+        name: text(&object["name"]),
+        at: text(&event["requestReceivedTimestamp"]).parse().unwrap(),
+        result,
+        body: event["requestObject"].clone(),
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether doors are open: an HTTP client outside of everything, through the real Services.
+//!
+//! In: addresses. Out: every answer with its moment. Invariants: one question each [`EVERY`] to each service, from the moment the doors
+//! are watched until they are no longer; an answer other than 200 in time is a closed door. Not here: what Notturno says about it.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::tenant::SERVICES;
+
+const EVERY: Duration = Duration::from_millis(200);
+const ANSWER_FOR_MAX: Duration = Duration::from_millis(1500);
+
+/// One answer.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Timestamp,
+    open: bool,
+}
+
+/// Doors under watch.
+pub struct Doors {
+    samples: BTreeMap<&'static str, Arc<Mutex<Vec<Sample>>>>,
+    stop: Arc<AtomicBool>,
+    watchers: Vec<JoinHandle<()>>,
+}
+
+impl Doors {
+    /// Begins to watch.
+    pub fn watch() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut doors = Self { samples: BTreeMap::new(), stop: Arc::clone(&stop), watchers: vec![] };
+        for service in &SERVICES {
+            let samples = Arc::new(Mutex::new(vec![]));
+            doors.samples.insert(service.name, Arc::clone(&samples));
+            let stop = Arc::clone(&stop);
+            doors.watchers.push(std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let asked_at = Instant::now();
+                    let open = get(service.address(), service.health()).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "));
+                    samples.lock().unwrap().push(Sample { at: Timestamp::now(), open });
+                    std::thread::sleep(EVERY.saturating_sub(asked_at.elapsed()));
+                }
+            }));
+        }
+        doors
+    }
+
+    fn of(&self, service: &str) -> Vec<Sample> {
+        self.samples[service].lock().unwrap().clone()
+    }
+
+    /// Whether the last answers of all services were good.
+    pub fn all_open(&self) -> bool {
+        self.samples.values().all(|samples| samples.lock().unwrap().last().is_some_and(|sample| sample.open))
+    }
+
+    /// From when to when a door did not open; none when it always did. Without an end it still does not.
+    pub fn closed(&self, service: &str) -> Option<(Timestamp, Option<Timestamp>)> {
+        let samples = self.of(service);
+        let first = samples.iter().find(|sample| !sample.open)?.at;
+        let last = samples.iter().rposition(|sample| !sample.open).unwrap();
+        Some((first, samples.get(last + 1).map(|sample| sample.at)))
+    }
+
+    /// The services whose last answer before `moment` was not good.
+    pub fn closed_at(&self, moment: Timestamp) -> Vec<&'static str> {
+        let closed = |name: &&'static str| {
+            let samples = self.of(name);
+            let last = samples.iter().rfind(|sample| sample.at <= moment);
+            !last.unwrap_or_else(|| panic!("nobody asked {name} before {moment}")).open
+        };
+        self.samples.keys().copied().filter(closed).collect()
+    }
+
+    /// How many questions were asked since `moment`, at least, of each service.
+    pub fn asked_since(&self, moment: Timestamp) -> usize {
+        let count =
+            |samples: &Arc<Mutex<Vec<Sample>>>| samples.lock().unwrap().iter().filter(|sample| sample.at > moment).count();
+        self.samples.values().map(count).min().unwrap_or_default()
+    }
+}
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for watcher in self.watchers.drain(..) {
+            // One that panicked has told so; there is nothing to add.
+            let _ = watcher.join();
+        }
+    }
+}
+
+/// One plain GET; the whole answer.
+pub fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_FOR_MAX)?;
+    stream.set_read_timeout(Some(ANSWER_FOR_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_FOR_MAX))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.ip())?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

@@ -1,0 +1,23 @@
+//! The night on a real Kubernetes: real Pods behind real Services, real Jobs on a real file, the operator in a Pod of its own.
+//!
+//! Runs on what `tests/cluster/up` left running; `tests/run` does all of it. Open is what an HTTP client outside of everything sees,
+//! restored is what dumps and checksums say, done is what the API server's audit log holds: never Notturno's own status.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+#![allow(clippy::disallowed_methods, reason = "the world outside has clocks and an environment")]
+
+mod allowance;
+mod audit;
+mod cluster;
+mod doors;
+mod dump;
+mod ledger;
+mod night;
+mod operator;
+mod stage;
+mod tenant;
+
+mod chart;
+mod death;
+mod goes_back;
+mod goes_well;
+mod killed;

@@ -1,0 +1,115 @@
+//! The operator as people install it, and the ways in which it dies.
+//!
+//! In: the manifests or the chart, as they are. Out: one running Pod. Invariants: installed anew for each test; ended by the id of its own
+//! process, or by the API. Not here: what it does.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, wait};
+
+const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/notturno-system/deployments/notturno";
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+/// How it is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Manifests,
+    Chart,
+}
+
+fn root(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What each installs, as documents.
+pub fn documents(cluster: &Cluster, by: By) -> String {
+    match by {
+        By::Manifests => fs::read_to_string(root("manifests/install.yaml")).unwrap(),
+        By::Chart => {
+            let chart = root("charts/notturno");
+            let arguments = ["template", "notturno", chart.to_str().unwrap(), "--namespace", "notturno-system", "--include-crds"];
+            cluster.run("helm", &arguments, "")
+        }
+    }
+}
+
+/// Installs it where nothing of it is left, and waits until it is ready.
+pub fn install(cluster: &Cluster, by: By) {
+    cluster.delete(NAMESPACE);
+    for kind in ["clusterroles", "clusterrolebindings"] {
+        cluster.delete(&format!("{RBAC}/{kind}/notturno"));
+    }
+    wait(60, "an operator that is gone", || cluster.get(NAMESPACE).is_none().then_some(()));
+    if by == By::Chart {
+        cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: notturno-system}}");
+    }
+    cluster.apply(&documents(cluster, by));
+    wait(60, "an operator that is ready", || {
+        let deployment = cluster.get(DEPLOYMENT)?;
+        (deployment["status"]["readyReplicas"] == 1).then_some(())
+    });
+}
+
+/// So many replicas, from now on; waits until none is left when none is wanted.
+pub fn scale(cluster: &Cluster, replicas: u32) {
+    cluster.merge(DEPLOYMENT, &json!({"spec": {"replicas": replicas}}));
+    if replicas == 0 {
+        wait(60, "an operator that is gone", || pods(cluster).is_empty().then_some(()));
+    }
+}
+
+fn pods(cluster: &Cluster) -> Vec<Value> {
+    cluster.list("/api/v1/namespaces/notturno-system/pods")
+}
+
+/// The names of its Pods.
+pub fn pod_names(cluster: &Cluster) -> Vec<String> {
+    pods(cluster).iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The id of its process on this machine, found by the container's name in the process's groups.
+fn process(cluster: &Cluster) -> Option<u32> {
+    let pod = pods(cluster).into_iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null())?;
+    let status = &pod["status"]["containerStatuses"][0];
+    let container = status["containerID"].as_str()?.strip_prefix("containerd://")?.to_owned();
+    if status["state"]["running"].is_null() {
+        return None;
+    }
+    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    let ours = |id: &u32| fs::read_to_string(format!("/proc/{id}/cgroup")).is_ok_and(|groups| groups.contains(&container));
+    ids.into_iter().find(ours)
+}
+
+/// `kill -9` of the process; the kubelet starts another one in the same Pod.
+pub fn kill(cluster: &Cluster) {
+    let process = wait(30, "an operator that runs", || process(cluster));
+    let killed = Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
+    assert!(killed.success(), "process {process} was not there to be killed");
+    wait(10, "an operator that is dead", || (!Path::new(&format!("/proc/{process}")).exists()).then_some(()));
+}
+
+/// `kubectl delete pod --force --grace-period=0`: the Pod is gone from the API while its process may still live.
+pub fn delete_by_force(cluster: &Cluster) {
+    let name = pod_names(cluster).pop().expect("an operator");
+    cluster.run("kubectl", &["-n", "notturno-system", "delete", "pod", &name, "--force", "--grace-period=0"], "");
+}
+
+/// What it said, this process and the one before it.
+pub fn logs(cluster: &Cluster) -> String {
+    let logs = |options: &[&str]| {
+        let names = pod_names(cluster);
+        let of = |name: &String| {
+            let mut arguments = vec!["-n", "notturno-system", "logs", "--tail", "80", name];
+            arguments.extend(options);
+            let output = cluster.try_run("kubectl", &arguments, "");
+            format!("--- {name} {options:?}\n{}", output.unwrap_or_else(|error| error))
+        };
+        names.iter().map(of).collect::<String>()
+    };
+    format!("{}{}", logs(&["--previous"]), logs(&[]))
+}

@@ -1,0 +1,114 @@
+//! Everything that a test of a night begins with, and the questions that all of them end with.
+//!
+//! In: how the operator is installed. Out: tenants, operator, doors under watch, a dump of before. Invariants: one test at a time, whatever
+//! the test harness is told; a test that fails tells what it saw. Not here: the course of a night.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::audit::Audit;
+use super::cluster::{Cluster, say, wait};
+use super::doors::{Doors, get};
+use super::dump::Dump;
+use super::ledger::Ledger;
+use super::night::Night;
+use super::operator::{self, By};
+use super::tenant::{self, Database, SERVICES};
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// One test's world.
+pub struct Stage {
+    pub cluster: Cluster,
+    pub database: Database,
+    pub doors: Doors,
+    pub before: Dump,
+    pub fingerprint: [String; 2],
+    pub audit: Audit,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Stage {
+    /// Sets all of it up and waits until every door is open.
+    pub fn set(by: By) -> Self {
+        // Another test's failure is its own.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = Cluster::connect();
+        let database = tenant::settle(&cluster);
+        operator::install(&cluster, by);
+        let doors = Doors::watch();
+        wait(30, "doors that are all open before the night", || doors.all_open().then_some(()));
+        let (before, fingerprint, audit) = (Dump::of(&cluster), database.fingerprint(), Audit::from_now(&cluster));
+        Self { cluster, database, doors: Doors::watch(), before, fingerprint, audit, _turn: turn }
+    }
+
+    /// What holds after every night, however it went: everything is as it was, nothing of ours is left, and doors are open.
+    pub fn is_as_before(&self, night: &Night) {
+        let differences = self.before.differences(&Dump::of(&self.cluster));
+        assert!(differences.is_empty(), "not as before:\n{}", differences.join("\n"));
+        wait(10, "Pods that nobody holds any more", || {
+            night.pods().iter().all(|pod| pod["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)).then_some(())
+        });
+        // The probes that Notturno waited for are not ours: ours have to agree a moment later.
+        wait(10, "doors that are all open after the night", || self.doors.all_open().then_some(()));
+    }
+
+    /// Prints since when each door was closed and since when it is open again, and holds it against the deadline.
+    pub fn opened_in_time(&self, night: &Night) {
+        let seconds = |moment: Timestamp| moment.duration_since(night.start_at).as_secs_f64();
+        for service in &SERVICES {
+            let Some((closed_at, opened_at)) = self.doors.closed(service.name) else {
+                panic!("{} was never seen closed: nothing was tested", service.name);
+            };
+            let opened_at = opened_at.unwrap_or_else(|| panic!("{} is still closed", service.name));
+            say(format!("{:<20} closed {:>6.1} s, open again {:>6.1} s", service.name, seconds(closed_at), seconds(opened_at)));
+            assert!(opened_at <= night.must_serve_by, "{} opened at {opened_at}, after {}", service.name, night.must_serve_by);
+        }
+        say(format!("{:<20} {:>29.1} s", "must serve by", seconds(night.must_serve_by)));
+    }
+
+    /// No Job ran twice: not by its releases, not by its Pods, not by what the Jobs themselves noted.
+    pub fn nothing_ran_twice(&self, night: &Night, ran: &[&str]) {
+        let expected = ran.iter().map(|job| (night.job(job), (1, 1))).collect();
+        assert_eq!(self.audit.starts(), expected, "each Job is let run once and has one Pod, and no other does");
+        let noted: Vec<String> = self.database.noted().into_iter().filter(|line| line.starts_with("inizia ")).collect();
+        assert_eq!(noted.len(), ran.len(), "each Job noted its start once: {noted:?}");
+    }
+
+    /// The rolled-back night: the database is what it was, byte for byte, and the upgrade was dead before its undo began.
+    pub fn is_rolled_back(&self, night: &Night, ledger: &Ledger) {
+        assert_eq!(ledger.outcome(), Some("RolledBack"), "{}", ledger.story());
+        assert_eq!(self.database.fingerprint(), self.fingerprint, "the database is restored byte for byte");
+        assert_eq!((self.database.rows_of("v15"), self.database.rows_of("v16")), (400, 0));
+        let noted = self.database.noted();
+        let last_sign_of_life = noted.iter().rposition(|line| line.starts_with("lavora aggiorna")).expect("the upgrade hung");
+        let undo = noted.iter().position(|line| line.starts_with("inizia ripristina")).expect("the undo ran");
+        assert!(last_sign_of_life < undo, "the upgrade still worked beside its undo");
+        self.nothing_ran_twice(night, &["preflight", "istantanea", "aggiorna", "aggiorna-undo-1", "smoke"]);
+        self.opened_in_time(night);
+        self.is_as_before(night);
+    }
+}
+
+/// What the engine's reader says of its rows, through the service.
+pub fn served_state() -> String {
+    let service = SERVICES.iter().find(|service| service.name == "ricetta-elettronica").unwrap();
+    get(service.address(), "/cgi-bin/stato").unwrap()
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(operator::logs(&self.cluster));
+            say(self
+                .cluster
+                .try_run("kubectl", &["get", "interventions,jobs,pods,configmaps", "-A", "-o", "wide"], "")
+                .unwrap_or_default());
+            let story = ["get", "configmaps", "-n", "centro-dati", "-l", "notturno.dev/night", "-o", "yaml"];
+            say(self.cluster.try_run("kubectl", &story, "").unwrap_or_default());
+        } else {
+            tenant::clear(&self.cluster);
+        }
+    }
+}
