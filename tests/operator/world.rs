@@ -62,7 +62,9 @@ impl World {
             embedded.register_definition(&serde_json::to_value(definition).expect("JSON")).expect("a definition");
         }
         let world = Self { embedded, clock };
-        objects(upgrade_hangs).into_iter().for_each(|object| world.create(object));
+        for object in objects(upgrade_hangs) {
+            world.create(object);
+        }
         world
     }
 
