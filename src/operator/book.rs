@@ -10,7 +10,7 @@ use super::context::Context;
 use super::effects::ledger::{self, AppendError, Head, LedgerError};
 use super::effects::tenant::TenantError;
 use super::effects::{Preimages, Tenant};
-use crate::engine::{Entry, Event};
+use crate::engine::{Entry, Event, State};
 use crate::model::plan::Plan;
 
 /// Who writes, in every record.
@@ -98,6 +98,11 @@ impl Book {
 
     pub(super) async fn tenant(&self, context: &Context) -> Result<Tenant, TenantError> {
         context.tenants.of(&self.plan.namespace, &self.plan.service_account).await
+    }
+
+    /// Its outcome is recorded.
+    pub(super) fn is_over(&self) -> bool {
+        State::fold(&self.plan, &self.entries).outcome.is_some()
     }
 
     pub(super) fn seq(&self) -> u32 {

@@ -1,9 +1,10 @@
 //! A night's first minute: its ledger, if it has one, or a plan from what is declared, or refusals.
 //!
-//! In: an Intervention as seen, live Runbook, `PublicServices`, `OfficeCalendars`. Out: [`Introduced`]. Invariants: a night that has a
-//! ledger is never planned again; the Intervention bears our finalizer and the name of the ServiceAccount before there is a ledger, so that
-//! after a restart one knows where to look; a refused night has no ledger. A refused night is planned again only when the operator starts
-//! anew and its start is still to come: its spec never changes, and who mends a runbook writes another Intervention. Not here: anything after acceptance.
+//! In: an Intervention as seen, live Runbook, PublicServices, OfficeCalendars. Out: [`Introduced`]. Invariants: a night that has a
+//! ledger is never planned again; the Intervention bears our finalizer and the name of the ServiceAccount before there is a ledger, so
+//! that after a restart one knows where to look; a refused night has no ledger. A refused night is planned again only when the operator
+//! starts anew and its start is still to come: its spec never changes, and who mends a runbook writes another Intervention. A night that
+//! is over and let go is left alone. Not here: anything after acceptance.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -66,6 +67,7 @@ pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Ti
     let start_by = after(night.start_at, night.start_tolerance);
     let runbook = match account(object) {
         Some(account) => match Book::open(context, &whose(object, &account)).await? {
+            Some(book) if book.is_over() && !is_marked(object) => return Ok(Introduced::Nothing),
             Some(book) => return Ok(Introduced::Night(Box::new(book))),
             None if now >= night.start_at => return Ok(without_ledger(object)),
             None => declared::runbook(&context.client, &night).await?,

@@ -1,8 +1,8 @@
 //! What happens to a night's Jobs and Pods, as rings of its bell.
 //!
 //! In: the tenant's rights, the night's UID. Out: a ring whenever something that facts are made of changed. Invariants: the watch lives
-//! only while the night is active; its own failures only cost time (the night has its moments besides). Our own burns and releases
-//! change no status and ring nobody. Not here: the facts themselves: they are read live.
+//! only while the night is active; while it fails, the bell rings in pauses instead. Our own burns and releases change no status and
+//! ring nobody. Not here: the facts themselves: they are read live.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::book::Whose;
 use super::context::Context;
 use super::effects::marks;
+use super::story::story;
 use super::tries::{EFFECT_PAUSE_MAX, pause};
 
 /// Watches of one night; dropping it ends them.
@@ -46,16 +47,24 @@ async fn watch(kind: ApiResource, whose: Whose, context: Context, bell: Arc<Noti
             let label = format!("{}={}", marks::NIGHT, whose.night_uid);
             let mut news = watcher(api, watcher::Config::default().labels(&label)).boxed();
             let mut known = BTreeMap::new();
-            while let Ok(Some(event)) = news.try_next().await {
-                failed_count = 0;
-                if is_news(event, &mut known) {
-                    bell.notify_one();
+            let error = loop {
+                match news.try_next().await {
+                    Ok(Some(event)) => {
+                        failed_count = if matches!(event, Event::Init) { failed_count } else { 0 };
+                        if is_news(event, &mut known) {
+                            bell.notify_one();
+                        }
+                    }
+                    Ok(None) => break String::new(),
+                    Err(error) => break story(&error),
                 }
-            }
+            };
+            tracing::warn!(kind = kind.kind, error, "the watch ended; until it is back the night looks by itself");
         }
         failed_count = failed_count.saturating_add(1);
-        let rest = Duration::try_from(pause(failed_count, EFFECT_PAUSE_MAX)).unwrap_or_default();
-        tokio::time::sleep(rest).await;
+        tokio::time::sleep(Duration::try_from(pause(failed_count, EFFECT_PAUSE_MAX)).unwrap_or_default()).await;
+        // Whoever may not watch still has to look: what cannot be told is asked for, in the same pauses.
+        bell.notify_one();
     }
 }
 

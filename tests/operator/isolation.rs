@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use notturno::embedded::{Fault, RequestInfo, Stage};
+use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use serde_json::json;
 
 use crate::world::{NIGHT, WORK, World};
@@ -66,4 +66,57 @@ async fn a_target_that_refuses_its_burn_holds_no_other_service() {
     world.embedded.set_fault(None);
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
     tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_may_not_watch_is_looked_after_all_the_same() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let (clock, long) = (world.clock, crate::world::at("2023-02-10T01:30:00+01:00"));
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, _: Stage| {
+        let watches = request.verb == Verb::Watch && request.user.contains("lavori") && clock.now() < long;
+        if watches { Fault::Status(403, "Forbidden".into()) } else { Fault::None }
+    })));
+    let _operator = world.operator();
+    assert_eq!(world.outcome(NIGHT).await, "Completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_gives_no_token_is_told_so_and_accepted_once_it_does() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let refused = |request: &RequestInfo, _: Stage| match request.subresource.as_str() {
+        "token" => Fault::Status(403, "Forbidden".into()),
+        _ => Fault::None,
+    };
+    world.embedded.set_fault(Some(Arc::new(refused)));
+    let _operator = world.operator();
+    world.until("2023-02-09T19:30:00+01:00").await;
+    let status = world.status(NIGHT);
+    assert_eq!(status["phase"], "Pending");
+    assert!(status["why"].as_str().unwrap().contains("no token for ServiceAccount centro-dati/lavori-notturni"), "{status}");
+    world.embedded.set_fault(None);
+    world.until("2023-02-09T19:36:00+01:00").await;
+    assert_eq!(world.status(NIGHT)["phase"], "Armed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_out_of_reach_stops_the_work_and_takes_rights_back_without_it() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let clock = world.clock;
+    let out = crate::world::at("2023-02-10T03:45:00+01:00")..crate::world::at("2023-02-10T04:20:00+01:00");
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let ledger = request.resource == "configmaps" && stage == Stage::Before && out.contains(&clock.now());
+        if ledger { Fault::Status(503, "ServiceUnavailable".into()) } else { Fault::None }
+    })));
+    let _operator = world.operator();
+    world.until("2023-02-10T04:10:00+01:00").await;
+    let stopped = world.embedded.objects().into_iter().filter(|one| one["kind"] == "Job").find(|job| {
+        let name = job["metadata"]["name"].as_str().unwrap();
+        name.ends_with("-aggiorna")
+    });
+    assert_eq!(stopped.unwrap()["spec"]["suspend"], true, "stopped at 04:00 though nothing could be recorded");
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+    assert_eq!(world.ledger().await.broken, None);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 mod crashes;
+mod endpoints;
 mod isolation;
 mod nights;
 mod world;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::engine::Event;
+use notturno::engine::facts::{Ask, Order};
 use serde_json::{Value, json};
 
-use crate::world::{NIGHT, WORK, World, evening};
+use crate::world::{NIGHT, WORK, World, at};
 
 fn condition(status: &Value, kind: &str) -> String {
     let all = status["conditions"].as_array().cloned().unwrap_or_default();
@@ -92,7 +93,7 @@ async fn a_night_writes_what_it_has_to_and_nothing_twice() {
     }
     println!("{writes:#?}");
     let ledger = world.ledger().await;
-    let records = u32::try_from(ledger.head.unwrap().seq).unwrap();
+    let records = ledger.head.unwrap().seq;
     let statuses = writes[&("Patch".to_owned(), "interventions status".to_owned())];
     assert!(statuses <= records, "one status a wave at most: {statuses} of {records}");
 }
@@ -108,7 +109,7 @@ async fn a_night_deleted_in_the_middle_of_a_step_goes_back_and_then_goes_away() 
     let api: kube::Api<kube::core::DynamicObject> = kube::Api::namespaced_with(world.embedded.client("anna"), WORK, &kind);
     let ledger = world.ledger();
     let uid = ledger.await.plan.uid;
-    api.delete(NIGHT, &Default::default()).await.unwrap();
+    api.delete(NIGHT, &kube::api::DeleteParams::default()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(world.status(NIGHT)["phase"], "TurningBack");
     world.until("2023-02-10T05:00:00+01:00").await;
@@ -178,5 +179,36 @@ async fn an_operator_that_is_asked_to_stop_stops_and_another_goes_on() {
     let _second = world.operator();
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
     assert_eq!(world.ledger().await.broken, None);
-    assert!(world.clock.now() > evening());
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_may_give_a_step_more_time_and_the_order_wakes_the_night() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let operator = world.operator();
+    world.until("2023-02-10T03:20:00+01:00").await;
+    let ask = Ask::Extend { step: "aggiorna".to_owned(), until: at("2023-02-10T04:30:00+01:00") };
+    let order = Order { name: "proroga-1".to_owned(), by: "due responsabili".to_owned(), at: world.clock.now(), ask };
+    assert!(operator.context.orders.give(&format!("{WORK}/{NIGHT}"), order));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let last = world.ledger().await.entries.pop().unwrap();
+    assert!(matches!(last.event, Event::Extended { .. }), "{last:?}");
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_starts_leaves_nights_that_are_over_alone() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let first = world.operator();
+    world.outcome(NIGHT).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    first.stopped().await;
+    let before = world.embedded.log().len();
+    let _second = world.operator();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let asked = world.embedded.log().split_off(before);
+    assert!(asked.iter().all(|logged| logged.request.write_number.is_none() && !logged.changed), "{asked:?}");
+    let reads = asked.iter().filter(|logged| logged.request.verb == Verb::Get).count();
+    assert_eq!(reads, 2, "its plan and its ledger, once");
 }

@@ -1,16 +1,16 @@
 //! The invented data centre of the tests, with the night of 2023 on it, and an operator that can be killed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, Fault, FaultFn, RequestInfo, Stage, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::{Tenant, Tenants};
-use notturno::operator::{Context, Getter, Orders, ServerTime, health, run};
+use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -25,8 +25,6 @@ const USER: &str = "notturno";
 pub struct World {
     pub embedded: Embedded,
     pub clock: Clock,
-    pub orders: Mutex<Orders>,
-    getter: Mutex<Option<Getter>>,
 }
 
 /// An operator; dropped, it is dead at once.
@@ -63,8 +61,10 @@ impl World {
         for definition in notturno::api::manifests::crds() {
             embedded.register_definition(&serde_json::to_value(definition).expect("JSON")).expect("a definition");
         }
-        let world = Self { embedded, clock, orders: Mutex::default(), getter: Mutex::new(None) };
-        objects(upgrade_hangs).into_iter().for_each(|object| world.create(object));
+        let world = Self { embedded, clock };
+        for object in objects(upgrade_hangs) {
+            world.create(object);
+        }
         world
     }
 
@@ -81,19 +81,13 @@ impl World {
         }
     }
 
-    pub fn set_getter(&self, getter: Getter) {
-        *self.getter.lock().unwrap() = Some(getter);
-    }
-
     pub fn operator(&self) -> Running {
         let tokens = self.embedded.clone();
         let tenants = Tenants::new(self.embedded.client(USER), Arc::new(move |token| Ok(tokens.client_for_token(token))));
         let asked = self.embedded.clone();
-        let real: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
-        let getter = self.getter.lock().unwrap().clone().unwrap_or(real);
+        let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);
-        let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
-        context.orders = self.orders.lock().unwrap().clone();
+        let context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -202,12 +196,12 @@ fn objects(upgrade_hangs: bool) -> Vec<Value> {
     }
     let upgrade_ends = if upgrade_hangs { "Hangs" } else { "Succeeded" };
     let work = [
-        ("verifica-backup", "30m", "Succeeded"),
-        ("istantanea", "40m", "Succeeded"),
-        ("aggiorna", "90m", upgrade_ends),
+        ("verifica-backup", "28m", "Succeeded"),
+        ("istantanea", "38m", "Succeeded"),
+        ("aggiorna", "85m", upgrade_ends),
         ("ripristina", "55m", "Succeeded"),
-        ("indici", "45m", "Succeeded"),
-        ("prova-a-porte-chiuse", "15m", "Succeeded"),
+        ("indici", "43m", "Succeeded"),
+        ("prova-a-porte-chiuse", "13m", "Succeeded"),
     ];
     objects.extend(work.map(|(name, takes, ends)| {
         json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name, "namespace": WORK},
@@ -220,14 +214,4 @@ fn job(name: &str, takes: &str, ends: &str) -> Value {
     let behaviour = json!({(annotations::TAKES): takes, (annotations::ENDS): ends, (annotations::STOPS_AFTER): "20s"});
     json!({"spec": {"template": {"metadata": {"annotations": behaviour},
         "spec": {"restartPolicy": "Never", "containers": [{"name": name, "image": "registro.example/lavori:1"}]}}}})
-}
-
-/// The span between two moments, in minutes.
-pub fn minutes(from: Timestamp, until: Timestamp) -> i64 {
-    until.duration_since(from).as_mins()
-}
-
-/// A moment some time after another.
-pub fn later(from: Timestamp, seconds: i64) -> Timestamp {
-    from.checked_add(SignedDuration::from_secs(seconds)).expect("a moment")
 }
