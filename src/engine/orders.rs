@@ -13,10 +13,8 @@ use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 /// Everything to do now.
 pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let mut commands = match (&state.direction, state.outcome) {
-        (_, Some(_)) => {
-            let disarm = !facts.disarmed && state.armed;
-            disarm.then_some(Command::Disarm).into_iter().collect()
-        }
+        // Also of a night that was never armed: its arming may have been interrupted behind some stamps.
+        (_, Some(_)) => (!facts.disarmed).then_some(Command::Disarm).into_iter().collect(),
         (Direction::Still, None) if state.armed || state.plan_hash.is_none() => Vec::new(),
         (Direction::Still, None) => vec![Command::Arm],
         (Direction::Forward, None) => forward(plan, state, facts),
