@@ -85,9 +85,11 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         match state.services.get(index)? {
             ServiceState::Open | ServiceState::Closed { .. } => held(plan, state, index),
             ServiceState::Opening { since, late } => {
-                let probes = facts.services.get(&index).map(|fact| &fact.probes);
-                let waits_for = waits_for(plan, state, index);
                 let ours = is_closed_by_us(state, plan, index);
+                // What answers before its objects are as they were is not the service: a courtesy page, perhaps.
+                let fact = facts.services.get(&index).filter(|fact| fact.restored || !ours);
+                let probes = fact.map(|fact| &fact.probes);
+                let waits_for = waits_for(plan, state, index);
                 let gone = now >= after(*since, planned.reopen_budget);
                 match probes {
                     Some(Probes::Green) if waits_for.is_empty() => {
