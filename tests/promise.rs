@@ -14,7 +14,7 @@ use notturno::model::span::Span;
 fn world() -> World {
     let mut world = World::default();
     for (name, minutes) in
-        [("anagrafe-assistiti", 10), ("accesso-ts", 10), ("ricetta-elettronica", 10), ("cup", 10), ("zerocode", 10)]
+        [("anagrafe-assistiti", 10), ("accesso-ts", 10), ("ricetta-elettronica", 10), ("archivio-730", 10), ("portale-ts", 10)]
     {
         world.reopening.insert(name.to_owned(), Span::minutes(minutes));
     }
