@@ -2,7 +2,8 @@
 //!
 //! In: plan, state, facts, now. Out: the next event from the first opening to the end. Invariants: a service opens only when its own
 //! targets are burned and its marks are clear (PROTOCOL rule 6); a service held closed holds nobody else; after a commit nothing
-//! opens before every undo has expired (rule 10) or reopen-by has come; no clock ever writes an outcome. Not here: undoing ([`super::back`]).
+//! opens before every undo has expired (rule 10) or reopen-by has come; no clock ever writes an outcome.
+//! Not here: undoing ([`super::back`]).
 
 use std::collections::BTreeSet;
 
