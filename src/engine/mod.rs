@@ -6,12 +6,12 @@
 
 mod back;
 pub mod command;
+mod commands;
 pub mod facts;
 mod fold;
 mod forward;
 pub mod interest;
 pub mod journal;
-mod orders;
 pub mod phases;
 mod reopen;
 pub mod state;
@@ -30,6 +30,9 @@ pub use state::State;
 
 use journal::Cause;
 use state::Direction;
+
+/// An event and its reason, for people.
+type Next = Option<(Event, String)>;
 
 /// What to record, what to do and when to ask again.
 ///
@@ -52,7 +55,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         events.push(entry);
     }
     Decision {
-        commands: orders::commands(plan, &state, facts),
+        commands: commands::commands(plan, &state, facts),
         wake: wake::wake(plan, &state, facts, now),
         why: wake::why(plan, &state, now),
         phase: state.phase(plan),
@@ -60,7 +63,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
     }
 }
 
-fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> forward::Next {
+fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     if state.outcome.is_some() || state.plan_hash.is_none() {
         return None;
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::model::need::Begun;
 use crate::model::phase::{Outcome, Phase};
-use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::span::after;
 
 use super::facts::JobKey;
@@ -242,8 +242,7 @@ impl State {
     }
 
     /// Steps whose data is half changed: the dirty marks.
-    #[must_use]
-    pub fn dirty_steps(&self, plan: &Plan) -> BTreeSet<StepIndex> {
+    fn dirty_steps(&self, plan: &Plan) -> BTreeSet<StepIndex> {
         (0..plan.steps.len()).filter(|&index| self.is_dirty(plan, index)).collect()
     }
 
@@ -303,7 +302,7 @@ impl State {
     /// The end by budget of everything that runs.
     #[must_use]
     pub fn running_end_at(&self, plan: &Plan, now: Timestamp) -> Timestamp {
-        let end = |(step, planned): (&StepState, &crate::model::plan::PlannedStep)| match step.work {
+        let end = |(step, planned): (&StepState, &PlannedStep)| match step.work {
             Work::Running { since, .. } => Some(after(since, planned.budget)),
             Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
         };

@@ -18,7 +18,8 @@ use jiff::Timestamp;
 
 use crate::model::calendar::Calendar;
 use crate::model::plan::Plan;
-use crate::model::refusal::{Refusal, Warning};
+use crate::model::reference::ServiceRef;
+use crate::model::refusal::{Refusal, Warning, object_name};
 use crate::model::runbook::{Intervention, Runbook};
 use crate::model::service::Service;
 use crate::model::span::{after, before};
@@ -72,6 +73,18 @@ impl Findings {
     }
 }
 
+fn night_object(night: &Intervention) -> String {
+    object_name("Intervention", Some(&night.namespace), &night.name)
+}
+
+fn runbook_object(runbook: &Runbook) -> String {
+    object_name("Runbook", Some(&runbook.namespace), &runbook.name)
+}
+
+fn service_object(id: &ServiceRef) -> String {
+    object_name("PublicService", Some(&id.namespace), &id.name)
+}
+
 /// Plans a night. Source of the arithmetic: DESIGN §1.
 #[must_use]
 pub fn plan(question: Question<'_>) -> Verdict {
@@ -88,10 +101,10 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     if concerned.closed_count == 0 {
         let message =
             "no step closes a service, so nothing says by when the work must end; add a step with close: {services: […]}";
-        findings.refuse("ClosesNothing", &steps::object(question.runbook), "spec.steps", message.to_owned());
+        findings.refuse("ClosesNothing", &runbook_object(question.runbook), "spec.steps", message.to_owned());
         return None;
     }
-    let mut plan = timeline::draft(question, steps, concerned);
+    let mut plan = timeline::draft(question, steps, concerned, &environment);
     let moments = deadline::deadlines(question, &mut plan, findings)?;
     plan.time_zone = moments.time_zone;
     plan.deadline = moments.binding;

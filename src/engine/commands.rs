@@ -7,7 +7,7 @@ use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
 
 use super::command::{BurnTo, Command};
-use super::facts::{ClosingFact, Facts, JobFact, JobKey, Pods, TokenFact};
+use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 
 /// Everything to do now.
@@ -72,7 +72,7 @@ fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
             (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
             (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back, _) => true,
         };
-        let there = fact.end != Some(super::facts::JobEnd::Vanished);
+        let there = fact.end != Some(JobEnd::Vanished);
         (needed && there).then_some(Command::BurnJob { job, to })
     };
     jobs(plan).into_iter().filter_map(burn).chain(targets).collect()
@@ -99,10 +99,10 @@ fn releases(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
 }
 
 fn reopenings(state: &State, facts: &Facts) -> Vec<Command> {
-    let closed_by_us = |service: &ServiceIndex| facts.services.get(service).is_some_and(|fact| !fact.restored);
+    let not_restored = |service: &ServiceIndex| facts.services.get(service).is_some_and(|fact| !fact.restored);
     let opening = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::Opening { .. }));
     let opening: Vec<ServiceIndex> = opening.map(|(index, _)| index).collect();
-    let restore = opening.iter().copied().filter(closed_by_us).map(|service| Command::Reopen { service });
+    let restore = opening.iter().copied().filter(not_restored).map(|service| Command::Reopen { service });
     restore.chain(opening.iter().map(|&service| Command::Probe { service })).collect()
 }
 
