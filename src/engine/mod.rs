@@ -4,6 +4,8 @@
 //! again, and why. Invariants: pure and total (DESIGN §3, law 1): every input has a decision, there is no error type and no panic;
 //! facts up to now are folded before the clock rules. Not here: anything that knows Kubernetes, sockets or clocks.
 
+#![warn(clippy::wildcard_enum_match_arm, reason = "a new event or state has to be thought of wherever one is looked at")]
+
 mod back;
 pub mod command;
 mod commands;

@@ -13,6 +13,7 @@ use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceI
 use crate::model::span::after;
 
 use super::facts::JobKey;
+use super::fold;
 use super::journal::{Cause, Entry, Proof};
 
 /// Everything the journal says.
@@ -203,8 +204,8 @@ impl State {
 
     /// The same state one entry later; an entry that does not fit is noted and changes nothing.
     pub fn apply(&mut self, plan: &Plan, entry: &Entry) {
-        if super::fold::apply(self, plan, entry).is_none() {
-            self.nonsense.push(format!("{} at {}: {}", super::fold::name(&entry.event), entry.at, entry.why));
+        if fold::apply(self, plan, entry).is_none() {
+            self.nonsense.push(format!("{} at {}: {}", entry.event.name(), entry.at, entry.why));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What has to end before a step may start, and whether what remains still fits.
 //!
-//! In: planned steps; measured ends. Out: [`predecessors`], [`ancestors`], [`Gate`]s. Rule: a step waits for what it needs and for every step placed
-//! before it that shares a service with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
+//! In: planned steps; measured ends. Out: [`predecessors`], [`ancestors`], [`Gate`]s. Rule: a step waits for what it needs and for every
+//! step placed before it that shares a service with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,6 +4,8 @@
 //! refusals keeps the promise at declared budgets at every instant (DESIGN §1). Not here: reading files or objects, any clock,
 //! and what happens once the night has begun ([`crate::engine`]).
 
+#![warn(clippy::wildcard_enum_match_arm, reason = "a new word has to be thought of wherever one is looked at")]
+
 mod deadline;
 mod gates;
 mod graph;
