@@ -12,6 +12,7 @@ use notturno::model::plan::{Plan, PlannedUndo};
 use notturno::model::runbook::OnOverrun;
 use notturno::model::span::Span;
 
+#[allow(clippy::unnecessary_wraps, reason = "what the world takes: none is for ever")]
 fn minutes(minutes: u32) -> Option<Span> {
     Some(Span::minutes(minutes))
 }

@@ -14,7 +14,7 @@ use crate::model::reference::{is_label, is_subdomain};
 use crate::model::refusal::Refusal;
 
 /// The kinds of the group.
-pub const KINDS: [&str; 4] = ["OfficeCalendar", "PublicService", "Runbook", "Intervention"];
+const KINDS: [&str; 4] = ["OfficeCalendar", "PublicService", "Runbook", "Intervention"];
 
 /// One object of ours, raw.
 #[derive(Clone, Debug, PartialEq)]

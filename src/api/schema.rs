@@ -16,45 +16,45 @@ use crate::model::service::{DependencyMode, WhenDirty};
 /// Steps in a runbook.
 pub const STEPS_MAX: usize = 256;
 /// Services in any list of services.
-pub const SERVICES_MAX: usize = 64;
+const SERVICES_MAX: usize = 64;
 /// Characters of a text for the public or for colleagues.
 pub const TEXT_MAX: usize = 1024;
 /// Characters of a parameter's or a variable's value.
-pub const VALUE_MAX: usize = 1024;
+const VALUE_MAX: usize = 1024;
 /// Characters of what a status explains: with the lists below, a status stays well under what etcd takes.
 pub const WHY_MAX: usize = 4096;
 /// Entries of a status list other than steps and services.
 pub const REPORTED_MAX: usize = 256;
 
 /// RFC 1123 label: a namespace, a step, a closing.
-pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// RFC 1123 subdomain: the name of an object.
-pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// `name` or `namespace/name`.
-pub const REFERENCE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+const REFERENCE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// What Go's `time.ParseDuration` reads, without a minus sign.
-pub const DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(h|m|s|ms|us|µs|μs|ns))+)$";
+const DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(h|m|s|ms|us|µs|μs|ns))+)$";
 /// RFC 3339 with seconds and an explicit offset.
-pub const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
+const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
 /// A civil day.
-pub const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 /// A day of every year, or one civil day.
-pub const HOLIDAY: &str = "^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$";
+const HOLIDAY: &str = "^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$";
 /// A percentage above zero.
-pub const PERCENTAGE: &str = "^([1-9][0-9]?|100)%$";
+const PERCENTAGE: &str = "^([1-9][0-9]?|100)%$";
 /// The name of an environment variable, as Kubernetes takes it.
-pub const VARIABLE: &str = "^[-._a-zA-Z][-._a-zA-Z0-9]*$";
+const VARIABLE: &str = "^[-._a-zA-Z][-._a-zA-Z0-9]*$";
 /// The name of a runbook's parameter.
-pub const PARAMETER: &str = "^[a-zA-Z][a-zA-Z0-9_-]*$";
+const PARAMETER: &str = "^[a-zA-Z][a-zA-Z0-9_-]*$";
 /// An address inside the cluster.
-pub const ADDRESS: &str = r"^http://[^\s@#]+$";
+const ADDRESS: &str = r"^http://[^\s@#]+$";
 
 /// The version of an API.
-pub const API_VERSION: &str = r"^([a-z0-9.-]+/)?v[0-9][a-z0-9]*$";
+const API_VERSION: &str = r"^([a-z0-9.-]+/)?v[0-9][a-z0-9]*$";
 /// The kind of an object.
-pub const KIND: &str = "^[A-Z][A-Za-z0-9]*$";
+const KIND: &str = "^[A-Z][A-Za-z0-9]*$";
 /// A country.
-pub const COUNTRY: &str = "^[A-Z]{2}$";
+const COUNTRY: &str = "^[A-Z]{2}$";
 
 /// What each pattern asks for, in words.
 const FORMS: [(&str, &str); 14] = [

@@ -48,7 +48,7 @@ fn collect_patterns<'a>(schema: &'a JSONSchemaProps, patterns: &mut BTreeMap<&'a
 }
 
 /// The schemas of fields, items and values.
-pub fn children(schema: &JSONSchemaProps) -> impl Iterator<Item = &JSONSchemaProps> {
+fn children(schema: &JSONSchemaProps) -> impl Iterator<Item = &JSONSchemaProps> {
     let items = match &schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => Some(&**items),
         Some(JSONSchemaPropsOrArray::Schemas(_)) | None => None,

@@ -104,8 +104,8 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     ended.map_err(OperatorError::Ended)
 }
 
-#[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
 /// The cluster around this Pod, else the developer's.
+#[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
 async fn config() -> Result<Config, OperatorError> {
     let mut config = match Config::incluster() {
         Ok(config) => config,

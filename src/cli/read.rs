@@ -26,8 +26,6 @@ pub use document::Document;
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most files of one command.
 pub const FILES_MAX: usize = 1_024;
-/// Our API group, with the slash that ends it in an `apiVersion`.
-pub const OUR_GROUP: &str = "notturno.dev/";
 
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::annotations;
 use super::fields;
-use super::world::{Key, World, is_going};
+use super::world::{Key, World, after, is_going};
 
 /// What a Deployment is on its way to.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ fn follow(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count
     }
     let span = annotations::span(deployment, annotations::READY_AFTER);
     let same = rollout.pending.filter(|pending| pending.wanted_count == wanted_count);
-    let fresh = || Pending { wanted_count, at: world.now.checked_add(span).unwrap_or(Timestamp::MAX) };
+    let fresh = || Pending { wanted_count, at: after(world.now, span) };
     let pending = same.unwrap_or_else(fresh);
     if pending.at <= world.now {
         *rollout = Rollout { ready_count: wanted_count, updated: true, pending: None, ..rollout.clone() };
@@ -78,7 +78,7 @@ fn drain(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count:
     let leaving = rollout.ready_count - wanted_count;
     let span = annotations::span(deployment, annotations::DRAINS_FOR);
     if leaving > 0 && !span.is_zero() {
-        let at = world.now.checked_add(span).unwrap_or(Timestamp::MAX);
+        let at = after(world.now, span);
         rollout.draining = Some(Pending { wanted_count: leaving, at });
     }
 }

@@ -19,7 +19,7 @@ use super::delete::{self, Wish};
 use super::fields;
 use super::garbage;
 use super::job_pods;
-use super::world::{Key, World, is_going, uid};
+use super::world::{Key, World, after, is_going, uid};
 
 /// The finalizer by which the controller counts each Pod once.
 pub(super) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
@@ -156,7 +156,7 @@ impl Sync<'_> {
         let (Some(seconds), Some(started_at), false) = (deadline, self.attempts.started_at, self.suspended()) else {
             return None;
         };
-        let ends_at = started_at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+        let ends_at = after(started_at, SignedDuration::from_secs(seconds));
         if ends_at <= self.world.now {
             return Some(LATE);
         }

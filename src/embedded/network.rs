@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::annotations;
 use super::fields;
-use super::world::{Key, Scope, World};
+use super::world::{Key, Scope, World, after};
 
 /// Dependencies are followed this deep; what lies deeper counts as unhealthy.
 const DEPTH_MAX: usize = 16;
@@ -165,5 +165,5 @@ fn needed(service: &Value) -> Vec<Key> {
 }
 
 fn recovers_at(service: &Value, since: Timestamp) -> Timestamp {
-    since.checked_add(annotations::span(service, annotations::RECOVERS_AFTER)).unwrap_or(Timestamp::MAX)
+    after(since, annotations::span(service, annotations::RECOVERS_AFTER))
 }

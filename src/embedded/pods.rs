@@ -14,7 +14,7 @@ use super::delete;
 use super::fields;
 use super::garbage;
 use super::jobs::TRACKING;
-use super::world::{Key, World, is_going, stamp};
+use super::world::{Key, World, after, is_going, stamp};
 
 /// The only node there is.
 pub const NODE: &str = "embedded-node";
@@ -163,8 +163,4 @@ fn status(world: &World, pod: &Value, phase: &str, state: &Value) -> Value {
     let started_at = fields::at(pod, &["status", "startTime"]).cloned().unwrap_or_else(|| world.stamp());
     json!({"phase": phase, "startTime": started_at, "qosClass": "BestEffort", "hostIP": "198.18.1.1", "podIP": "198.18.0.2",
         "containerStatuses": containers, "conditions": conditions})
-}
-
-fn after(moment: Timestamp, span: SignedDuration) -> Timestamp {
-    moment.checked_add(span).unwrap_or(Timestamp::MAX)
 }

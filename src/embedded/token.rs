@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::failure::{Cause, Failure};
 use super::fields;
 use super::kinds::ResourceKind;
-use super::world::{Key, World, stamp};
+use super::world::{Key, World, after, stamp};
 
 /// Tokens kept at a time; the oldest are forgotten, and are then unauthorized.
 const TOKENS_MAX: usize = 4096;
@@ -41,7 +41,7 @@ pub(super) fn issue(
             Cause::invalid("spec.expirationSeconds", &expires_in.to_string(), "may not specify a duration less than 10 minutes");
         return Err(Failure::invalid(kind, &account.name, &[cause]));
     }
-    let expires_at = world.now.checked_add(SignedDuration::from_secs(expires_in)).unwrap_or(Timestamp::MAX);
+    let expires_at = after(world.now, SignedDuration::from_secs(expires_in));
     let token = format!("embedded.{:012}.{}.{}", world.token_count + 1, account.namespace, account.name);
     if !dry_run {
         world.token_count += 1;

@@ -20,7 +20,7 @@ use super::call::Call;
 use super::failure::Failure;
 use super::kinds::ResourceKind;
 use super::selector::Selector;
-use super::world::{Change, Scope, World};
+use super::world::{Change, Scope, World, after};
 use super::{Embedded, Moved};
 
 const BATCH_MAX: usize = 256;
@@ -189,8 +189,4 @@ impl Watching {
 
 fn line(event: &str, object: &Value) -> Bytes {
     Bytes::from(format!("{}\n", json!({"type": event, "object": object})))
-}
-
-fn after(moment: Timestamp, span: SignedDuration) -> Timestamp {
-    moment.checked_add(span).unwrap_or(Timestamp::MAX)
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::deployments::Rollout;
@@ -74,6 +74,11 @@ pub(super) struct Change {
     /// The object after the change; for a removal, as it was last, with the revision of the removal.
     pub(super) object: Arc<Value>,
     pub(super) removed: bool,
+}
+
+/// `moment + span`, at the latest the end of time.
+pub(super) fn after(moment: Timestamp, span: SignedDuration) -> Timestamp {
+    moment.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// All that the embedded API remembers.

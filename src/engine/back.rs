@@ -7,10 +7,11 @@
 use jiff::Timestamp;
 
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, StepIndex};
+use crate::model::schedule::ancestors;
 use crate::model::span::{Span, after};
 
+use super::Next;
 use super::facts::{Burned, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
-use super::forward::Next;
 use super::journal::{Event, Proof};
 use super::state::{Running, State, StepState, Work};
 
@@ -97,7 +98,7 @@ fn smoke_outcome(state: &State, facts: &Facts) -> Next {
 }
 
 /// Whether nothing of this step runs or can still be undone: later undos need not wait for it.
-pub(super) fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
+fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
     let (Some(planned), Some(step)) = (plan.steps.get(index), state.steps.get(index)) else { return true };
     if step.work == Work::Waiting {
         return true;
@@ -167,26 +168,11 @@ fn must_go_first(plan: &Plan, state: &State, index: StepIndex) -> Vec<StepIndex>
     let Some(own) = plan.steps.get(index) else { return Vec::new() };
     let shares = |planned: &PlannedStep| !planned.undo_budget().is_zero() && !planned.touches.is_disjoint(&own.touches);
     begun(plan, state)
-        .filter(|&(other, planned, _)| other > index && (shares(planned) || needs(plan, other, index)))
+        .filter(|&(other, planned, _)| {
+            other > index && (shares(planned) || ancestors(&plan.steps, &planned.needs).contains(&index))
+        })
         .map(|(other, ..)| other)
         .collect()
-}
-
-/// Whether `step` needs `index`, however indirectly.
-fn needs(plan: &Plan, step: StepIndex, index: StepIndex) -> bool {
-    let mut open = vec![step];
-    let mut seen = std::collections::BTreeSet::new();
-    while let Some(next) = open.pop() {
-        for &needed in plan.steps.get(next).map(|step| step.needs.as_slice()).unwrap_or_default() {
-            if needed == index {
-                return true;
-            }
-            if needed > index && seen.insert(needed) {
-                open.push(needed);
-            }
-        }
-    }
-    false
 }
 
 fn release_smoke(plan: &Plan, state: &State, facts: &Facts) -> Next {

@@ -37,29 +37,38 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::Extended { step, until, order, .. } => extend(state, plan, step, *until, order),
         Event::OrderRefused { order, .. } => state.answered.insert(order.clone()).then_some(()),
         Event::StepStopped { step, proof } => stopped(state, plan, step, *proof),
-        Event::UndoReleased { .. } | Event::UndoDone { .. } | Event::UndoFailed { .. } | Event::UndoOverrun { .. } => {
-            undo(state, plan, &entry.event, at)
+        Event::UndoReleased { step, attempt } => release_undo(state, plan, step, *attempt, at),
+        Event::UndoDone { step, attempt } => {
+            running_undo(state, plan, step, *attempt)?.undo = Running::Done { at };
+            Some(())
         }
-        Event::SmokeReleased {} | Event::SmokeDone {} | Event::SmokeFailed { .. } => smoke(state, &entry.event, at),
+        Event::UndoFailed { step, attempt, .. } => fail_undo(state, plan, step, *attempt, at),
+        Event::UndoOverrun { step, attempt } => match &mut running_undo(state, plan, step, *attempt)?.undo {
+            Running::Since { overrun, .. } => mark(overrun),
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } => None,
+        },
+        Event::SmokeReleased {} => smoke(state, is_waiting, Running::Since { at, attempt: 1, overrun: false }),
+        Event::SmokeDone {} => smoke(state, is_running, Running::Done { at }),
+        Event::SmokeFailed { .. } => smoke(state, is_running, Running::Failed { at }),
         Event::ReopeningBegun {} => {
             (state.reopening_since.is_none() && has_turned(state)).then_some(())?;
             state.reopening_since = Some(at);
             Some(())
         }
-        Event::Opening { .. }
-        | Event::Opened { .. }
-        | Event::Degraded { .. }
-        | Event::HeldClosed { .. }
-        | Event::OpeningLate { .. } => service(state, plan, &entry.event, at),
+        Event::Opening { services } => open(state, plan, services, at),
+        Event::Opened { service } => set_service(state, plan, service, ServiceState::Opened { at }),
+        Event::Degraded { service, because } => {
+            let because = positions(plan, because)?;
+            set_service(state, plan, service, ServiceState::Degraded { since: at, because })
+        }
+        Event::HeldClosed { service, through } => {
+            let through = through.iter().map(|step| plan.step_named(step).map(|(index, _)| index)).collect::<Option<_>>()?;
+            set_service(state, plan, service, ServiceState::HeldClosed { since: at, through })
+        }
+        Event::OpeningLate { service, .. } => opening_late(state, plan, service),
         Event::DeadlineMissed { .. } => mark(&mut state.deadline_missed),
         Event::Finished { outcome } => set(&mut state.outcome, *outcome),
     }
-}
-
-/// The event's name on the wire.
-pub(super) fn name(event: &Event) -> String {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    value.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default()
 }
 
 fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
@@ -134,86 +143,81 @@ fn stopped(state: &mut State, plan: &Plan, name: &str, proof: Proof) -> Option<(
     Some(())
 }
 
-fn undo(state: &mut State, plan: &Plan, event: &Event, at: Timestamp) -> Option<()> {
-    matches!(state.direction, Direction::Back { .. }).then_some(())?;
-    let (name, attempt) = match event {
-        Event::UndoReleased { step, attempt }
-        | Event::UndoDone { step, attempt }
-        | Event::UndoFailed { step, attempt, .. }
-        | Event::UndoOverrun { step, attempt } => (step, *attempt),
-        _ => return None,
-    };
-    let (_, planned) = plan.step_named(name)?;
-    let PlannedUndo::Job { attempts, .. } = planned.undo else { return None };
-    let step = step_mut(state, plan, name)?;
-    if let Event::UndoReleased { .. } = event {
-        let next = step.undo == Running::Waiting && attempt == step.undo_failed_count + 1 && attempt <= attempts;
-        next.then_some(())?;
-        step.undo = Running::Since { at, attempt, overrun: false };
-        return Some(());
-    }
-    let Running::Since { attempt: current, overrun, .. } = &mut step.undo else { return None };
-    (*current == attempt).then_some(())?;
-    match event {
-        Event::UndoDone { .. } => step.undo = Running::Done { at },
-        Event::UndoFailed { .. } => {
-            step.undo_failed_count = attempt;
-            step.undo = if attempt < attempts { Running::Waiting } else { Running::Failed { at } };
-        }
-        _ => return mark(overrun),
-    }
+fn release_undo(state: &mut State, plan: &Plan, name: &str, attempt: u32, at: Timestamp) -> Option<()> {
+    let (step, attempts) = undoable(state, plan, name)?;
+    let next = step.undo == Running::Waiting && attempt == step.undo_failed_count + 1 && attempt <= attempts;
+    next.then(|| step.undo = Running::Since { at, attempt, overrun: false })
+}
+
+fn fail_undo(state: &mut State, plan: &Plan, name: &str, attempt: u32, at: Timestamp) -> Option<()> {
+    let (_, attempts) = undoable(state, plan, name)?;
+    let step = running_undo(state, plan, name, attempt)?;
+    step.undo_failed_count = attempt;
+    step.undo = if attempt < attempts { Running::Waiting } else { Running::Failed { at } };
     Some(())
 }
 
-fn smoke(state: &mut State, event: &Event, at: Timestamp) -> Option<()> {
+/// On the way back, a step with an undo of its own, and how many Jobs may try that.
+fn undoable<'a>(state: &'a mut State, plan: &Plan, name: &str) -> Option<(&'a mut StepState, u32)> {
     matches!(state.direction, Direction::Back { .. }).then_some(())?;
-    let next = match (&state.smoke, event) {
-        (Running::Waiting, Event::SmokeReleased {}) => Running::Since { at, attempt: 1, overrun: false },
-        (Running::Since { .. }, Event::SmokeDone {}) => Running::Done { at },
-        (Running::Since { .. }, Event::SmokeFailed { .. }) => Running::Failed { at },
-        _ => return None,
-    };
-    state.smoke = next;
-    Some(())
+    let (_, planned) = plan.step_named(name)?;
+    let PlannedUndo::Job { attempts, .. } = planned.undo else { return None };
+    Some((step_mut(state, plan, name)?, attempts))
+}
+
+/// The same, while this attempt at its undo runs.
+fn running_undo<'a>(state: &'a mut State, plan: &Plan, name: &str, attempt: u32) -> Option<&'a mut StepState> {
+    let (step, _) = undoable(state, plan, name)?;
+    let runs = matches!(step.undo, Running::Since { attempt: current, .. } if current == attempt);
+    runs.then_some(step)
+}
+
+fn is_waiting(run: &Running) -> bool {
+    matches!(run, Running::Waiting)
+}
+
+fn is_running(run: &Running) -> bool {
+    matches!(run, Running::Since { .. })
+}
+
+fn smoke(state: &mut State, from: fn(&Running) -> bool, to: Running) -> Option<()> {
+    let good = matches!(state.direction, Direction::Back { .. }) && from(&state.smoke);
+    good.then(|| state.smoke = to)
 }
 
 fn positions(plan: &Plan, ids: &[ServiceRef]) -> Option<BTreeSet<ServiceIndex>> {
     ids.iter().map(|id| plan.service_named(id).map(|(index, _)| index)).collect()
 }
 
-fn service(state: &mut State, plan: &Plan, event: &Event, at: Timestamp) -> Option<()> {
+fn open(state: &mut State, plan: &Plan, services: &[ServiceRef], at: Timestamp) -> Option<()> {
     state.reopening_since?;
-    if let Event::Opening { services } = event {
-        for index in positions(plan, services)? {
-            let service = state.services.get_mut(index)?;
-            let again = matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. });
-            *service = ServiceState::Opening { since: at, late: false, again };
-        }
-        return Some(());
+    for index in positions(plan, services)? {
+        let service = state.services.get_mut(index)?;
+        let again = matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. });
+        *service = ServiceState::Opening { since: at, late: false, again };
     }
-    let (id, next) = match event {
-        Event::Opened { service } => (service, ServiceState::Opened { at }),
-        Event::Degraded { service, because } => {
-            (service, ServiceState::Degraded { since: at, because: positions(plan, because)? })
-        }
-        Event::HeldClosed { service, through } => {
-            let through = through.iter().map(|step| plan.step_named(step).map(|(index, _)| index)).collect::<Option<_>>()?;
-            (service, ServiceState::HeldClosed { since: at, through })
-        }
-        Event::OpeningLate { service, .. } => {
-            let (index, _) = plan.service_named(service)?;
-            return match state.services.get_mut(index)? {
-                ServiceState::Opening { late, .. } => mark(late),
-                ServiceState::Open
-                | ServiceState::Closed { .. }
-                | ServiceState::Opened { .. }
-                | ServiceState::Degraded { .. }
-                | ServiceState::HeldClosed { .. } => None,
-            };
-        }
-        _ => return None,
-    };
-    let (index, _) = plan.service_named(id)?;
-    *state.services.get_mut(index)? = next;
     Some(())
+}
+
+fn set_service(state: &mut State, plan: &Plan, id: &ServiceRef, to: ServiceState) -> Option<()> {
+    *reopening_service(state, plan, id)? = to;
+    Some(())
+}
+
+fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef) -> Option<()> {
+    match reopening_service(state, plan, id)? {
+        ServiceState::Opening { late, .. } => mark(late),
+        ServiceState::Open
+        | ServiceState::Closed { .. }
+        | ServiceState::Opened { .. }
+        | ServiceState::Degraded { .. }
+        | ServiceState::HeldClosed { .. } => None,
+    }
+}
+
+/// The service, once services come back.
+fn reopening_service<'a>(state: &'a mut State, plan: &Plan, id: &ServiceRef) -> Option<&'a mut ServiceState> {
+    state.reopening_since?;
+    let (index, _) = plan.service_named(id)?;
+    state.services.get_mut(index)
 }

@@ -8,23 +8,20 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::model::need::{need, turn_back_at};
-use crate::model::plan::{Plan, PlannedAction, PlannedStep, StepIndex};
+use crate::model::phase::Outcome;
+use crate::model::plan::{Plan, PlannedAction, PlannedStep, ServiceIndex, StepIndex};
 use crate::model::runbook::{OnFutile, OnOverrun};
 use crate::model::schedule::{Gate, first_that_does_not_fit, gate, predecessors};
 use crate::model::span::{Span, after};
 
-use super::facts::{Ask, ClosingFact, Facts, JobEnd, JobKey, Order};
+use super::Next;
+use super::facts::{Arming, Ask, ClosingFact, Facts, JobEnd, JobKey, Order};
 use super::journal::{Cause, Event};
 use super::state::{Direction, State, StepState, Work};
 use super::words::{clock, said};
 
-/// An event and its reason.
-pub(super) type Next = Option<(Event, String)>;
-
 /// What happens next before the night begins.
 pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
-    use super::facts::Arming;
-    use crate::model::phase::Outcome;
     if facts.deleted {
         let why = "the intervention was deleted before it began".to_owned();
         return Some((Event::Finished { outcome: Outcome::Cancelled }, why));
@@ -305,7 +302,7 @@ fn intend(plan: &Plan, facts: &Facts, index: StepIndex, gate: &Gate) -> (Event, 
     let Some(planned) = plan.steps.get(index) else {
         return (Event::GoingBack { cause: Cause::Nonsense }, format!("there is no step {index}"));
     };
-    let id = |service: &usize| plan.services.get(*service).map(|service| service.id.clone());
+    let id = |service: &ServiceIndex| plan.services.get(*service).map(|service| service.id.clone());
     let preimages = planned.closes().iter().filter_map(|service| facts.services.get(service));
     let event = Event::StepIntended {
         step: planned.name.clone(),

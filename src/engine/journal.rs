@@ -183,6 +183,49 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Its name on the wire: `stepDone`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default()
+    }
+
+    /// The step that it is about, when it is about one.
+    #[must_use]
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::StepIntended { step, .. }
+            | Self::StepDone { step }
+            | Self::StepFailed { step, .. }
+            | Self::Overrun { step }
+            | Self::Extended { step, .. }
+            | Self::StepStopped { step, .. }
+            | Self::UndoReleased { step, .. }
+            | Self::UndoDone { step, .. }
+            | Self::UndoFailed { step, .. }
+            | Self::UndoOverrun { step, .. } => Some(step),
+            Self::Accepted { .. }
+            | Self::Armed {}
+            | Self::WorkBegun {}
+            | Self::OrderRefused { .. }
+            | Self::GoingBack { .. }
+            | Self::SmokeReleased {}
+            | Self::SmokeDone {}
+            | Self::SmokeFailed { .. }
+            | Self::Committed {}
+            | Self::ReopeningBegun {}
+            | Self::Opening { .. }
+            | Self::Opened { .. }
+            | Self::Degraded { .. }
+            | Self::HeldClosed { .. }
+            | Self::OpeningLate { .. }
+            | Self::DeadlineMissed { .. }
+            | Self::Finished { .. } => None,
+        }
+    }
+}
+
 /// The kind of reason for going back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

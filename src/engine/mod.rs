@@ -4,14 +4,16 @@
 //! again, and why. Invariants: pure and total (DESIGN §3, law 1): every input has a decision, there is no error type and no panic;
 //! facts up to now are folded before the clock rules. Not here: anything that knows Kubernetes, sockets or clocks.
 
+#![warn(clippy::wildcard_enum_match_arm, reason = "a new event or state has to be thought of wherever one is looked at")]
+
 mod back;
 pub mod command;
+mod commands;
 pub mod facts;
 mod fold;
 mod forward;
 pub mod interest;
 pub mod journal;
-mod orders;
 pub mod phases;
 mod reopen;
 pub mod state;
@@ -30,6 +32,9 @@ pub use state::State;
 
 use journal::Cause;
 use state::Direction;
+
+/// An event and its reason, for people.
+type Next = Option<(Event, String)>;
 
 /// What to record, what to do and when to ask again.
 ///
@@ -52,7 +57,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         events.push(entry);
     }
     Decision {
-        commands: orders::commands(plan, &state, facts),
+        commands: commands::commands(plan, &state, facts),
         wake: wake::wake(plan, &state, facts, now),
         why: wake::why(plan, &state, now),
         phase: state.phase(plan),
@@ -60,7 +65,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
     }
 }
 
-fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> forward::Next {
+fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     if state.outcome.is_some() || state.plan_hash.is_none() {
         return None;
     }

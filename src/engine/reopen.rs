@@ -11,16 +11,15 @@ use jiff::Timestamp;
 
 use crate::model::need::reopen_by;
 use crate::model::phase::Outcome;
-use crate::model::plan::{Plan, ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedService, ServiceIndex, StepIndex};
 use crate::model::reference::ServiceRef;
 use crate::model::span::{Span, after};
 
-use super::back;
 use super::facts::{Facts, JobKey, Probes, TokenFact};
-use super::forward::Next;
 use super::journal::Event;
 use super::state::{Direction, ServiceState, State, Work, jobs};
 use super::words::clock;
+use super::{Next, back};
 
 /// What happens next on the way to open doors.
 pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
@@ -66,9 +65,8 @@ fn undos_expired(plan: &Plan, facts: &Facts) -> bool {
 fn reached(plan: &Plan, state: &State) -> BTreeSet<ServiceIndex> {
     let mut reached = state.begun(plan).closed;
     for _ in 0..plan.services.len() {
-        let calls = |(index, service): (ServiceIndex, &crate::model::plan::PlannedService)| {
-            (!service.upstreams.is_disjoint(&reached)).then_some(index)
-        };
+        let calls =
+            |(index, service): (ServiceIndex, &PlannedService)| (!service.upstreams.is_disjoint(&reached)).then_some(index);
         let more: BTreeSet<ServiceIndex> = plan.services.iter().enumerate().filter_map(calls).collect();
         if more.is_subset(&reached) {
             break;

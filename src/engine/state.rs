@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use crate::model::need::Begun;
 use crate::model::phase::{Outcome, Phase};
-use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::span::after;
 
 use super::facts::JobKey;
+use super::fold;
 use super::journal::{Cause, Entry, Proof};
 
 /// Everything the journal says.
@@ -205,8 +206,8 @@ impl State {
 
     /// The same state one entry later; an entry that does not fit is noted and changes nothing.
     pub fn apply(&mut self, plan: &Plan, entry: &Entry) {
-        if super::fold::apply(self, plan, entry).is_none() {
-            self.nonsense.push(format!("{} at {}: {}", super::fold::name(&entry.event), entry.at, entry.why));
+        if fold::apply(self, plan, entry).is_none() {
+            self.nonsense.push(format!("{} at {}: {}", entry.event.name(), entry.at, entry.why));
         }
     }
 
@@ -244,8 +245,7 @@ impl State {
     }
 
     /// Steps whose data is half changed: the dirty marks.
-    #[must_use]
-    pub fn dirty_steps(&self, plan: &Plan) -> BTreeSet<StepIndex> {
+    fn dirty_steps(&self, plan: &Plan) -> BTreeSet<StepIndex> {
         (0..plan.steps.len()).filter(|&index| self.is_dirty(plan, index)).collect()
     }
 
@@ -305,7 +305,7 @@ impl State {
     /// The end by budget of everything that runs.
     #[must_use]
     pub fn running_end_at(&self, plan: &Plan, now: Timestamp) -> Timestamp {
-        let end = |(step, planned): (&StepState, &crate::model::plan::PlannedStep)| match step.work {
+        let end = |(step, planned): (&StepState, &PlannedStep)| match step.work {
             Work::Running { since, .. } => Some(after(since, planned.budget)),
             Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
         };

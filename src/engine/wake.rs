@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use crate::model::need::{reopen_by, turn_back_at};
 use crate::model::plan::Plan;
-use crate::model::span::after;
+use crate::model::span::{Span, after};
 
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
 use super::facts::{Burned, Facts, Pods};
 use super::forward::{gate_now, not_before, ready};
-use super::state::{Direction, Running, ServiceState, State, Work};
+use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 use super::words::{clock, said};
 
 /// The earliest moment after `now` at which something becomes due.
@@ -25,7 +25,7 @@ pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
     match &state.direction {
         Direction::Still => {
             due.push((plan.start_at, "work begins".to_owned()));
-            due.push((after(plan.start_by, crate::model::span::Span::seconds(1)), "the latest start has passed".to_owned()));
+            due.push((after(plan.start_by, Span::seconds(1)), "the latest start has passed".to_owned()));
         }
         Direction::Forward => forward(plan, state, &mut due),
         Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, &mut due),
@@ -99,7 +99,7 @@ pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
     }
 }
 
-fn names<'a>(plan: &'a Plan, state: &State, is: impl Fn(&super::state::StepState) -> bool) -> Vec<&'a str> {
+fn names<'a>(plan: &'a Plan, state: &State, is: impl Fn(&StepState) -> bool) -> Vec<&'a str> {
     plan.steps.iter().zip(&state.steps).filter(|(_, step)| is(step)).map(|(planned, _)| planned.name.as_str()).collect()
 }
 

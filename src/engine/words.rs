@@ -21,6 +21,13 @@ pub fn clock(plan: &Plan, moment: Timestamp) -> String {
     format!("{}{mark}", civil.strftime(format))
 }
 
+/// RFC 3339 with the offset of the plan's zone: `2023-02-10T07:00:00+01:00`.
+#[must_use]
+pub fn rfc3339(plan: &Plan, moment: Timestamp) -> String {
+    let zone = TimeZone::get(&plan.time_zone).unwrap_or(TimeZone::UTC);
+    moment.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
+}
+
 /// `03:30 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 05:35, mustServeBy 07:00`.
 #[must_use]
 pub fn said(plan: &Plan, sum: &[Term]) -> String {

@@ -144,7 +144,6 @@ impl Calendar {
     }
 
     /// The hours as they were written.
-    /// The hours as written.
     #[must_use]
     pub fn hours(&self) -> &str {
         &self.hours_written

@@ -3,6 +3,8 @@
 //! In: what [`crate::api`] has checked. Out: values that the planner, the engine and the shells share.
 //! Invariants: no IO, no clock, no randomness; every collection is ordered. Not here: any decision.
 
+#![warn(clippy::wildcard_enum_match_arm, reason = "a new word has to be thought of wherever one is looked at")]
+
 pub mod calendar;
 pub mod duration;
 pub mod need;

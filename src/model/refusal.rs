@@ -15,7 +15,7 @@ use super::span::Span;
 pub struct Refusal {
     /// The kind of reason, one CamelCase word.
     pub reason: String,
-    /// The object, as `Kind/name` or `Kind/namespace/name`.
+    /// The object, as [`object_name`] has it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub object: String,
     /// The field, as `spec.steps[4].budget`.
@@ -41,6 +41,15 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// How refusals name an object: `Kind/namespace/name`, or `Kind/name` without a namespace.
+#[must_use]
+pub fn object_name(kind: &str, namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{kind}/{namespace}/{name}"),
+        None => format!("{kind}/{name}"),
+    }
+}
+
 /// Something a reader should know that does not refuse the night.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
@@ -52,7 +61,7 @@ pub struct Warning {
     pub message: String,
 }
 
-/// One line of a sum: a moment, a span, or both.
+/// One line of a sum: a moment or a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
     /// What it is: `end`, `undo`, `smoke`, `reopen`, `reserve`, `total`, `mustServeBy`.

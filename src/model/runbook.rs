@@ -202,11 +202,11 @@ pub enum Mode {
 /// An `Intervention`, validated: one night.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intervention {
-    /// Its namespace, the runbook's too unless the reference says otherwise.
+    /// Its namespace, and the runbook's.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The runbook.
+    /// The runbook's name.
     pub runbook: String,
     /// Values for the runbook's parameters.
     pub parameters: BTreeMap<String, String>,

@@ -1,7 +1,7 @@
 //! What has to end before a step may start, and whether what remains still fits.
 //!
-//! In: planned steps; measured ends. Out: predecessors, and [`Fit`]. Rule: a step waits for what it needs and for every step placed
-//! before it that shares a service with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
+//! In: planned steps; measured ends. Out: [`predecessors`], [`ancestors`], [`Gate`]s. Rule: a step waits for what it needs and for every
+//! step placed before it that shares a service with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,21 @@ pub fn predecessors(steps: &[PlannedStep], index: StepIndex) -> BTreeSet<StepInd
     let shares = |other: &PlannedStep| !other.concerns().is_disjoint(&concerns);
     let sharing = steps.iter().take(index).enumerate().filter(|(_, other)| shares(other)).map(|(position, _)| position);
     step.needs.iter().copied().chain(sharing).collect()
+}
+
+/// All steps that had to be done before one that needs `needs`, however indirectly.
+#[must_use]
+pub fn ancestors(steps: &[PlannedStep], needs: &[StepIndex]) -> BTreeSet<StepIndex> {
+    let mut all: BTreeSet<StepIndex> = needs.iter().copied().collect();
+    let mut open: Vec<StepIndex> = needs.to_vec();
+    while let Some(index) = open.pop() {
+        for &needed in steps.get(index).map(|step| step.needs.as_slice()).unwrap_or_default() {
+            if all.insert(needed) {
+                open.push(needed);
+            }
+        }
+    }
+    all
 }
 
 /// A gate (DESIGN §1): whether a step may start at a moment.

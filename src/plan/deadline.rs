@@ -10,11 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::calendar::Calendar;
 use crate::model::plan::{Because, Deadline, Plan, ServiceIndex};
-use crate::model::reference::ServiceRef;
 use crate::model::service::{Service, Site};
 use crate::model::span::{after, before};
 
-use super::{Findings, Question};
+use super::{Findings, Question, night_object, runbook_object, service_object};
 
 /// How far ahead an opening is looked for.
 const HORIZON: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -36,7 +35,7 @@ pub(super) fn deadlines(question: Question<'_>, plan: &mut Plan, findings: &mut 
             let path = format!("spec.sites[{place}]");
             let Some(calendar) = question.calendars.get(&site.calendar) else {
                 let message = format!("there is no OfficeCalendar {:?}", site.calendar);
-                findings.refuse("UnknownCalendar", &object(&service.id), &format!("{path}.calendar"), message);
+                findings.refuse("UnknownCalendar", &service_object(&service.id), &format!("{path}.calendar"), message);
                 continue;
             };
             frozen(question, calendar, findings);
@@ -57,15 +56,11 @@ pub(super) fn deadlines(question: Question<'_>, plan: &mut Plan, findings: &mut 
     if binding.is_none() && findings.refusals.is_empty() {
         let message = "no site of a closed service, or of one that depends on it, opens within 60 days: nothing says by when the work \
                        must end; give the services sites with calendars";
-        findings.refuse("NoOpening", &super::steps::object(question.runbook), "spec.steps", message.to_owned());
+        findings.refuse("NoOpening", &runbook_object(question.runbook), "spec.steps", message.to_owned());
     }
     let binding = binding?;
     let time_zone = question.calendars.get(&binding.calendar)?.time_zone_name().to_owned();
     Some(Moments { binding, first_opening_at, time_zone })
-}
-
-fn object(id: &ServiceRef) -> String {
-    format!("PublicService/{id}")
 }
 
 fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
@@ -140,7 +135,7 @@ fn of_site(
             calendar.display(closed_at),
             service.id
         );
-        findings.refuse("OpenWhileClosed", &object(&service.id), path, message);
+        findings.refuse("OpenWhileClosed", &service_object(&service.id), path, message);
         return None;
     }
     let at = calendar.next_opening_after(closed_at, HORIZON)?;
@@ -160,7 +155,7 @@ fn frozen(question: Question<'_>, calendar: &Calendar, findings: &mut Findings) 
         freeze.reason,
         calendar.name()
     );
-    let object = format!("Intervention/{}/{}", night.namespace, night.name);
+    let object = night_object(night);
     if !findings.refusals.iter().any(|refusal| refusal.message == message) {
         findings.refuse("Frozen", &object, "spec.startTime", message);
     }

@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::model::need::{Begun, need, turn_back_at};
+use crate::model::need::{Begun, turn_back_at};
 use crate::model::plan::{Plan, StepIndex};
 use crate::model::refusal::Refusal;
 use crate::model::runbook::Runbook;
-use crate::model::schedule::{Gate, predecessors};
+use crate::model::schedule::{self, Gate, predecessors};
 use crate::model::span::{Span, before};
 
-use super::Findings;
-use super::steps::object;
+use super::{Findings, runbook_object};
 
 /// Sets the moments of every step and refuses the gates that do not hold.
 pub(super) fn check(plan: &mut Plan, runbook: &Runbook, findings: &mut Findings) {
@@ -50,8 +49,8 @@ fn gate(plan: &Plan, index: StepIndex) -> Gate {
     let begun = begun_at(plan, index);
     let ends = begun.steps.iter().filter_map(|&other| plan.steps.get(other)).map(|step| step.end_at);
     let ends_at = ends.max().unwrap_or(plan.start_at);
-    let need = need(plan, &begun);
-    Gate { ends_at, need, limit: before(plan.deadline.must_serve_by, need.total()) }
+    let start_at = plan.steps.get(index).map_or(plan.start_at, |step| step.start_at);
+    schedule::gate(plan, &begun, index, start_at, ends_at)
 }
 
 fn does_not_fit(plan: &Plan, runbook: &Runbook, index: StepIndex, gate: &Gate) -> Refusal {
@@ -63,7 +62,7 @@ fn does_not_fit(plan: &Plan, runbook: &Runbook, index: StepIndex, gate: &Gate) -
          the undo, the reopening or the reserve"
     );
     let path = format!("spec.steps[{written}]");
-    let mut refusal = Refusal::new("DoesNotFit", &object(runbook), &path, message);
+    let mut refusal = Refusal::new("DoesNotFit", &runbook_object(runbook), &path, message);
     refusal.sum = gate.need.sum_from(gate.ends_at, plan.deadline.must_serve_by);
     refusal
 }

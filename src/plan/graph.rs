@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::model::runbook::Runbook;
 
-use super::{Findings, steps::object};
+use super::{Findings, runbook_object};
 
 /// Positions in `runbook.steps` in topological, then file order; none when there is no such order.
 pub(super) fn order(runbook: &Runbook, findings: &mut Findings) -> Option<Vec<usize>> {
@@ -20,7 +20,7 @@ pub(super) fn order(runbook: &Runbook, findings: &mut Findings) -> Option<Vec<us
                 known = false;
                 let path = format!("spec.steps[{index}].needs[{place}]");
                 let message = format!("step {:?} needs {needed:?}, which is no step of this runbook", step.name);
-                findings.refuse("UnknownStep", &object(runbook), &path, message);
+                findings.refuse("UnknownStep", &runbook_object(runbook), &path, message);
             }
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn order(runbook: &Runbook, findings: &mut Findings) -> Option<Vec<us
     names.extend(names.first().copied());
     let path = format!("spec.steps[{}].needs", cycle.first().copied().unwrap_or_default());
     let message = format!("these steps wait for each other: {}; take one of these needs away", names.join(" needs "));
-    findings.refuse("Cycle", &object(runbook), &path, message);
+    findings.refuse("Cycle", &runbook_object(runbook), &path, message);
     None
 }
 

@@ -4,6 +4,8 @@
 //! refusals keeps the promise at declared budgets at every instant (DESIGN §1). Not here: reading files or objects, any clock,
 //! and what happens once the night has begun ([`crate::engine`]).
 
+#![warn(clippy::wildcard_enum_match_arm, reason = "a new word has to be thought of wherever one is looked at")]
+
 mod deadline;
 mod gates;
 mod graph;
@@ -18,7 +20,8 @@ use jiff::Timestamp;
 
 use crate::model::calendar::Calendar;
 use crate::model::plan::Plan;
-use crate::model::refusal::{Refusal, Warning};
+use crate::model::reference::ServiceRef;
+use crate::model::refusal::{Refusal, Warning, object_name};
 use crate::model::runbook::{Intervention, Runbook};
 use crate::model::service::Service;
 use crate::model::span::{after, before};
@@ -72,6 +75,18 @@ impl Findings {
     }
 }
 
+fn night_object(night: &Intervention) -> String {
+    object_name("Intervention", Some(&night.namespace), &night.name)
+}
+
+fn runbook_object(runbook: &Runbook) -> String {
+    object_name("Runbook", Some(&runbook.namespace), &runbook.name)
+}
+
+fn service_object(id: &ServiceRef) -> String {
+    object_name("PublicService", Some(&id.namespace), &id.name)
+}
+
 /// Plans a night. Source of the arithmetic: DESIGN §1.
 #[must_use]
 pub fn plan(question: Question<'_>) -> Verdict {
@@ -88,10 +103,10 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     if concerned.closed_count == 0 {
         let message =
             "no step closes a service, so nothing says by when the work must end; add a step with close: {services: […]}";
-        findings.refuse("ClosesNothing", &steps::object(question.runbook), "spec.steps", message.to_owned());
+        findings.refuse("ClosesNothing", &runbook_object(question.runbook), "spec.steps", message.to_owned());
         return None;
     }
-    let mut plan = timeline::draft(question, steps, concerned);
+    let mut plan = timeline::draft(question, steps, concerned, &environment);
     let moments = deadline::deadlines(question, &mut plan, findings)?;
     plan.time_zone = moments.time_zone;
     plan.deadline = moments.binding;

@@ -11,8 +11,7 @@ use crate::model::runbook::Action;
 use crate::model::service::{DependencyMode, Service};
 
 use super::references::{Known, allows, resolve};
-use super::steps::object;
-use super::{Findings, Question};
+use super::{Findings, Question, runbook_object, service_object};
 
 /// The services of the night, by position.
 pub(super) struct Concerned<'a> {
@@ -81,22 +80,22 @@ fn close(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut F
             let id = match resolve(reference, concerned.from, &concerned.known) {
                 Ok(id) => id,
                 Err(message) => {
-                    findings.refuse("UnknownService", &object(runbook), &path, message);
+                    findings.refuse("UnknownService", &runbook_object(runbook), &path, message);
                     continue;
                 }
             };
             let service = concerned.known.get(&id).copied();
             if service.is_some_and(|service| !allows(service, concerned.from)) {
                 let message = format!("{id} may not be closed from namespace {}; its allowedFrom has to name it", concerned.from);
-                findings.refuse("ClosingNotAllowed", &object(runbook), &path, message);
+                findings.refuse("ClosingNotAllowed", &runbook_object(runbook), &path, message);
             }
             if service.is_some_and(|service| service.close.is_empty()) {
                 let message = format!("{id} does not say how it is closed: give it spec.close");
-                findings.refuse("NoWayToClose", &object(runbook), &path, message);
+                findings.refuse("NoWayToClose", &runbook_object(runbook), &path, message);
             }
             if let Some(earlier) = closed_by.insert(id.clone(), &step.name) {
                 let message = format!("{id} is closed by step {earlier:?} already; close it once");
-                findings.refuse("ClosedTwice", &object(runbook), &path, message);
+                findings.refuse("ClosedTwice", &runbook_object(runbook), &path, message);
             }
             add(concerned, &id);
         }
@@ -119,7 +118,7 @@ fn touch(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut F
                     }
                     add(concerned, &id);
                 }
-                Err(message) => findings.refuse("UnknownService", &object(question.runbook), &path, message),
+                Err(message) => findings.refuse("UnknownService", &runbook_object(question.runbook), &path, message),
             }
         }
     }
@@ -149,13 +148,15 @@ fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut 
         if more.is_empty() {
             break;
         }
-        more.iter().for_each(|id| add(concerned, id));
+        for id in &more {
+            add(concerned, id);
+        }
         reached.extend(more);
     }
     for service in concerned.services.clone() {
         for (place, message) in unknown.remove(&service.id).into_iter().flatten() {
             let path = format!("spec.dependsOn[{place}].service");
-            findings.refuse("UnknownService", &format!("PublicService/{}", service.id), &path, message);
+            findings.refuse("UnknownService", &service_object(&service.id), &path, message);
         }
         let upstreams = calls.get(&service.id).into_iter().flatten();
         concerned.upstreams.push(upstreams.filter_map(|id| concerned.positions.get(id).copied()).collect());
@@ -170,11 +171,11 @@ fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Fi
         for (place, reference) in wave.iter().enumerate() {
             let path = format!("spec.reopening.waves[{number}][{place}]");
             match resolve(reference, concerned.from, &concerned.known) {
-                Err(message) => findings.refuse("UnknownService", &object(runbook), &path, message),
+                Err(message) => findings.refuse("UnknownService", &runbook_object(runbook), &path, message),
                 Ok(id) => match concerned.positions.get(&id) {
                     Some(&index) if !placed.insert(index) => {
                         let message = format!("{id} stands in more than one wave; name it once");
-                        findings.refuse("InTwoWaves", &object(runbook), &path, message);
+                        findings.refuse("InTwoWaves", &runbook_object(runbook), &path, message);
                     }
                     Some(&index) => members.push(index),
                     None => {

@@ -8,24 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use regex::Regex;
 
-use crate::model::plan::{PlannedAction, PlannedStep, PlannedUndo, StepIndex};
+use crate::model::plan::{PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::runbook::{Action, EnvValue, EnvVar, JobSource, Runbook, Smoke, Step, Undo};
+use crate::model::schedule::ancestors;
 
 use super::services::Concerned;
-use super::{Findings, Question};
+use super::{Findings, Question, night_object, runbook_object};
 
 /// Values of the runbook's parameters tonight.
 pub(super) type Environment = BTreeMap<String, String>;
 
-/// How refusals name the runbook.
-pub(super) fn object(runbook: &Runbook) -> String {
-    format!("Runbook/{}/{}", runbook.namespace, runbook.name)
-}
-
 /// The value of every parameter, or refusals.
 pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Environment {
     let (night, runbook) = (question.intervention, question.runbook);
-    let night_object = format!("Intervention/{}/{}", night.namespace, night.name);
+    let night_object = night_object(night);
     for name in night.parameters.keys() {
         if !runbook.parameters.iter().any(|parameter| &parameter.name == name) {
             let message = format!("runbook {} has no parameter {name:?}", runbook.name);
@@ -43,7 +39,7 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
         match parameter.pattern.as_deref().map(whole) {
             Some(Err(error)) => {
                 let place = format!("spec.parameters[{index}].pattern");
-                findings.refuse("BadPattern", &object(runbook), &place, error.to_string().replace('\n', " "));
+                findings.refuse("BadPattern", &runbook_object(runbook), &place, error.to_string().replace('\n', " "));
             }
             Some(Ok(pattern)) if !pattern.is_match(value) => {
                 let message = format!("{value:?} does not match {:?}", pattern.as_str());
@@ -119,7 +115,7 @@ fn action(step: &Step, concerned: &Concerned<'_>, environment: &Environment) -> 
     }
 }
 
-fn touches(step: &Step, concerned: &Concerned<'_>) -> BTreeSet<usize> {
+fn touches(step: &Step, concerned: &Concerned<'_>) -> BTreeSet<ServiceIndex> {
     match (&step.action, &step.touches) {
         (_, Some(named)) => named.iter().filter_map(|reference| concerned.position(reference)).collect(),
         (Action::Job(_), None) => concerned.closed(),
@@ -149,7 +145,7 @@ fn undo(
         Undo::CoveredBy { step: name } => {
             let covering = positions.get(name.as_str()).copied();
             let good = covering.filter(|&index| {
-                ancestors(needs, earlier).contains(&index)
+                ancestors(earlier, needs).contains(&index)
                     && earlier.get(index).is_some_and(|step| matches!(step.undo, PlannedUndo::Job { .. }))
             });
             if good.is_none() {
@@ -157,30 +153,16 @@ fn undo(
                     "the undo of {name:?} cannot cover {:?}: it has to be an earlier step that {:?} needs, with an undo of its own",
                     step.name, step.name
                 );
-                findings.refuse("CannotCover", &object(runbook), &format!("{path}.noUndo.step"), message);
+                findings.refuse("CannotCover", &runbook_object(runbook), &format!("{path}.noUndo.step"), message);
             }
             good.map_or(PlannedUndo::Nothing, |step| PlannedUndo::CoveredBy { step })
         }
         Undo::Irreversible => {
             let message = "points of no return are not supported by this version: give the step an undo".to_owned();
-            findings.refuse("IrreversibleNotSupported", &object(runbook), &format!("{path}.noUndo.reason"), message);
+            findings.refuse("IrreversibleNotSupported", &runbook_object(runbook), &format!("{path}.noUndo.reason"), message);
             PlannedUndo::Nothing
         }
     }
-}
-
-/// All that must have been done before a step that needs `needs`.
-fn ancestors(needs: &[StepIndex], earlier: &[PlannedStep]) -> BTreeSet<StepIndex> {
-    let mut all: BTreeSet<StepIndex> = needs.iter().copied().collect();
-    let mut open: Vec<StepIndex> = needs.to_vec();
-    while let Some(index) = open.pop() {
-        for &needed in earlier.get(index).map(|step| step.needs.as_slice()).unwrap_or_default() {
-            if all.insert(needed) {
-                open.push(needed);
-            }
-        }
-    }
-    all
 }
 
 fn filled(job: &JobSource, environment: &Environment) -> Vec<EnvVar> {
@@ -208,7 +190,7 @@ fn undeclared_parameters(runbook: &Runbook, step: &Step, path: &str, known: &Env
             if !declared && !known.contains_key(name) {
                 let path = format!("{path}.{place}.env[{index}].parameter");
                 let message = format!("{name:?} is no parameter of this runbook: declare it in spec.parameters");
-                findings.refuse("UnknownParameter", &object(runbook), &path, message);
+                findings.refuse("UnknownParameter", &runbook_object(runbook), &path, message);
             }
         }
     }

@@ -13,15 +13,20 @@ use crate::model::schedule::predecessors;
 use crate::model::service::{DependencyMode, Service, Text};
 use crate::model::span::{Span, after};
 
+use super::Question;
 use super::services::Concerned;
-use super::{Question, steps};
+use super::steps::{Environment, smoke};
 
 /// The plan as far as it is known before any deadline.
-pub(super) fn draft(question: Question<'_>, mut steps: Vec<PlannedStep>, concerned: Concerned<'_>) -> Plan {
+pub(super) fn draft(
+    question: Question<'_>,
+    mut steps: Vec<PlannedStep>,
+    concerned: Concerned<'_>,
+    environment: &Environment,
+) -> Plan {
     let night = question.intervention;
     set_times(&mut steps, night.start_at);
     let services = services(&steps, &concerned, question.runbook.reopening.budget);
-    let environment = steps::parameters(question, &mut super::Findings::default());
     let mut plan = Plan {
         version: 1,
         namespace: night.namespace.clone(),
@@ -39,7 +44,7 @@ pub(super) fn draft(question: Question<'_>, mut steps: Vec<PlannedStep>, concern
         planned_open_at: night.start_at,
         reserve: question.runbook.reserve,
         reopening_budget: question.runbook.reopening.budget,
-        smoke: steps::smoke(question, &environment),
+        smoke: smoke(question, environment),
         steps,
         services,
         waves: concerned.waves,

@@ -16,6 +16,8 @@ pub use intervention::intervention;
 pub use runbook::runbook;
 pub use service::service;
 
+pub use crate::model::refusal::object_name;
+
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -35,15 +37,6 @@ pub struct Checked<T> {
 
 /// The namespace of an object that names none, as `kubectl` has it.
 pub const DEFAULT_NAMESPACE: &str = "default";
-
-/// `Kind/namespace/name`, or `Kind/name` without a namespace.
-#[must_use]
-pub fn object_name(kind: &str, namespace: Option<&str>, name: &str) -> String {
-    match namespace {
-        Some(namespace) => format!("{kind}/{namespace}/{name}"),
-        None => format!("{kind}/{name}"),
-    }
-}
 
 /// All problems, in the order of their paths; of several about one field, the first is kept: `found`, then `semantic`, then
 /// `mismatches`. Nothing is said of what stands inside something that is missing or unreadable.

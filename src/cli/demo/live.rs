@@ -15,7 +15,7 @@ use crate::model::plan::Plan;
 use crate::model::span::Span;
 
 use super::night::timeline;
-use super::play::{DemoError, read_ledger};
+use super::play::read_ledger;
 use super::story::{self, Paint};
 use crate::cli::say;
 
@@ -85,11 +85,4 @@ fn moving(plan: &Plan, entries: &[Entry], clock: Clock) -> String {
 #[allow(clippy::disallowed_methods, reason = "a person watches: this is the one wait that is meant to be felt")]
 fn pause(span: Duration) {
     std::thread::sleep(span);
-}
-
-/// The plan and the entries, at the end.
-pub(super) async fn read(embedded: &Embedded) -> Result<(Plan, Vec<Entry>), DemoError> {
-    let ledger = read_ledger(embedded).await?;
-    let ledger = ledger.ok_or_else(|| DemoError::Scene("the operator accepted no night".to_owned()))?;
-    Ok((ledger.plan, ledger.entries))
 }

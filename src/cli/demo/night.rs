@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::prober::Seen;
+use crate::engine::Entry;
 use crate::engine::state::State;
-use crate::engine::{Entry, Event};
 use crate::model::phase::Phase;
 use crate::model::plan::Plan;
 
@@ -78,18 +78,8 @@ pub(super) fn timeline(plan: &Plan, entries: &[Entry]) -> Vec<Line> {
     let mut state = State::fold(plan, &[]);
     let line = |entry: &Entry| {
         state.apply(plan, entry);
-        let (what, step) = described(&entry.event);
-        Line { at: entry.at, phase: state.phase(plan), step, what, why: entry.why.clone() }
+        let step = entry.event.step().map(str::to_owned);
+        Line { at: entry.at, phase: state.phase(plan), step, what: entry.event.name(), why: entry.why.clone() }
     };
     entries.iter().map(line).collect()
-}
-
-/// The event's name on the wire, and the step it is about.
-fn described(event: &Event) -> (String, Option<String>) {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    let Some((name, fields)) = value.as_object().and_then(|object| object.iter().next()) else {
-        return (String::new(), None);
-    };
-    let step = fields.get("step").and_then(Value::as_str).map(str::to_owned);
-    (name.clone(), step)
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::live::{self, Pace};
+use super::live::Pace;
 use super::night::Night;
 use super::prober::Prober;
 use super::scene::{self, SERVICES, WORK};
@@ -91,7 +91,8 @@ async fn on_stage(branch: &Branch, at_speed: Option<u32>, paint: Paint) -> Resul
     }
     // One more question from outside, so that what opened last was seen.
     clock.sleep_until(after(clock.now(), Span::minutes(1))).await;
-    live::read(&embedded).await.map(|(plan, entries)| Night { plan, entries, status: status(&embedded), seen: prober.seen() })
+    let ledger = read_ledger(&embedded).await?.ok_or_else(|| scene_error("the operator accepted no night"))?;
+    Ok(Night { plan: ledger.plan, entries: ledger.entries, status: status(&embedded), seen: prober.seen() })
 }
 
 /// Starts the operator on the embedded API.
@@ -128,13 +129,13 @@ fn services(embedded: &Embedded) -> Vec<String> {
 }
 
 /// `Intervention.status` as it is now.
-pub(super) fn status(embedded: &Embedded) -> Value {
+fn status(embedded: &Embedded) -> Value {
     let night = embedded.object("notturno.dev", "interventions", WORK, NIGHT);
     night.and_then(|night| night.get("status").cloned()).unwrap_or_default()
 }
 
 /// The ledger's owner, with rights that only read here.
-pub(super) fn tenant(embedded: &Embedded) -> (Tenant, String) {
+fn tenant(embedded: &Embedded) -> (Tenant, String) {
     let uid = embedded.object("notturno.dev", "interventions", WORK, NIGHT);
     let uid = uid.and_then(|night| night.get("metadata")?.get("uid")?.as_str().map(str::to_owned)).unwrap_or_default();
     (Tenant::new(embedded.client("demo"), WORK, "lavori-notturni"), uid)

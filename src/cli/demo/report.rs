@@ -4,16 +4,15 @@
 //! Not here: text for people.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::night::Night;
 use super::scene::SERVICES;
+use crate::engine::words::rfc3339;
 
 /// `outcome, mustServeBy, openAt, services[], timeline[]`.
 pub(super) fn json(night: &Night) -> Value {
-    let zone = TimeZone::get(&night.plan.time_zone).unwrap_or(TimeZone::UTC);
-    let show = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string();
+    let show = |at: Timestamp| rfc3339(&night.plan, at);
     let services = night.seen.iter().map(|(name, seen)| {
         let mut service = json!({ "name": format!("{SERVICES}/{name}"), "state": night.state_of(name) });
         put(&mut service, "closedAt", seen.closed_at.map(show));

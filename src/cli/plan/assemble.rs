@@ -10,7 +10,7 @@ use crate::api::document::{Document as Word, from_value, is_ours};
 use crate::api::validate;
 use crate::cli::read::Document;
 use crate::model::calendar::Calendar;
-use crate::model::refusal::{Refusal, Warning};
+use crate::model::refusal::{Refusal, Warning, object_name};
 use crate::model::runbook::{Intervention, Runbook};
 use crate::model::service::Service;
 use crate::plan::{Question, Verdict, plan};
@@ -80,7 +80,7 @@ pub(super) fn assemble(documents: &[Document], wanted: Option<&str>) -> Result<A
 }
 
 fn no_runbook(night: &Intervention) -> Refusal {
-    let object = format!("Intervention/{}/{}", night.namespace, night.name);
+    let object = object_name("Intervention", Some(&night.namespace), &night.name);
     let message = format!("there is no Runbook {:?} in namespace {}", night.runbook, night.namespace);
     Refusal::new("UnknownRunbook", &object, "spec.runbook", message)
 }
@@ -90,7 +90,7 @@ impl Words {
         let namespace = document.namespace.clone().unwrap_or_else(|| validate::DEFAULT_NAMESPACE.to_owned());
         let qualified = format!("{namespace}/{}", document.name);
         let scope = (document.kind != "OfficeCalendar").then_some(namespace.as_str());
-        let object = validate::object_name(&document.kind, scope, &document.name);
+        let object = object_name(&document.kind, scope, &document.name);
         if self.places.insert(object.clone(), document.clone()).is_some() {
             let message = "the files hold this object twice: keep one of them".to_owned();
             self.refusals.push(Refusal::new("Duplicate", &object, "metadata.name", message));

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::ReadProblem;
 use super::places::{Inside, Place, Position};
 use super::tree::{Node, Root};
-use super::{OUR_GROUP, ReadProblem};
+use crate::api::GROUP;
 
 /// Lists within lists that are followed.
 const LISTS_MAX: usize = 4;
@@ -116,7 +117,7 @@ impl Reader<'_> {
         if kind.ends_with("List") && fields.get("items").is_some_and(Value::is_array) {
             return self.items(fields, place, lists_left);
         }
-        let ours = api_version.starts_with(OUR_GROUP);
+        let ours = api_version.split_once('/').is_some_and(|(group, _)| group == GROUP);
         let metadata = fields.get("metadata").and_then(Value::as_object);
         let of_metadata = |field: &str| metadata.and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
         let name = of_metadata("name").unwrap_or_default().to_owned();

@@ -245,6 +245,7 @@ fn rule_problems(rule: &RuleSequence, holidays: Option<&HolidayList>) -> Vec<Str
     problems
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "the library's errors, which may grow; each says itself")]
 fn syntax_problem(text: &str, error: &SyntaxError) -> String {
     let said = match error {
         SyntaxError::Syntax(parser) => {

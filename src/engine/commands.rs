@@ -7,7 +7,7 @@ use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
 
 use super::command::{BurnTo, Command};
-use super::facts::{ClosingFact, Facts, JobFact, JobKey, Pods, TokenFact};
+use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 
 /// Everything to do now.
@@ -72,7 +72,7 @@ fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
             (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
             (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back, _) => true,
         };
-        let there = fact.end != Some(super::facts::JobEnd::Vanished);
+        let there = fact.end != Some(JobEnd::Vanished);
         (needed && there).then_some(Command::BurnJob { job, to })
     };
     jobs(plan).into_iter().filter_map(burn).chain(targets).collect()
