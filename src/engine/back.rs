@@ -128,12 +128,14 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
         let may = step.undo == Running::Waiting
             && step.stopped != Some(Proof::NeverStarted)
             && is_still(planned, step)
-            && must_go_first(plan, state, index).iter().all(|&other| is_settled(plan, state, other));
+            && must_go_first(plan, state, index)
+                .iter()
+                .all(|&other| is_settled(plan, state, other) && has_left(state, facts, other, now));
         if !may {
             return None;
         }
         let attempt = step.undo_failed_count + 1;
-        let ready = facts.jobs.get(&JobKey::Undo(index, attempt)).is_some_and(|job| job.token == TokenFact::Back);
+        let ready = facts.jobs.get(&JobKey::Undo(index, attempt)).is_some_and(may_be_released);
         let previous_gone =
             attempt == 1 || facts.jobs.get(&JobKey::Undo(index, attempt - 1)).is_some_and(|job| is_gone(job, now));
         (ready && previous_gone).then(|| {
@@ -143,9 +145,21 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
     })
 }
 
+/// Its token says so; one that is not there any more is released too, so that its failure is told at once and not at reopen-by.
+fn may_be_released(job: &JobFact) -> bool {
+    job.token == TokenFact::Back || job.end == Some(JobEnd::Vanished)
+}
+
 /// The attempt before is burned and none of its Pods can run (PROTOCOL rule 11).
 fn is_gone(job: &JobFact, now: Timestamp) -> bool {
     job.token == TokenFact::Expired && proof(job, now).is_some()
+}
+
+/// No Pod of an undo that failed for good can run beside the next one.
+fn has_left(state: &State, facts: &Facts, index: StepIndex, now: Timestamp) -> bool {
+    let Some(step) = state.steps.get(index) else { return true };
+    let last = facts.jobs.get(&JobKey::Undo(index, step.undo_failed_count));
+    !matches!(step.undo, Running::Failed { .. }) || last.is_some_and(|job| is_gone(job, now))
 }
 
 /// Begun steps whose undo comes before that of `index`.
@@ -180,7 +194,7 @@ fn release_smoke(plan: &Plan, state: &State, facts: &Facts) -> Next {
         && state.smoke == Running::Waiting
         && state.steps.iter().any(|step| matches!(step.undo, Running::Done { .. }))
         && (0..plan.steps.len()).all(|index| is_settled(plan, state, index));
-    let ready = facts.jobs.get(&JobKey::Smoke).is_some_and(|job| job.token == TokenFact::Back);
+    let ready = facts.jobs.get(&JobKey::Smoke).is_some_and(may_be_released);
     (wanted && ready).then(|| (Event::SmokeReleased {}, "verification behind closed doors starts".to_owned()))
 }
 

@@ -185,7 +185,9 @@ fn service(state: &mut State, plan: &Plan, event: &Event, at: Timestamp) -> Opti
     state.reopening_since?;
     if let Event::Opening { services } = event {
         for index in positions(plan, services)? {
-            *state.services.get_mut(index)? = ServiceState::Opening { since: at, late: false };
+            let service = state.services.get_mut(index)?;
+            let again = matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. });
+            *service = ServiceState::Opening { since: at, late: false, again };
         }
         return Some(());
     }

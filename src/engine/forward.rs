@@ -15,7 +15,7 @@ use crate::model::span::{Span, after};
 
 use super::facts::{Ask, ClosingFact, Facts, JobEnd, JobKey, Order};
 use super::journal::{Cause, Event};
-use super::state::{State, StepState, Work};
+use super::state::{Direction, State, StepState, Work};
 use super::words::{clock, said};
 
 /// An event and its reason.
@@ -129,6 +129,22 @@ fn ordered(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     }
 }
 
+/// Orders that come after the night has turned are told so (PROTOCOL rule 9, H34); who asked to go back has what was asked for.
+pub(super) fn too_late(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    let (what, since, goes_back) = match &state.direction {
+        Direction::Back { since, .. } => ("the night is going back since", *since, true),
+        Direction::Committed { since } => ("committed at", *since, false),
+        Direction::Still | Direction::Forward => return None,
+    };
+    let is_open = |order: &&Order| {
+        let obeyed = goes_back && order.ask == Ask::TurnBack;
+        order.at <= now && !obeyed && !state.answered.contains(&order.name)
+    };
+    let order = facts.orders.iter().find(is_open)?;
+    let why = format!("{} asked too late: {what} {}", order.by, clock(plan, since));
+    Some((Event::OrderRefused { order: order.name.clone(), by: order.by.clone(), sum: Vec::new() }, why))
+}
+
 fn extend(plan: &Plan, state: &State, order: &Order, step: &str, until: Timestamp) -> (Event, String) {
     let begun = state.begun(plan);
     let limit = turn_back_at(plan, &begun);
@@ -207,14 +223,15 @@ fn overrun(plan: &Plan, planned: &PlannedStep, step: &StepState, now: Timestamp)
     }
     if !overrun {
         let then = match planned.on_overrun {
-            OnOverrun::TurnBack => "going back".to_owned(),
+            OnOverrun::TurnBack if hard_cap_at == after(since, planned.hard_cap) => "going back".to_owned(),
             OnOverrun::Ask => format!("people are asked; silence means to go on until {}", clock(plan, hard_cap_at)),
-            OnOverrun::Continue => format!("it goes on until {}", clock(plan, hard_cap_at)),
+            OnOverrun::TurnBack | OnOverrun::Continue => format!("it goes on until {}", clock(plan, hard_cap_at)),
         };
         let why = format!("step {}: its budget of {} was gone at {}; {then}", planned.name, planned.budget, clock(plan, gone_at));
         return Some((Event::Overrun { step: planned.name.clone() }, why));
     }
-    (planned.on_overrun == OnOverrun::TurnBack).then(|| {
+    let extended = hard_cap_at > after(since, planned.hard_cap);
+    (planned.on_overrun == OnOverrun::TurnBack && !extended).then(|| {
         let why = format!("step {} overran and its policy is to go back", planned.name);
         (Event::GoingBack { cause: Cause::Overrun { step: planned.name.clone() } }, why)
     })
@@ -254,6 +271,9 @@ fn ends(plan: &Plan, state: &State, now: Timestamp) -> BTreeMap<StepIndex, Times
 fn start(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     let mut shut = None;
     for index in ready(plan, state) {
+        if not_before(plan, index).is_some_and(|moment| now < moment) {
+            continue;
+        }
         let gate = gate_now(plan, state, index, now);
         if gate.holds() {
             return Some(intend(plan, facts, index, &gate));
@@ -269,6 +289,11 @@ pub(super) fn ready(plan: &Plan, state: &State) -> Vec<StepIndex> {
     let done = |index: &StepIndex| state.steps.get(*index).is_some_and(|step| matches!(step.work, Work::Done { .. }));
     let waiting = state.steps.iter().enumerate().filter(|(_, step)| step.work == Work::Waiting).map(|(index, _)| index);
     waiting.filter(|&index| predecessors(&plan.steps, index).iter().all(done)).collect()
+}
+
+/// Before this the step's closing would hit people while they are served.
+pub(super) fn not_before(plan: &Plan, index: StepIndex) -> Option<Timestamp> {
+    plan.steps.get(index)?.not_before
 }
 
 /// The gate of a step right now.

@@ -71,7 +71,11 @@ fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> forward::N
             Some((Event::GoingBack { cause: Cause::Nonsense }, why))
         }
         Direction::Forward => forward::next(plan, state, facts, now),
-        Direction::Back { .. } => back::next(plan, state, facts, now).or_else(|| reopen::next(plan, state, facts, now)),
-        Direction::Committed { .. } => reopen::next(plan, state, facts, now),
+        Direction::Back { .. } => back::next(plan, state, facts, now)
+            .or_else(|| forward::too_late(plan, state, facts, now))
+            .or_else(|| reopen::next(plan, state, facts, now)),
+        Direction::Committed { .. } => {
+            forward::too_late(plan, state, facts, now).or_else(|| reopen::next(plan, state, facts, now))
+        }
     }
 }

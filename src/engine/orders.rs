@@ -21,12 +21,12 @@ pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command
         (Direction::Back { .. }, None) => {
             let mut commands = burns(plan, state, facts);
             commands.extend(releases(plan, state, facts));
-            commands.extend(reopenings(state, facts));
+            commands.extend(reopenings(plan, state, facts));
             commands
         }
         (Direction::Committed { .. }, None) => {
             let mut commands = burns(plan, state, facts);
-            commands.extend(reopenings(state, facts));
+            commands.extend(reopenings(plan, state, facts));
             commands
         }
     };
@@ -98,12 +98,15 @@ fn releases(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     undos.chain(smoke).filter(waits).map(|job| Command::Release { job, not_after: None }).collect()
 }
 
-fn reopenings(state: &State, facts: &Facts) -> Vec<Command> {
-    let closed_by_us = |service: &ServiceIndex| facts.services.get(service).is_some_and(|fact| !fact.restored);
+/// What was closed is restored until it is seen to be; what answers before that is not the service, so it is asked only then.
+fn reopenings(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    let closed = state.begun(plan).closed;
+    let is_restored = |service: &ServiceIndex| facts.services.get(service).is_some_and(|fact| fact.restored);
     let opening = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::Opening { .. }));
-    let opening: Vec<ServiceIndex> = opening.map(|(index, _)| index).collect();
-    let restore = opening.iter().copied().filter(closed_by_us).map(|service| Command::Reopen { service });
-    restore.chain(opening.iter().map(|&service| Command::Probe { service })).collect()
+    let (ask, restore): (Vec<ServiceIndex>, Vec<ServiceIndex>) =
+        opening.map(|(index, _)| index).partition(|index| !closed.contains(index) || is_restored(index));
+    let restore = restore.into_iter().map(|service| Command::Reopen { service });
+    restore.chain(ask.into_iter().map(|service| Command::Probe { service })).collect()
 }
 
 /// Pods whose end is recorded, so that nothing needs to be seen of them any more.

@@ -2,7 +2,8 @@
 //!
 //! In: plan, state, facts, now. Out: the next event from the first opening to the end. Invariants: a service opens only when its own
 //! targets are burned and its marks are clear (PROTOCOL rule 6); a service held closed holds nobody else; after a commit nothing
-//! opens before every undo has expired (rule 10); no clock ever writes an outcome. Not here: undoing ([`super::back`]).
+//! opens before every undo has expired (rule 10) or reopen-by has come; no clock ever writes an outcome.
+//! Not here: undoing ([`super::back`]).
 
 use std::collections::BTreeSet;
 
@@ -35,8 +36,13 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
 fn begin(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     let begun = state.begun(plan);
     let why = match &state.direction {
+        Direction::Committed { .. } if undos_expired(plan, facts) => {
+            Some("the work is done and its undos have expired".to_owned())
+        }
+        // No undo is released after a commit (rule 9): the burn is the second belt, and one that fails closes no doors.
         Direction::Committed { .. } => {
-            undos_expired(plan, facts).then(|| "the work is done and its undos have expired".to_owned())
+            let moment = reopen_by(plan, &begun.closed);
+            (now >= moment).then(|| format!("it is {}: undos that cannot be expired hold nobody closed", clock(plan, moment)))
         }
         Direction::Back { .. } if back::is_over(plan, state) => Some("nothing is left to undo or to verify".to_owned()),
         Direction::Back { .. } => {
@@ -84,10 +90,12 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         let planned = plan.services.get(index)?;
         match state.services.get(index)? {
             ServiceState::Open | ServiceState::Closed { .. } => held(plan, state, index),
-            ServiceState::Opening { since, late } => {
-                let probes = facts.services.get(&index).map(|fact| &fact.probes);
-                let waits_for = waits_for(plan, state, index);
+            ServiceState::Opening { since, late, .. } => {
                 let ours = is_closed_by_us(state, plan, index);
+                // An answer from what is not seen as it was (a courtesy page, no probe at all) is none.
+                let seen = facts.services.get(&index).filter(|fact| !ours || fact.restored);
+                let probes = seen.map(|fact| &fact.probes);
+                let waits_for = waits_for(plan, state, index);
                 let gone = now >= after(*since, planned.reopen_budget);
                 match probes {
                     Some(Probes::Green) if waits_for.is_empty() => {
@@ -143,12 +151,24 @@ fn degraded(plan: &Plan, index: ServiceIndex, waits_for: &BTreeSet<ServiceIndex>
 /// Upstreams that are not open and are not about to be: held closed, late, or themselves waiting for such a one.
 fn waits_for(plan: &Plan, state: &State, index: ServiceIndex) -> BTreeSet<ServiceIndex> {
     let upstreams = plan.services.get(index).map(|service| &service.upstreams);
-    let stuck = |upstream: &&ServiceIndex| match state.services.get(**upstream) {
-        Some(ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. } | ServiceState::Opening { late: true, .. }) => true,
-        Some(ServiceState::Closed { .. }) => !state.dirty_through(plan, **upstream).is_empty(),
-        Some(ServiceState::Open | ServiceState::Opening { late: false, .. } | ServiceState::Opened { .. }) | None => false,
-    };
+    let stuck = |upstream: &&ServiceIndex| is_stuck(plan, state, **upstream, &mut BTreeSet::from([index]));
     upstreams.into_iter().flatten().filter(stuck).copied().collect()
+}
+
+/// Services that call each other in a ring do not wait for each other: `seen` has those that are asked already.
+fn is_stuck(plan: &Plan, state: &State, index: ServiceIndex, seen: &mut BTreeSet<ServiceIndex>) -> bool {
+    if !seen.insert(index) {
+        return false;
+    }
+    match state.services.get(index) {
+        Some(ServiceState::HeldClosed { .. } | ServiceState::Opening { late: true, .. }) => true,
+        Some(ServiceState::Closed { .. }) => !state.dirty_through(plan, index).is_empty(),
+        Some(ServiceState::Degraded { .. }) => {
+            let upstreams = plan.services.get(index).map(|service| &service.upstreams);
+            upstreams.into_iter().flatten().any(|&upstream| is_stuck(plan, state, upstream, seen))
+        }
+        Some(ServiceState::Open | ServiceState::Opening { late: false, .. } | ServiceState::Opened { .. }) | None => false,
+    }
 }
 
 /// The next services whose turn it is.
@@ -156,10 +176,9 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     let waves = to_open(plan, state);
     let mut opening = Vec::new();
     for (number, wave) in waves.iter().enumerate() {
-        let passed = waves.iter().take(number).flatten().all(|&earlier| is_passed(plan, state, facts, earlier));
-        if passed {
-            opening.extend(wave.iter().copied().filter(|&index| may_open(plan, state, facts, index)));
-        }
+        let passed =
+            |next: ServiceIndex| waves.iter().take(number).flatten().all(|&earlier| is_passed(plan, state, facts, earlier, next));
+        opening.extend(wave.iter().copied().filter(|&index| may_open(plan, state, facts, index) && passed(index)));
     }
     let services: Vec<ServiceRef> =
         opening.iter().filter_map(|&index| plan.services.get(index)).map(|service| service.id.clone()).collect();
@@ -173,15 +192,19 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     Some((Event::Opening { services }, format!("it is the turn of {names}{}", used.unwrap_or_default())))
 }
 
-/// Later waves need not wait for this service any more.
-fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> bool {
+/// The service `next` of a later wave need not wait for this one any more.
+fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, next: ServiceIndex) -> bool {
+    // What is only asked has no time of its own in `reopen(C)`: it may be red for reasons of its own, and holds nobody.
+    if !is_closed_by_us(state, plan, index) {
+        return true;
+    }
+    // What clears late opens in order with its like, and beside those whose time was kept free from the first minute.
+    let first_time = matches!(state.services.get(next), Some(ServiceState::Open | ServiceState::Closed { .. }));
     match state.services.get(index) {
         Some(ServiceState::Opened { .. } | ServiceState::Degraded { .. }) | None => true,
-        Some(ServiceState::HeldClosed { .. }) => !state.dirty_through(plan, index).is_empty(),
-        Some(ServiceState::Opening { late, .. }) => *late,
-        Some(ServiceState::Open | ServiceState::Closed { .. }) => {
-            is_closed_by_us(state, plan, index) && !facts.services.get(&index).is_some_and(|fact| fact.burned)
-        }
+        Some(ServiceState::HeldClosed { .. }) => first_time || !state.dirty_through(plan, index).is_empty(),
+        Some(ServiceState::Opening { late, again, .. }) => *late || *again && first_time,
+        Some(ServiceState::Open | ServiceState::Closed { .. }) => !facts.services.get(&index).is_some_and(|fact| fact.burned),
     }
 }
 
@@ -191,7 +214,11 @@ fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> b
         Some(ServiceState::Degraded { .. }) => waits_for(plan, state, index).is_empty(),
         Some(ServiceState::Opening { .. } | ServiceState::Opened { .. }) | None => false,
     };
-    let burned = !is_closed_by_us(state, plan, index) || facts.services.get(&index).is_some_and(|fact| fact.burned);
+    // One that was never closed is only asked: its data is no matter of opening.
+    if !is_closed_by_us(state, plan, index) {
+        return waits;
+    }
+    let burned = facts.services.get(&index).is_some_and(|fact| fact.burned);
     waits && burned && state.dirty_through(plan, index).is_empty()
 }
 

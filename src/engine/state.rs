@@ -151,6 +151,8 @@ pub enum ServiceState {
         since: Timestamp,
         /// Its budget is gone.
         late: bool,
+        /// Its turn in the waves had come before: those that never had theirs do not wait for it.
+        again: bool,
     },
     /// It answers.
     Opened {

@@ -12,7 +12,7 @@ use crate::model::span::after;
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
 use super::facts::{Burned, Facts, Pods};
-use super::forward::{gate_now, ready};
+use super::forward::{gate_now, not_before, ready};
 use super::state::{Direction, Running, ServiceState, State, Work};
 use super::words::{clock, said};
 
@@ -36,6 +36,9 @@ pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
 
 fn forward(plan: &Plan, state: &State, due: &mut Vec<(Timestamp, String)>) {
     due.push((turn_back_at(plan, &state.begun(plan)), "the turn-back moment".to_owned()));
+    due.extend(
+        ready(plan, state).into_iter().filter_map(|index| Some((not_before(plan, index)?, "a closing may begin".to_owned()))),
+    );
     for (planned, step) in plan.steps.iter().zip(&state.steps) {
         if let Work::Running { since, hard_cap_at, overrun } = step.work {
             due.push((hard_cap_at, format!("the hard cap of step {}", planned.name)));
@@ -59,7 +62,7 @@ fn back(plan: &Plan, state: &State, facts: &Facts, due: &mut Vec<(Timestamp, Str
         }
     }
     for (planned, service) in plan.services.iter().zip(&state.services) {
-        if let ServiceState::Opening { since, late: false } = service {
+        if let ServiceState::Opening { since, late: false, .. } = service {
             due.push((after(*since, planned.reopen_budget), format!("the reopening budget of {}", planned.id)));
         }
     }
@@ -85,6 +88,9 @@ pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
             let waiting = ready(plan, state).first().map(|&index| {
                 let gate = gate_now(plan, state, index, now);
                 let name = plan.steps.get(index).map_or("", |step| step.name.as_str());
+                if let Some(moment) = not_before(plan, index).filter(|moment| now < *moment) {
+                    return format!("; {name} waits until {}: offices may be open till then", clock(plan, moment));
+                }
                 format!("; {name} waits: {}", said(plan, &gate.need.sum_from(gate.ends_at, plan.deadline.must_serve_by)))
             });
             format!("{}; the way back holds until {turn_back}{}", running("working on", names), waiting.unwrap_or_default())

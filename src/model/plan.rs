@@ -130,6 +130,9 @@ pub struct PlannedStep {
     pub undo: PlannedUndo,
     /// When it starts.
     pub start_at: Timestamp,
+    /// It does not start before, however early the steps before it end: until then an office may be open that its closing hits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// When it ends.
     pub end_at: Timestamp,
     /// While it runs, the latest moment to go back.

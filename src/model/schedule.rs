@@ -66,7 +66,7 @@ pub fn first_that_does_not_fit(
             continue;
         }
         let ready = predecessors(&plan.steps, index).iter().filter_map(|before| ends.get(before)).max().copied();
-        let start = ready.unwrap_or(now).max(now);
+        let start = ready.unwrap_or(now).max(now).max(step.not_before.unwrap_or(now));
         ends.insert(index, after(start, step.budget));
         starts.push((start, index));
     }

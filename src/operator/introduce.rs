@@ -1,7 +1,7 @@
 //! A night's first minute: its ledger, if it has one, or a plan from what is declared, or refusals.
 //!
-//! In: an Intervention as seen, live Runbook, `PublicService`s, `OfficeCalendar`s. Out: [`Introduced`]. Invariants: a night that has a
-//! ledger is never planned again; the Intervention bears our finalizer and the name of the ServiceAccount before there is a ledger, so
+//! In: an Intervention as seen, live Runbook, `PublicServices`, `OfficeCalendars`. Out: [`Introduced`]. Invariants: a night that has a
+//! ledger is never planned again; the Intervention bears our finalizer and the name of the `ServiceAccount` before there is a ledger, so
 //! that after a restart one knows where to look; a refused night has no ledger. A refused night is planned again only when the operator
 //! starts anew and its start is still to come: its spec never changes, and who mends a runbook writes another Intervention. A night that
 //! is over and let go is left alone. Not here: anything after acceptance.

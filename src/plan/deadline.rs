@@ -40,6 +40,9 @@ pub(super) fn deadlines(question: Question<'_>, plan: &mut Plan, findings: &mut 
                 continue;
             };
             frozen(question, calendar, findings);
+            if site.tolerates.is_none() {
+                keep_open(plan, index, calendar);
+            }
             let deadline = of_site(question, plan, service, site, calendar, closed_at, &path, findings);
             if let Some(Deadline { because: Because::Opens { at, .. }, .. }) = &deadline {
                 first_opening_at = Some(first_opening_at.map_or(*at, |first| first.min(*at)));
@@ -72,17 +75,31 @@ fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
     }
 }
 
+/// What closes this service, or anything that it calls, waits for its planned moment when the site is open at some time before.
+fn keep_open(plan: &mut Plan, index: ServiceIndex, calendar: &Calendar) {
+    let (reached, start_at) = (upstreams(plan, index), plan.start_at);
+    for step in plan.steps.iter_mut().filter(|step| !step.closes().is_disjoint(&reached)) {
+        if calendar.is_open_at(start_at) || calendar.open_during(start_at, step.start_at) {
+            step.not_before = Some(step.start_at);
+        }
+    }
+}
+
+/// The service and all that it calls synchronously, however indirectly.
+fn upstreams(plan: &Plan, index: ServiceIndex) -> BTreeSet<ServiceIndex> {
+    let mut seen: BTreeSet<ServiceIndex> = BTreeSet::from([index]);
+    let mut open = vec![index];
+    while let Some(planned) = open.pop().and_then(|next| plan.services.get(next)) {
+        open.extend(planned.upstreams.iter().copied().filter(|upstream| seen.insert(*upstream)));
+    }
+    seen
+}
+
 /// The service as declared and the moment since which people cannot use it: the first closing of it or of anything that it
 /// calls synchronously, however indirectly.
 fn affected<'a>(question: Question<'a>, plan: &Plan, index: ServiceIndex) -> Option<(&'a Service, Timestamp)> {
-    let mut seen: BTreeSet<ServiceIndex> = BTreeSet::from([index]);
-    let mut open = vec![index];
-    let mut closed_at: Option<Timestamp> = None;
-    while let Some(next) = open.pop() {
-        let planned = plan.services.get(next)?;
-        closed_at = closed_at.into_iter().chain(planned.close_at).min();
-        open.extend(planned.upstreams.iter().copied().filter(|upstream| seen.insert(*upstream)));
-    }
+    let reached = upstreams(plan, index);
+    let closed_at = reached.iter().filter_map(|&reached| plan.services.get(reached)?.close_at).min();
     let id = &plan.services.get(index)?.id;
     let service = question.services.iter().find(|service| &service.id == id)?;
     Some((service, closed_at?))
@@ -108,7 +125,7 @@ fn of_site(
     };
     if let Some(tolerance) = &site.tolerates {
         let until = after(closed_at, tolerance.closed_for);
-        if calendar.open_during(closed_at, until) {
+        if calendar.is_open_at(closed_at) || calendar.open_during(closed_at, until) {
             return Some(deadline(until, Because::Tolerates { from: closed_at, closed_for: tolerance.closed_for }));
         }
     } else if calendar.is_open_at(closed_at) {

@@ -24,8 +24,6 @@ pub(super) struct Concerned<'a> {
     pub upstreams: Vec<BTreeSet<ServiceIndex>>,
     /// The order of reopening.
     pub waves: Vec<Vec<ServiceIndex>>,
-    /// Where, after the closed and the touched, the dependents begin.
-    dependents_from: usize,
     positions: BTreeMap<ServiceRef, ServiceIndex>,
     known: Known<'a>,
     from: &'a str,
@@ -55,7 +53,6 @@ pub(super) fn concerned<'a>(question: Question<'a>, findings: &mut Findings) -> 
         closed_count: 0,
         upstreams: Vec::new(),
         waves: Vec::new(),
-        dependents_from: 0,
         positions: BTreeMap::new(),
         known,
         from: &question.runbook.namespace,
@@ -141,20 +138,19 @@ fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut 
             }
         }
     }
-    concerned.dependents_from = concerned.services.len();
-    for _ in 0..question.services.len() {
-        let before = concerned.services.len();
-        let reached: Vec<&ServiceRef> = calls
+    // By name, not by position: a service whose data is touched and that calls a closed one stands among the touched.
+    let mut reached: BTreeSet<ServiceRef> =
+        concerned.services.iter().take(concerned.closed_count).map(|service| service.id.clone()).collect();
+    loop {
+        let calling = calls
             .iter()
-            .filter(|(_, upstreams)| upstreams.iter().any(|id| is_closed_or_dependent(concerned, id)))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in reached {
-            add(concerned, id);
-        }
-        if concerned.services.len() == before {
+            .filter(|(id, upstreams)| !reached.contains(**id) && upstreams.iter().any(|upstream| reached.contains(upstream)));
+        let more: Vec<ServiceRef> = calling.map(|(id, _)| (*id).clone()).collect();
+        if more.is_empty() {
             break;
         }
+        more.iter().for_each(|id| add(concerned, id));
+        reached.extend(more);
     }
     for service in concerned.services.clone() {
         for (place, message) in unknown.remove(&service.id).into_iter().flatten() {
@@ -164,11 +160,6 @@ fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut 
         let upstreams = calls.get(&service.id).into_iter().flatten();
         concerned.upstreams.push(upstreams.filter_map(|id| concerned.positions.get(id).copied()).collect());
     }
-}
-
-fn is_closed_or_dependent(concerned: &Concerned<'_>, id: &ServiceRef) -> bool {
-    let position = concerned.positions.get(id).copied();
-    position.is_some_and(|position| position < concerned.closed_count || position >= concerned.dependents_from)
 }
 
 fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {

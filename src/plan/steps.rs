@@ -101,6 +101,7 @@ pub(super) fn steps(
             needs,
             undo,
             start_at: Timestamp::MIN,
+            not_before: None,
             end_at: Timestamp::MIN,
             turn_back_at: Timestamp::MIN,
             finish_by: Timestamp::MIN,

@@ -68,10 +68,14 @@ pub fn play(plan: &Plan, world: &World, until: Timestamp) -> Played {
         let decision = decide(plan, &journal, &facts, now);
         journal.extend(decision.events.iter().cloned());
         let quiet = decision.events.is_empty();
+        let is_new = |command: &Command| match command {
+            Command::Probe { service } => !doing.opening.contains_key(service),
+            _ => true,
+        };
+        let more = decision.commands.iter().any(is_new);
         for command in &decision.commands {
             obey(plan, command, &mut facts, &mut doing, now);
         }
-        let more = decision.commands.iter().any(|command| !matches!(command, Command::Probe { .. }));
         let wake = decision.wake.clone();
         let finished = State::fold(plan, &journal).outcome.is_some() && !more;
         decisions.push((now, decision));
