@@ -38,17 +38,25 @@ pub fn documents(cluster: &Cluster, by: By) -> String {
     }
 }
 
-/// Installs it where nothing of it is left, and waits until it is ready.
-pub fn install(cluster: &Cluster, by: By) {
+/// Takes away all of it but its custom resources.
+pub fn uninstall(cluster: &Cluster) {
     cluster.delete(NAMESPACE);
     for kind in ["clusterroles", "clusterrolebindings"] {
         cluster.delete(&format!("{RBAC}/{kind}/notturno"));
     }
+}
+
+/// Installs it where nothing of it is left.
+pub fn install(cluster: &Cluster, by: By) {
     wait(60, "an operator that is gone", || cluster.get(NAMESPACE).is_none().then_some(()));
     if by == By::Chart {
         cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: notturno-system}}");
     }
     cluster.apply(&documents(cluster, by));
+}
+
+/// Waits until the kubelet says that it is ready.
+pub fn until_ready(cluster: &Cluster) {
     wait(60, "an operator that is ready", || {
         let deployment = cluster.get(DEPLOYMENT)?;
         (deployment["status"]["readyReplicas"] == 1).then_some(())

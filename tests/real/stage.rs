@@ -35,8 +35,11 @@ impl Stage {
         // Another test's failure is its own.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Cluster::connect();
-        let database = tenant::settle(&cluster);
+        operator::uninstall(&cluster);
+        tenant::clear(&cluster);
         operator::install(&cluster, by);
+        let database = tenant::settle(&cluster);
+        operator::until_ready(&cluster);
         let doors = Doors::watch();
         wait(30, "doors that are all open before the night", || doors.all_open().then_some(()));
         let (before, fingerprint, audit) = (Dump::of(&cluster), database.fingerprint(), Audit::from_now(&cluster));
@@ -99,16 +102,14 @@ pub fn served_state() -> String {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            say(operator::logs(&self.cluster));
-            say(self
-                .cluster
-                .try_run("kubectl", &["get", "interventions,jobs,pods,configmaps", "-A", "-o", "wide"], "")
-                .unwrap_or_default());
-            let story = ["get", "configmaps", "-n", "centro-dati", "-l", "notturno.dev/night", "-o", "yaml"];
-            say(self.cluster.try_run("kubectl", &story, "").unwrap_or_default());
-        } else {
-            tenant::clear(&self.cluster);
+        if !std::thread::panicking() {
+            return;
+        }
+        say(operator::logs(&self.cluster));
+        say(self.cluster.try_run("kubectl", &["get", "interventions,jobs,pods", "--all-namespaces"], "").unwrap_or_default());
+        for object in self.cluster.list("/api/v1/namespaces/centro-dati/configmaps?labelSelector=notturno.dev%2Fnight") {
+            let records = object["data"].as_object().into_iter().flatten().filter(|(key, _)| !key.ends_with(".json"));
+            records.for_each(|(key, record)| say(format!("{key}: {record}")));
         }
     }
 }

@@ -72,9 +72,8 @@ const WORK: [(&str, &str); 6] = [
     ("prova-a-porte-chiuse", "prova"),
 ];
 
-/// Makes both namespaces anew and waits until people can use the services.
+/// Makes both namespaces and waits until people can use the services.
 pub fn settle(cluster: &Cluster) -> Database {
-    clear(cluster);
     let database = Database::make(cluster);
     let namespaces =
         NAMESPACES.map(|name| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")).join("---\n");
