@@ -149,7 +149,9 @@ fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut 
         if more.is_empty() {
             break;
         }
-        more.iter().for_each(|id| add(concerned, id));
+        for id in &more {
+            add(concerned, id);
+        }
         reached.extend(more);
     }
     for service in concerned.services.clone() {
