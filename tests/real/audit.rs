@@ -74,19 +74,23 @@ impl Audit {
 
     /// How often each Job was let run, and how many Pods its controller made for it.
     pub fn starts(&self) -> BTreeMap<String, (usize, usize)> {
-        let mut starts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-        for write in self.writes().iter().filter(|write| write.result == Result::Stored && write.namespace == "centro-dati") {
-            if write.releases() {
-                starts.entry(write.name.clone()).or_default().0 += 1;
-            }
-            if write.user == JOB_CONTROLLER && write.verb == "create" && write.resource == "pods" {
-                let owner =
-                    write.body["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or("a Pod without its Job in the log");
-                starts.entry(owner.to_owned()).or_default().1 += 1;
-            }
-        }
-        starts
+        starts(&self.writes())
     }
+}
+
+fn starts(writes: &[Write]) -> BTreeMap<String, (usize, usize)> {
+    let mut starts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for write in writes.iter().filter(|write| write.result == Result::Stored && write.namespace == "centro-dati") {
+        if write.releases() {
+            starts.entry(write.name.clone()).or_default().0 += 1;
+        }
+        if write.user == JOB_CONTROLLER && write.verb == "create" && write.resource == "pods" {
+            let owner =
+                write.body["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or("a Pod without its Job in the log");
+            starts.entry(owner.to_owned()).or_default().1 += 1;
+        }
+    }
+    starts
 }
 
 impl Write {
@@ -121,4 +125,23 @@ fn write(event: &Value) -> Write {
         result,
         body: event["requestObject"].clone(),
     }
+}
+
+#[test]
+fn a_job_that_starts_twice_and_a_write_that_was_refused_are_told_apart() {
+    let event = |user: &str, verb: &str, resource: &str, code: u64, uri: &str, body: Value| {
+        write(&serde_json::json!({
+            "user": {"username": user}, "verb": verb, "requestURI": uri, "requestObject": body, "responseStatus": {"code": code},
+            "objectRef": {"resource": resource, "namespace": "centro-dati", "name": "j"}, "requestReceivedTimestamp": "2023-02-10T00:00:00Z",
+        }))
+    };
+    let body = serde_json::json!([{"op": "test", "path": "/spec/suspend", "value": true}, {"op": "replace", "path": "/spec/suspend", "value": false}]);
+    let release = |code, uri| event(TENANT, "patch", "jobs", code, uri, body.clone());
+    let pod =
+        event(JOB_CONTROLLER, "create", "pods", 201, "/", serde_json::json!({"metadata": {"ownerReferences": [{"name": "j"}]}}));
+    let once = [release(200, "/"), pod.clone(), release(422, "/"), release(200, "/?dryRun=All")];
+    assert_eq!(starts(&once)["j"], (1, 1));
+    assert_eq!(starts(&[release(200, "/"), release(200, "/"), pod.clone(), pod])["j"], (2, 2));
+    let stop = serde_json::json!([{"op": "add", "path": "/spec/suspend", "value": true}]);
+    assert!(starts(&[event(TENANT, "patch", "jobs", 200, "/", stop)]).is_empty());
 }

@@ -54,3 +54,16 @@ impl Dump {
         paths.iter().filter(differ).map(|path| tell(path)).collect()
     }
 }
+
+#[test]
+fn a_mark_that_is_left_and_an_object_that_is_new_are_differences() {
+    let object = |annotations: Value| serde_json::json!({"metadata": {"name": "a", "annotations": annotations}});
+    let dump =
+        |objects: &[(&str, Value)]| Dump(objects.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect());
+    let before = dump(&[("a", object(Value::Null))]);
+    assert_eq!(before.differences(&dump(&[("a", object(Value::Null))])).len(), 0);
+    let marked = object(serde_json::json!({"notturno.dev/token": "0.1.reopen"}));
+    assert_eq!(before.differences(&dump(&[("a", marked)])).len(), 1);
+    assert_eq!(before.differences(&dump(&[("a", object(Value::Null)), ("b", object(Value::Null))])).len(), 1);
+    assert_eq!(before.differences(&dump(&[])).len(), 1);
+}

@@ -108,7 +108,7 @@ impl Drop for Stage {
         say(operator::logs(&self.cluster));
         say(self.cluster.try_run("kubectl", &["get", "interventions,jobs,pods", "--all-namespaces"], "").unwrap_or_default());
         for object in self.cluster.list("/api/v1/namespaces/centro-dati/configmaps?labelSelector=notturno.dev%2Fnight") {
-            let records = object["data"].as_object().into_iter().flatten().filter(|(key, _)| !key.contains(".json"));
+            let records = object["data"].as_object().into_iter().flatten().filter(|(key, _)| *key != "plan.json");
             records.for_each(|(key, record)| say(format!("{key}: {record}")));
         }
     }
