@@ -47,7 +47,10 @@ async fn watch(kind: ApiResource, whose: Whose, context: Context, bell: Arc<Noti
             let mut news = watcher(api, watcher::Config::default().labels(&label)).boxed();
             let mut known = BTreeMap::new();
             while let Ok(Some(event)) = news.try_next().await {
-                failed_count = 0;
+                // A list that works says nothing of the watch: or a watch that is refused would list and ring every second.
+                if matches!(event, Event::Apply(_) | Event::Delete(_)) {
+                    failed_count = 0;
+                }
                 if is_news(event, &mut known) {
                     bell.notify_one();
                 }
