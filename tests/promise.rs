@@ -72,7 +72,8 @@ fn a_reserve_of_two_hundred_minutes_is_refused_with_the_sum() {
 fn all_well_the_night_is_completed_at_five() {
     let played = play(&sogei().plan(), &world(), t("12:00"));
     assert_eq!(played.state().outcome, Some(Outcome::Completed), "{}", played.text());
-    assert_eq!(played.opened("zerocode").as_deref(), Some("05:00"), "{}", played.text());
+    assert_eq!(played.opened("portale-ts").as_deref(), Some("04:50"), "does not wait for cup\n{}", played.text());
+    assert_eq!(played.opened("cup").as_deref(), Some("05:00"), "{}", played.text());
     assert_eq!(played.state().nonsense, [] as [&str; 0]);
 }
 

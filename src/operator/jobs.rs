@@ -50,7 +50,10 @@ async fn watch(kind: ApiResource, whose: Whose, context: Context, bell: Arc<Noti
             let error = loop {
                 match news.try_next().await {
                     Ok(Some(event)) => {
-                        failed_count = if matches!(event, Event::Init) { failed_count } else { 0 };
+                        // A list that works says nothing of the watch: or a watch that is refused would list and ring every second.
+                        if matches!(event, Event::Apply(_) | Event::Delete(_)) {
+                            failed_count = 0;
+                        }
                         if is_news(event, &mut known) {
                             bell.notify_one();
                         }
