@@ -14,6 +14,7 @@ use super::effects::Tenants;
 use super::metrics::Metrics;
 use super::orders::Orders;
 use super::server_time::ServerTime;
+use super::watching::WATCH_FOR_SECONDS;
 
 /// Asks an `http://` address: its status, or why there is none.
 pub type Getter = Arc<dyn Fn(String) -> BoxFuture<'static, Result<u16, String>> + Send + Sync>;
@@ -33,6 +34,8 @@ pub struct Context {
     pub orders: Orders,
     /// Numbers for `/metrics`.
     pub metrics: Metrics,
+    /// The longest that a silent watch goes unnoticed, in seconds.
+    pub watch_for_seconds: u32,
     /// So many nights are introduced at a time: an operator that starts must not ask for all ledgers at once.
     pub(super) introductions: Arc<Semaphore>,
 }
@@ -52,6 +55,7 @@ impl Context {
             getter,
             orders: Orders::default(),
             metrics: Metrics::new()?,
+            watch_for_seconds: WATCH_FOR_SECONDS,
             introductions: Arc::new(Semaphore::new(INTRODUCTIONS_MAX)),
         })
     }

@@ -14,11 +14,13 @@
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
-//! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
+//! | [`connect`] | clients: one stack, with a limit for every call |
+//! | `jobs`, [`watching`], `probe`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
 mod book;
+pub mod connect;
 pub mod context;
 mod declared;
 pub mod effects;
@@ -38,6 +40,7 @@ pub mod run;
 pub mod server_time;
 mod story;
 mod tries;
+pub mod watching;
 mod wave;
 
 pub use context::{Context, Getter};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use notturno::embedded::{Fault, Stage};
+use notturno::operator::connect::client_for_token;
 use notturno::operator::effects::ledger::read;
-use notturno::operator::effects::{Tenant, Tenants, real_client_for_token};
+use notturno::operator::effects::{LIMIT, Tenant, Tenants};
 
 use crate::scene::*;
 
@@ -56,6 +57,7 @@ async fn a_token_that_the_server_no_longer_takes_is_asked_anew() {
     let scene = Scene::by_day();
     let (tenants, made) = tenants(&scene);
     let tenant = tenants.of("centro-dati", "lavori-notturni").await.unwrap();
+    seconds(2).await;
     scene.fault(|_, stage| if stage == Stage::Before { Fault::Status(401, "Unauthorized".into()) } else { Fault::None });
     assert!(read(&tenant, "x", "y").await.is_err());
     scene.set_calm();
@@ -75,7 +77,7 @@ async fn a_service_account_that_is_not_there_is_named() {
 async fn a_real_client_bears_the_token_tells_the_deadline_and_does_not_retry() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = kube::Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
-    let client = real_client_for_token(&config)("secret").unwrap();
+    let client = client_for_token(&config, LIMIT)("secret").unwrap();
     let busy = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         let mut request = vec![0; 4096];
@@ -99,5 +101,5 @@ async fn a_real_client_bears_the_token_tells_the_deadline_and_does_not_retry() {
 #[tokio::test]
 async fn a_real_client_can_speak_tls() {
     let config = kube::Config::new("https://127.0.0.1:1".parse().unwrap());
-    assert!(real_client_for_token(&config)("secret").is_ok());
+    assert!(client_for_token(&config, LIMIT)("secret").is_ok());
 }
