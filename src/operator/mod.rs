@@ -12,6 +12,7 @@
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
+//! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
@@ -20,6 +21,7 @@
 //! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
 mod book;
+mod call_back;
 pub mod connect;
 pub mod context;
 mod declared;

@@ -113,7 +113,10 @@ async fn headers_that_trickle_are_given_up_by_every_call() {
         let mut slow = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             slow.spawn(async move {
-                stream.readable().await.unwrap();
+                let mut request = [0; 4096];
+                while !matches!(stream.try_read(&mut request), Ok(1..)) {
+                    stream.readable().await.unwrap();
+                }
                 let _ = stream.try_write(b"HTTP/1.1 200 OK\r\nx-slow: ");
                 loop {
                     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -7,4 +7,10 @@ mod front;
 mod world;
 
 mod calls;
+mod poison;
+mod quiet;
 mod sockets;
+mod starving;
+mod tokens;
+mod unsure;
+mod watches;

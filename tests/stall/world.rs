@@ -10,6 +10,7 @@ use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
 use notturno::engine::facts::{Ask, Order};
 use notturno::operator::effects::ledger::{self, LedgerRead};
+use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, connect, health, run};
 use serde_json::{Value, json};
@@ -132,9 +133,18 @@ impl World {
     }
 
     pub fn operator_with(&self, limit: Duration, watch_for_seconds: u32) -> Running {
+        self.start(limit, watch_for_seconds, |config| Arc::new(connect::client_for_token(config, limit)))
+    }
+
+    /// An operator that makes clients for tokens in another way.
+    pub fn operator_where(&self, clients: impl FnOnce(&kube::Config) -> ClientForToken) -> Running {
+        self.start(LIMIT, 60, clients)
+    }
+
+    fn start(&self, limit: Duration, watch_for_seconds: u32, clients: impl FnOnce(&kube::Config) -> ClientForToken) -> Running {
         let config = self.front.config();
         let client = connect::client(&config, limit).unwrap();
-        let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, limit)));
+        let tenants = Tenants::new(client.clone(), clients(&config));
         let getter: Getter = Arc::new(|_| ready(Ok(200)).boxed());
         let time = ServerTime::of(self.clock);
         let mut context = Context::new(client, tenants, time.clone(), getter).unwrap();
