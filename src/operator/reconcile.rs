@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
@@ -72,10 +73,12 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     }
     // Nothing rings when the last Pod behind a closed target has ended: the tenant grants no watch of its targets.
     let draining = seen.services.values().any(|fact| fact.closing == ClosingFact::Draining);
+    let now = context.time.now();
     if blind.is_empty() && !draining {
         night.looks = Attempt::default();
-    } else {
-        night.looks.tried(context.time.now(), EFFECT_PAUSE_MAX);
+    } else if night.looks.may(now) {
+        // However often the bell rings meanwhile, the pause grows with time alone.
+        night.looks.tried(now, EFFECT_PAUSE_MAX);
     }
     let mut facts = Facts { jobs: seen.jobs, services: seen.services, ..heed(night, book, context) };
     if !idle {
@@ -91,7 +94,7 @@ async fn look(night: &Night, book: &Book, state: &State, interest: &Interest, co
         Ok(effects::observe(&tenant, &book.plan, &book.current_preimages(), interest).await)
     };
     let id = night.id();
-    let seen = night.called_at(clock_calls_at(book, state), &id, context).or_soon(looking).await;
+    let seen = night.called_at(clock_calls_at(book, state), &id, context).or_soon(looking.boxed()).await;
     seen.unwrap_or_else(|| Err("the look took too long: the way back may be due".to_owned()))
 }
 
@@ -217,7 +220,7 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
     let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
     let id = night.id();
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let Some(armed) = call.or(effects::arm(&tenant, &book.plan)).await else { return Ok(0) };
+    let Some(armed) = call.or(effects::arm(&tenant, &book.plan).boxed()).await else { return Ok(0) };
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {

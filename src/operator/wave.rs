@@ -1,8 +1,9 @@
 //! A decision's commands, carried out: burns first, services side by side, each service in order.
 //!
 //! In: commands whose intention was seen in the ledger. Out: what became of each. Invariants: a burn that hangs gets a head start and no
-//! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few, backward ones many, neither counts against the other, and
-//! forward ones are left when the night is called; within a lane a failure ends the lane for this time. Not here: when something is tried again ([`super::tries`]), arming and probes.
+//! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few and backward ones many, neither counts against the
+//! other, and forward ones are left when the night is called; within a lane a failure ends the lane for this time.
+//! Not here: when something is tried again ([`super::tries`]), arming and probes.
 
 use std::time::Duration;
 
@@ -39,10 +40,9 @@ pub(super) async fn carry_out(hands: Hands<'_>, commands: Vec<Command>, call: &C
     let (forward, back): (Vec<Command>, Vec<Command>) = others.into_iter().partition(is_forward);
     let others = async { futures::join!(run(hands, back, BACKWARD_LANES_MAX), until_called(hands, forward, call)) };
     let mut burning = std::pin::pin!(run(hands, burns, BACKWARD_LANES_MAX));
-    let (mut tried, (back, forward)) = match tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await {
-        Ok(tried) => (tried, others.await),
-        Err(_) => futures::join!(burning, others),
-    };
+    let first = tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await;
+    let (mut tried, (back, forward)) =
+        if let Ok(tried) = first { (tried, others.await) } else { futures::join!(burning, others) };
     tried.extend(back);
     tried.extend(forward);
     tried
@@ -59,7 +59,7 @@ async fn until_called(hands: Hands<'_>, commands: Vec<Command>, call: &CallBack<
         tried.extend(lane);
         std::future::ready(())
     });
-    if call.or(work).await.is_none() {
+    if call.or(work.boxed()).await.is_none() {
         tracing::info!("the night is called: forward work is left");
     }
     tried

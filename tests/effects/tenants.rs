@@ -65,6 +65,46 @@ async fn a_token_that_the_server_no_longer_takes_is_asked_anew() {
     assert_eq!(made.load(Ordering::Relaxed), 2);
 }
 
+fn hanging_tokens(scene: &Scene) {
+    scene.fault(
+        |request, stage| {
+            if request.subresource == "token" && stage == Stage::Before { Fault::Hang } else { Fault::None }
+        },
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_holds_nobody_who_has_a_good_token() {
+    let scene = Scene::by_day();
+    let (tenants, _) = tenants(&scene);
+    tenants.of("centro-dati", "lavori-notturni").await.unwrap();
+    hanging_tokens(&scene);
+    seconds(45 * 60).await;
+    let since = scene.api.clock().now();
+    let all = futures::future::join_all((0..20).map(|_| tenants.of("centro-dati", "lavori-notturni"))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert!(tenants.of("centro-dati", "lavori-notturni").await.is_ok());
+    let took = scene.api.clock().now().duration_since(since);
+    assert!(took <= jiff::SignedDuration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_a_token_that_hangs_learn_it_together() {
+    let scene = Scene::by_day();
+    let (tenants, _) = tenants(&scene);
+    hanging_tokens(&scene);
+    let since = scene.api.clock().now();
+    let late = async {
+        seconds(5).await;
+        tenants.of("centro-dati", "lavori-notturni").await
+    };
+    let early = futures::future::join_all((0..20).map(|_| tenants.of("centro-dati", "lavori-notturni")));
+    let (early, late) = futures::join!(early, late);
+    assert!(early.iter().all(Result::is_err) && late.is_err());
+    let took = scene.api.clock().now().duration_since(since);
+    assert!(took <= jiff::SignedDuration::from_secs(10), "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_service_account_that_is_not_there_is_named() {
     let scene = Scene::by_day();

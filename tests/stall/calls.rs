@@ -1,16 +1,18 @@
 //! One call: no retry, its own end, whatever the server does.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
+use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use notturno::operator::connect;
 use notturno::operator::effects::Tenants;
 use serde_json::json;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::front::Deed;
 use crate::world::{QUICK, WORK, World};
@@ -35,7 +37,7 @@ fn calls(client: &kube::Client) -> Vec<Call> {
         (
             "token",
             async move {
-                accounts.create_token_request("lavori-notturni", &PostParams::default(), &Default::default()).await.map(drop)
+                accounts.create_token_request("lavori-notturni", &PostParams::default(), &TokenRequest::default()).await.map(drop)
             }
             .boxed(),
         ),

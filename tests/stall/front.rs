@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -18,6 +18,7 @@ use notturno::embedded::Embedded;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How one request is treated.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +122,13 @@ impl Front {
     }
 
     pub fn story(&self) -> String {
-        self.asked().iter().map(|one| format!("{} {}?{}\n", one.method, one.path, one.query)).collect()
+        let asked = self.asked();
+        let since = asked.first().map_or_else(Instant::now, |first| first.at);
+        let line = |one: &Asked| {
+            let at = one.at.duration_since(since).as_secs_f64();
+            format!("{at:7.3} {} {}?{}\n", one.method, one.path, one.query)
+        };
+        asked.iter().map(line).collect()
     }
 
     /// The listener closes, and every connection with it.
@@ -176,7 +183,7 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> std::io::Resul
         Deed::Refuse(code, headers) => Ok(refusal(code, &headers)),
         Deed::RefuseAfter(code) => {
             let done = pass.await;
-            Ok(if done.status().is_success() { refusal(code, &[]) } else { done.map(|body| whole_of(body)) })
+            Ok(if done.status().is_success() { refusal(code, &[]) } else { done.map(whole_of) })
         }
         Deed::Swallow => std::future::pending().await,
         Deed::Trickle => Ok(Response::new(stream(true))),
