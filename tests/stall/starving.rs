@@ -99,3 +99,39 @@ async fn a_night_whose_looks_hang_turns_back_after_a_head_start() {
     world.front.calm();
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
 }
+
+#[tokio::test]
+async fn ten_burns_that_hang_hold_neither_the_other_burns_nor_the_undo() {
+    let world = World::new(HANGS).await;
+    let names: Vec<String> = (0..12).map(|n| format!("servizio-{n:02}")).collect();
+    for name in &names {
+        world.service(name);
+    }
+    world.runbook("molti", "lavori-notturni", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    world.declare(NIGHT, "molti", 1);
+    let operator = world.operator();
+    world.step(NIGHT, "aggiorna", "Running").await;
+    world.front.rule(|asked| {
+        let hangs = target_burn(asked) && asked.path.contains("/servizio-0");
+        if hangs { Deed::Swallow } else { Deed::Pass }
+    });
+    let since = world.turn_back(&operator, NIGHT);
+    for name in ["servizio-10", "servizio-11"] {
+        let burn = world.front.until(name, |asked| target_burn(asked) && asked.path.contains(name)).await;
+        assert!(burn.at < since + AT_ONCE, "{name}: {:?}", burn.at.duration_since(since));
+    }
+    world.front.until("the burn of the Job", job_burn).await;
+}
+
+#[tokio::test]
+async fn a_status_that_hangs_delays_no_undo() {
+    let world = World::new(HANGS).await;
+    world.night();
+    let operator = world.operator();
+    world.step(NIGHT, "aggiorna", "Running").await;
+    world.front.rule(|asked| if asked.is("PATCH", "/status") { Deed::Swallow } else { Deed::Pass });
+    let since = world.turn_back(&operator, NIGHT);
+    let undo = |asked: &Asked| asked.is("PATCH", "-undo-1") && asked.body.contains(r#""path":"/spec/suspend","value":false"#);
+    let undo = world.front.until("the release of the undo", undo).await;
+    assert!(undo.at < since + 2 * AT_ONCE, "{:?}", undo.at.duration_since(since));
+}
