@@ -1,22 +1,22 @@
 //! `notturno operator`: the process that runs in the cluster.
 //!
 //! In: flags, the cluster it runs in (or KUBECONFIG, for developers). Out: nights, three endpoints, logs on stderr; exit 0 after SIGTERM,
-//! 1 when it cannot start or go on. Invariants: no retry layer under the calls of the night; debugging variables of client libraries
-//! are not honoured. Not here: anything about a night.
+//! 1 when it cannot start or go on. Invariants: debugging variables of client libraries are not honoured. Not here: anything about a night.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use kube::Config;
 use kube::config::KubeConfigOptions;
-use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::operator::effects::{Tenants, real_client_for_token};
+use crate::operator::effects::{LIMIT, Tenants};
 use crate::operator::server_time::TimeError;
-use crate::operator::{self, Context, ServerTime, health, http_get, run::RunError};
+use crate::operator::{self, Context, ServerTime, connect, health, http_get, run::RunError};
 
 /// Run the operator: watch Interventions and play their nights.
 #[derive(Debug, Args)]
@@ -89,8 +89,8 @@ fn log(args: &OperatorArgs) {
 
 async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let config = config().await?;
-    let client = Client::try_from(config.clone()).map_err(OperatorError::NoClient)?;
-    let tenants = Tenants::new(client.clone(), std::sync::Arc::new(real_client_for_token(&config)));
+    let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
+    let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
     let time = ServerTime::measured(&client).await.map_err(OperatorError::NoTime)?;
     let context = Context::new(client, tenants, time.clone(), http_get::getter()).map_err(OperatorError::NoNumbers)?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
@@ -107,16 +107,14 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
 /// The cluster around this Pod, else the developer's.
 #[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
 async fn config() -> Result<Config, OperatorError> {
-    let mut config = match Config::incluster() {
-        Ok(config) => config,
-        Err(outside) if std::env::var_os("KUBECONFIG").is_none() => return Err(OperatorError::NoCluster(outside.into())),
+    match Config::incluster() {
+        Ok(config) => Ok(config),
+        Err(outside) if std::env::var_os("KUBECONFIG").is_none() => Err(OperatorError::NoCluster(outside.into())),
         Err(_) => {
             let options = KubeConfigOptions::default();
-            Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))?
+            Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))
         }
-    };
-    config.default_retry = false;
-    Ok(config)
+    }
 }
 
 fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {

@@ -12,13 +12,17 @@
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
+//! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
-//! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
+//! | [`connect`] | clients: one stack, with a limit for every call |
+//! | `jobs`, [`watching`], `probe`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
 mod book;
+mod call_back;
+pub mod connect;
 pub mod context;
 mod declared;
 pub mod effects;
@@ -38,6 +42,7 @@ pub mod run;
 pub mod server_time;
 mod story;
 mod tries;
+pub mod watching;
 mod wave;
 
 pub use context::{Context, Getter};

@@ -1,5 +1,7 @@
 //! Closing, burning, opening: exact, in order, and only with the right token.
 
+use std::time::Duration;
+
 use notturno::embedded::{Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
@@ -307,4 +309,18 @@ async fn looking_takes_a_bounded_time() {
     let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, &interest).await;
     assert_eq!((seen.services.len(), seen.blind.len()), (0, 65));
     assert!(armed.scene.api.clock().now().duration_since(begin) <= jiff::SignedDuration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_ends_in_two_limits_of_a_call_however_slow_each_target_is() {
+    let armed = Scene::armed().await;
+    armed.scene.fault(|request, stage| {
+        let slow = request.verb == Verb::Get && stage == Stage::Before;
+        if slow { Fault::Delay(Duration::from_secs(9)) } else { Fault::None }
+    });
+    let since = armed.scene.api.clock().now();
+    let seen = armed.observe().await;
+    let took = armed.scene.api.clock().now().duration_since(since);
+    assert!(took <= jiff::SignedDuration::from_secs(20), "{took:?}");
+    assert_eq!((seen.services.len(), seen.blind.len()), (1, 1), "three targets take too long, one does not: {seen:?}");
 }

@@ -318,14 +318,17 @@ async fn stamp_claim(tenant: &Tenant, plan: &Plan, claim: Claim<'_>) -> Result<B
 async fn create_job(tenant: &Tenant, plan: &Plan, job: &Value) -> Result<Value, ArmError> {
     let collection = path("batch/v1", &tenant.namespace, "jobs", "");
     let name = text(job, &["metadata", "name"]);
-    match tenant.create(&collection, job).await {
-        Err(error) if error.answer() == Some(Answer::AlreadyExists) => {}
+    // What may have been created is looked for, and not sent again.
+    let unknown = match tenant.create(&collection, job).await {
+        Err(error) if error.answer() == Some(Answer::AlreadyExists) => None,
+        Err(error) if error.is_unknown() => Some(error),
         Err(error) => {
             return Err(problem(error).map_or_else(|error| error, |problem| ArmError::Impossible { problems: vec![problem] }));
         }
         Ok(stored) => return Ok(stored),
-    }
-    let found = tenant.get(&path("batch/v1", &tenant.namespace, "jobs", name)).await.map_err(ArmError::Call)?;
+    };
+    let found = tenant.get(&path("batch/v1", &tenant.namespace, "jobs", name)).await;
+    let found = found.map_err(|error| ArmError::Call(unknown.unwrap_or(error)))?;
     let same = annotated(&found, marks::MADE_AS) == annotated(job, marks::MADE_AS) && is_ready(&found, plan);
     if same {
         return Ok(found);

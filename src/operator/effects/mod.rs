@@ -7,7 +7,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`tenant`], [`call`] | clients by tenant; one call, its deadline and its errors |
+//! | [`tenant`], [`tenants`], [`call`] | clients by tenant, and their tokens; one call, its deadline and its errors |
 //! | [`ledger`] | the two ConfigMaps that are the truth of a night |
 //! | [`token`], [`marks`], [`operations`] | the words on objects, and patches as values |
 //! | [`capture`], [`preimages`], [`drain`] | what a closing changes, and how it is exactly taken back |
@@ -31,13 +31,15 @@ pub mod pods;
 pub mod preimages;
 mod targets;
 pub mod tenant;
+pub mod tenants;
 pub mod token;
 mod work;
 
 pub use arm::{ArmError, arm};
-pub use call::{Advice, CallError};
+pub use call::{Advice, CallError, LIMIT};
 pub use ledger::{Head, LedgerRead};
 pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
-pub use tenant::{Tenant, Tenants, real_client_for_token};
+pub use tenant::Tenant;
+pub use tenants::Tenants;

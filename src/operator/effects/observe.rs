@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, ServiceFact, TokenFact};
 use crate::engine::{Interest, JobKey};
@@ -44,12 +44,11 @@ pub struct Seen {
 /// Looks, for two limits of a call at most. `preimages` are those of arming as intentions renewed them.
 pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, interest: &Interest) -> Seen {
     let mut seen = Seen::default();
+    let until = Instant::now() + 2 * LIMIT;
     let looking = async { if interest.jobs { Some(jobs(tenant, plan, preimages).await) } else { None } };
-    let since = Instant::now();
     let services = interest.targets.clone().into_iter().map(|index| async move {
-        let in_time = since.elapsed() < LIMIT;
-        let fact = if in_time { service(tenant, plan, preimages, index).await } else { Err(not_looked_at(plan, index)) };
-        (index, fact)
+        let fact = timeout_at(until, service(tenant, plan, preimages, index)).await;
+        (index, fact.unwrap_or_else(|_| Err(not_looked_at(plan, index))))
     });
     let services = futures::stream::iter(services).buffered(AT_ONCE_MAX).collect::<Vec<_>>();
     let (jobs, services) = tokio::join!(looking, services);
@@ -67,10 +66,10 @@ pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, intere
     seen
 }
 
-/// When the API server is silent, looking at every target in turn would take longer than the night has.
+/// When the API server is slow, looking at every target in turn would take longer than the night has.
 fn not_looked_at(plan: &Plan, index: ServiceIndex) -> PerformError {
     let what = plan.services.get(index).map(|service| service.id.to_string()).unwrap_or_default();
-    let source = CallError::Timeout { what: format!("looking at {what}"), limit: LIMIT };
+    let source = CallError::Timeout { what: format!("looking at {what}"), limit: 2 * LIMIT };
     PerformError::Unreached { what, source }
 }
 
