@@ -29,7 +29,7 @@ use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
 use crate::engine::facts::Arming;
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 use crate::model::refusal::Refusal;
 
 /// The most refusals that become Events; the status has them all.
@@ -48,6 +48,7 @@ pub(super) struct Night {
     pub(super) arming_tries: Attempt,
     pub(super) disarmed: bool,
     pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
+    pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
     pub(super) job_watch: JobWatch,
@@ -128,6 +129,7 @@ impl Night {
             arming_tries: Attempt::default(),
             disarmed: false,
             refused_closings: std::collections::BTreeMap::new(),
+            refused_changes: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),
             job_watch: JobWatch::default(),

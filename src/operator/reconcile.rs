@@ -12,7 +12,7 @@ use super::book::Book;
 use super::context::Context;
 use super::effects;
 use super::effects::call::Answer;
-use super::events;
+use super::events::{self, Notice};
 use super::introduce;
 use super::night::{Night, Rest, Trouble};
 use super::report;
@@ -59,16 +59,17 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         disarmed: night.disarmed,
         ..Facts::default()
     };
-    if !interest.jobs && interest.targets.is_empty() {
+    if !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty() {
         night.looks = Attempt::default();
         return facts;
     }
     let blind = match book.tenant(context).await {
         Ok(tenant) => {
-            let seen = effects::observe(&tenant, &book.plan, &book.current_preimages(), &interest).await;
-            let effects::Seen { jobs, services, blind } = seen;
+            let seen = effects::observe(&tenant, &book.plan, &book.current_preimages(), context.time.now(), &interest).await;
+            let effects::Seen { jobs, services, changes, blind } = seen;
             facts.jobs = jobs;
             facts.services = services;
+            facts.changes = changes;
             blind.iter().map(|error| story(error)).collect()
         }
         Err(error) => vec![story(&error)],
@@ -77,7 +78,8 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         tracing::warn!(?blind, "not everything could be seen");
     }
     // Nothing rings when the last Pod behind a closed target has ended: the tenant grants no watch of its targets.
-    let draining = facts.services.values().any(|fact| fact.closing == ClosingFact::Draining);
+    let draining = facts.services.values().any(|fact| fact.closing == ClosingFact::Draining)
+        || facts.changes.values().any(|fact| fact.change == ClosingFact::Draining);
     if blind.is_empty() && !draining {
         night.looks = Attempt::default();
     } else {
@@ -112,6 +114,9 @@ fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
     }
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
+    }
+    for (step, reason) in &night.refused_changes {
+        facts.changes.entry(*step).or_default().change = ClosingFact::Refused { reason: reason.clone() };
     }
 }
 
@@ -227,6 +232,7 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         Ok(done) => {
             tracing::info!(command = name, writes = done.write_count, "done");
             night.disarmed |= command == Command::Disarm;
+            tell_overwritten(night, &name, &done.overwritten, context);
             // Its own token is gone: that is a change, even where there was none to take.
             done.write_count + u32::from(command == Command::Disarm)
         }
@@ -238,8 +244,31 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
                 night.refused_closings.insert(service, story(&error));
                 return 1;
             }
+            if let Command::Change { step, .. } = command
+                && error.is_for_good()
+            {
+                night.refused_changes.insert(step, story(&error));
+                return 1;
+            }
             0
         }
+    }
+}
+
+/// The night promised what was before: whose work that wrote over is told.
+fn tell_overwritten(night: &mut Night, command: &str, overwritten: &[String], context: &Context) {
+    let notice = |(index, words): (usize, &String)| Notice {
+        place: format!("overwritten.{command}.{index}").replace(' ', "-"),
+        at: context.time.now(),
+        reason: "Overwritten".to_owned(),
+        action: "Restore".to_owned(),
+        note: words.clone(),
+        warning: true,
+    };
+    let told: Vec<Notice> = overwritten.iter().enumerate().map(notice).collect();
+    if !told.is_empty() {
+        tracing::warn!(?overwritten, "what another hand had changed was written over");
+        night.herald.tell(context, &night.regarding(), told);
     }
 }
 

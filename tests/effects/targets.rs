@@ -301,10 +301,10 @@ async fn looking_takes_a_bounded_time() {
     let armed = Scene::armed().await;
     let mut many = armed.scene.plan.clone();
     many.services = std::iter::repeat_n(many.services[0].clone(), 64).collect();
-    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect() };
+    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect(), ..Default::default() };
     armed.scene.fault(|_, _| Fault::Hang);
     let begin = armed.scene.api.clock().now();
-    let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, &interest).await;
+    let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, begin, &interest).await;
     assert_eq!((seen.services.len(), seen.blind.len()), (0, 65));
     assert!(armed.scene.api.clock().now().duration_since(begin) <= jiff::SignedDuration::from_secs(20));
 }

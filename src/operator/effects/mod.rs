@@ -10,18 +10,22 @@
 //! | [`tenant`], [`call`] | clients by tenant; one call, its deadline and its errors |
 //! | [`ledger`] | the two ConfigMaps that are the truth of a night |
 //! | [`token`], [`marks`], [`operations`] | the words on objects, and patches as values |
-//! | [`capture`], [`preimages`], [`drain`] | what a closing changes, and how it is exactly taken back |
+//! | [`capture`], [`found`], [`preimages`] | what a change changes, and how it is exactly taken back |
+//! | [`spots`], [`change`], [`restore`], [`targets`], [`look`], [`drain`] | the objects of the night: changed, burned, restored, seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
-//! | [`arm`] | everything that has to stand before the night |
+//! | [`arm`], [`survey`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 
 pub mod arm;
 pub mod call;
 pub mod capture;
+mod change;
 pub mod drain;
+mod found;
 pub mod jobs;
 pub mod ledger;
+mod look;
 pub mod marks;
 pub mod names;
 pub mod observe;
@@ -29,6 +33,9 @@ pub mod operations;
 pub mod perform;
 pub mod pods;
 pub mod preimages;
+mod restore;
+mod spots;
+mod survey;
 mod targets;
 pub mod tenant;
 pub mod token;
