@@ -11,6 +11,7 @@ use kube::Client;
 use tokio::sync::Semaphore;
 
 use super::effects::Tenants;
+use super::effects::pod_security::Level;
 use super::metrics::Metrics;
 use super::orders::Orders;
 use super::server_time::ServerTime;
@@ -29,6 +30,8 @@ pub struct Context {
     pub time: ServerTime,
     /// How probes ask.
     pub getter: Getter,
+    /// How much a Pod may do whose template stands in a runbook.
+    pub pod_security: Level,
     /// Orders of people.
     pub orders: Orders,
     /// Numbers for `/metrics`.
@@ -50,6 +53,7 @@ impl Context {
             tenants: Arc::new(tenants),
             time,
             getter,
+            pod_security: Level::default(),
             orders: Orders::default(),
             metrics: Metrics::new()?,
             introductions: Arc::new(Semaphore::new(INTRODUCTIONS_MAX)),

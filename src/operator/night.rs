@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::book::{Book, BookError, Whose};
+use super::check::Checkers;
 use super::context::Context;
 use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
@@ -51,6 +52,7 @@ pub(super) struct Night {
     pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
+    pub(super) checkers: Checkers,
     pub(super) job_watch: JobWatch,
     pub(super) herald: Herald,
     pub(super) reporter: Reporter,
@@ -132,6 +134,7 @@ impl Night {
             refused_changes: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),
+            checkers: Checkers::default(),
             job_watch: JobWatch::default(),
             herald: Herald::default(),
             reporter: Reporter::default(),

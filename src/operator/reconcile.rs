@@ -24,7 +24,7 @@ use crate::engine::journal::Event;
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 
 /// Rounds in one pass; a night needs two or three.
 const ROUNDS_MAX: usize = 16;
@@ -112,6 +112,7 @@ fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
         let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
         facts.services.entry(service).or_insert(unseen).probes = probes;
     }
+    facts.checks = night.checkers.facts();
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
     }
@@ -165,10 +166,12 @@ async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, contex
     let asked: BTreeSet<String> = decision.commands.iter().map(wave::name).collect();
     night.tries.keep(&asked);
     night.probers.set(&to_probe(decision), &book.plan, &context.getter, &night.mailbox.bell());
+    night.checkers.set(&to_check(decision), &book.plan, &night.whose, context, &night.mailbox.bell());
     if decision.commands.contains(&Command::Arm) {
         return arm(night, book, context).await;
     }
-    let commands = decision.commands.iter().filter(|command| !matches!(command, Command::Probe { .. })).cloned();
+    let beside = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
+    let commands = decision.commands.iter().filter(|command| !beside(command)).cloned();
     carry_out(night, book, commands.collect(), context).await
 }
 
@@ -184,12 +187,23 @@ fn to_probe(decision: &Decision) -> BTreeSet<ServiceIndex> {
     wanted
 }
 
+/// Steps that wait for something.
+fn to_check(decision: &Decision) -> BTreeSet<StepIndex> {
+    let mut wanted = BTreeSet::new();
+    for command in &decision.commands {
+        if let Command::Check { step } = command {
+            wanted.insert(*step);
+        }
+    }
+    wanted
+}
+
 async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u32, Trouble> {
     if !night.arming_tries.may(context.time.now()) {
         return Ok(0);
     }
     let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
-    let armed = effects::arm(&tenant, &book.plan).await;
+    let armed = effects::arm(&tenant, &book.plan, context.pod_security).await;
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {

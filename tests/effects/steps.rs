@@ -4,6 +4,7 @@ use notturno::embedded::{Fault, Stage, Verb};
 use notturno::engine::facts::{ChangeFact, ClosingFact};
 use notturno::engine::{Command, Entry, Event};
 use notturno::model::service::Change;
+use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{ArmError, PerformError, arm};
 use serde_json::{Value, json};
 
@@ -56,13 +57,13 @@ fn workload(name: &str, replicas: i64) -> Value {
 async fn armed(steps: &[(Value, Value)]) -> Armed {
     let scene = with_steps(steps);
     scene.accept().await;
-    let preimages = arm(&scene.tenant, &scene.plan).await.unwrap();
+    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
     Armed { scene, preimages }
 }
 
 async fn not_armed(scene: &Scene) -> Vec<String> {
     scene.accept().await;
-    match arm(&scene.tenant, &scene.plan).await {
+    match arm(&scene.tenant, &scene.plan, Level::Restricted).await {
         Err(ArmError::Impossible { problems }) => problems,
         other => panic!("not refused: {other:?}"),
     }
@@ -145,7 +146,7 @@ async fn every_change_is_made_once_and_taken_back_byte_for_byte() {
         scene.plan.services[0].close.truncate(2);
         scene.accept().await;
         let day = object(&scene, &target);
-        let preimages = arm(&scene.tenant, &scene.plan).await.unwrap();
+        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
         let mut armed = Armed { scene, preimages };
         assert_eq!(seen(&armed, STEP).await.change, ClosingFact::Open, "{wanted}");
         intend(&mut armed, STEP).await;
@@ -174,7 +175,7 @@ async fn a_late_change_changes_nothing_after_the_burn() {
         let mut scene = with_steps(&[(target.clone(), wanted.clone())]);
         scene.plan.services[0].close.truncate(2);
         scene.accept().await;
-        let preimages = arm(&scene.tenant, &scene.plan).await.unwrap();
+        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
         let armed = Armed { scene, preimages };
         let before = object(&armed.scene, &target).pointer(pointer).cloned();
         let name = target["name"].as_str().unwrap().to_owned();

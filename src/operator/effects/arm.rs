@@ -22,6 +22,7 @@ use super::ledger::{self, LedgerError};
 use super::marks;
 use super::operations::{annotated, text};
 use super::perform::ATTEMPTS_MAX;
+use super::pod_security::{Level, violations};
 use super::preimages::Preimages;
 use super::spots::{Planned, planned, target_path};
 use super::survey::{Claim, follows_a_step, recreated, survey};
@@ -66,15 +67,15 @@ impl ArmError {
     }
 }
 
-/// Captures, stamps, creates, freezes, reads back.
+/// Captures, stamps, creates, freezes, reads back. Templates that stand in the runbook have to keep `level`.
 ///
 /// # Errors
 /// [`ArmError::Impossible`] names every problem found; the others are of the moment.
-pub async fn arm(tenant: &Tenant, plan: &Plan) -> Result<Preimages, ArmError> {
+pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level) -> Result<Preimages, ArmError> {
     let frozen = ledger::frozen(tenant, plan).await.map_err(ArmError::Ledger)?;
     let mut problems = Vec::new();
     let claims = survey(tenant, plan, &mut problems).await?;
-    let made = make_jobs(tenant, plan, &mut problems).await?;
+    let made = make_jobs(tenant, plan, level, &mut problems).await?;
     if let Some(frozen) = &frozen {
         problems.extend(claims.iter().filter_map(|claim| recreated(claim, frozen)));
     }
@@ -102,13 +103,16 @@ pub(super) fn problem(error: CallError) -> Result<String, ArmError> {
     }
 }
 
-async fn make_jobs(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> Result<Vec<Value>, ArmError> {
+async fn make_jobs(tenant: &Tenant, plan: &Plan, level: Level, problems: &mut Vec<String>) -> Result<Vec<Value>, ArmError> {
     let mut cron_jobs: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     let mut made = Vec::new();
     for job in jobs(plan) {
         let Some(source) = source(plan, job) else { continue };
         let cron_job = match &source.template {
-            Template::Inline(template) => Some(json!({"spec": {"suspend": true, "jobTemplate": template}})),
+            Template::Inline(template) => {
+                problems.extend(unsafe_template(plan, job, template, level));
+                Some(json!({"spec": {"suspend": true, "jobTemplate": template}}))
+            }
             Template::CronJob(name) => {
                 if !cron_jobs.contains_key(name.as_str()) {
                     cron_jobs.insert(name, cron_job(tenant, name, problems).await?);
@@ -123,6 +127,20 @@ async fn make_jobs(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> 
         }
     }
     Ok(made)
+}
+
+/// What the template of a Job may not ask for; each attempt of an undo has the same, which is told once.
+fn unsafe_template(plan: &Plan, job: JobKey, template: &Value, level: Level) -> Vec<String> {
+    let step = |index: usize| plan.steps.get(index).map(|step| step.name.as_str()).unwrap_or_default();
+    let whose = match job {
+        JobKey::Undo(_, attempt) if attempt > 1 => return Vec::new(),
+        JobKey::Step(index) => format!("step {}: job", step(index)),
+        JobKey::Undo(index, _) => format!("step {}: undo.job", step(index)),
+        JobKey::Smoke => "smoke.job".to_owned(),
+    };
+    let pods = template.pointer("/spec/template").unwrap_or(&Value::Null);
+    let words = |violation: String| format!("{whose}.template.spec.template.{violation} (Pod Security {})", level.as_str());
+    violations(pods, level).into_iter().map(words).collect()
 }
 
 async fn cron_job(tenant: &Tenant, name: &str, problems: &mut Vec<String>) -> Result<Option<Value>, ArmError> {

@@ -13,6 +13,7 @@
 //! | [`capture`], [`found`], [`preimages`] | what a change changes, and how it is exactly taken back |
 //! | [`spots`], [`change`], [`restore`], [`targets`], [`look`], [`drain`] | the objects of the night: changed, burned, restored, seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
+//! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
 //! | [`arm`], [`survey`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
@@ -31,6 +32,7 @@ pub mod names;
 pub mod observe;
 pub mod operations;
 pub mod perform;
+pub mod pod_security;
 pub mod pods;
 pub mod preimages;
 mod restore;
@@ -39,6 +41,7 @@ mod survey;
 mod targets;
 pub mod tenant;
 pub mod token;
+pub mod watch;
 mod work;
 
 pub use arm::{ArmError, arm};
