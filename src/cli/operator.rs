@@ -14,7 +14,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::operator::effects::pod_security::Level;
 use crate::operator::effects::{LIMIT, Tenants};
+use crate::operator::http_allow::{Allowed, HttpAllow};
 use crate::operator::server_time::TimeError;
 use crate::operator::{self, Context, ServerTime, connect, health, http_get, run::RunError};
 
@@ -30,6 +32,12 @@ pub struct OperatorArgs {
     /// What is logged: info, debug, or a filter as notturno=debug,kube=info.
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log: String,
+    /// What probes and checks may ask besides Services at private addresses: a suffix of host names, or a network. May be repeated.
+    #[arg(long, value_name = "SUFFIX|NETWORK")]
+    http_allow: Vec<Allowed>,
+    /// What Job templates that stand in a runbook may ask for: restricted, baseline or privileged.
+    #[arg(long, default_value = "restricted", value_name = "LEVEL")]
+    pod_security: Level,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +77,13 @@ enum OperatorError {
 pub fn run(args: &OperatorArgs) -> ExitCode {
     log(args);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OperatorError::NoRuntime);
-    match runtime.and_then(|runtime| runtime.block_on(operate(args))) {
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(operate(args));
+        // An evaluation that would never end must not keep the process.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "{error}");
@@ -92,7 +106,9 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
     let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
     let time = ServerTime::measured(&client).await.map_err(OperatorError::NoTime)?;
-    let context = Context::new(client, tenants, time.clone(), http_get::getter()).map_err(OperatorError::NoNumbers)?;
+    let getter = http_get::getter(HttpAllow::and(args.http_allow.clone()));
+    let mut context = Context::new(client, tenants, time.clone(), getter).map_err(OperatorError::NoNumbers)?;
+    context.pod_security = args.pod_security;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
     let (health, pulse) = health::health(context.metrics.clone(), time);
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;

@@ -12,6 +12,7 @@ use kube::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::effects::Tenants;
+use super::effects::pod_security::Level;
 use super::metrics::Metrics;
 use super::orders::Orders;
 use super::server_time::ServerTime;
@@ -31,6 +32,8 @@ pub struct Context {
     pub time: ServerTime,
     /// How probes ask.
     pub getter: Getter,
+    /// How much a Pod may do whose template stands in a runbook.
+    pub pod_security: Level,
     /// Orders of people.
     pub orders: Orders,
     /// Numbers for `/metrics`.
@@ -71,6 +74,7 @@ impl Context {
             tenants: Arc::new(tenants),
             time,
             getter,
+            pod_security: Level::default(),
             orders: Orders::default(),
             metrics: Metrics::new()?,
             watch_for_seconds: WATCH_FOR_SECONDS,

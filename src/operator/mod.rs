@@ -16,18 +16,20 @@
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
-//! | `jobs`, [`watching`], `probe`, [`orders`] | what wakes a night besides the clock |
+//! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
-//! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
+//! | [`server_time`], [`http_get`], [`http_allow`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
 mod book;
 mod call_back;
+mod check;
 pub mod connect;
 pub mod context;
 mod declared;
 pub mod effects;
 mod events;
 pub mod health;
+pub mod http_allow;
 pub mod http_get;
 mod introduce;
 mod jobs;

@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use super::book::{Book, BookError, Whose};
 use super::call_back::{CallBack, Heeded};
+use super::check::Checkers;
 use super::context::Context;
 use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
@@ -32,7 +33,7 @@ use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
 use crate::engine::facts::Arming;
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 use crate::model::refusal::Refusal;
 
 /// The most refusals that become Events; the status has them all.
@@ -54,8 +55,10 @@ pub(super) struct Night {
     pub(super) arming_tries: Attempt,
     pub(super) disarmed: bool,
     pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
+    pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
+    pub(super) checkers: Checkers,
     pub(super) job_watch: JobWatch,
     pub(super) herald: Herald,
     pub(super) reporter: Reporter,
@@ -137,8 +140,10 @@ impl Night {
             arming_tries: Attempt::default(),
             disarmed: false,
             refused_closings: std::collections::BTreeMap::new(),
+            refused_changes: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),
+            checkers: Checkers::default(),
             job_watch: JobWatch::default(),
             herald: Herald::default(),
             reporter: Reporter::default(),

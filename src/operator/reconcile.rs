@@ -14,7 +14,7 @@ use super::call_back::Heeded;
 use super::context::Context;
 use super::effects::call::Answer;
 use super::effects::{self, Seen};
-use super::events;
+use super::events::{self, Notice};
 use super::introduce;
 use super::night::{Night, Rest, Trouble};
 use super::report;
@@ -27,7 +27,7 @@ use crate::engine::state::Direction;
 use crate::engine::{self, Command, Decision, Facts, Interest, State};
 use crate::model::need::{reopen_by, turn_back_at};
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 
 /// Rounds in one pass; a night needs two or three.
 const ROUNDS_MAX: usize = 16;
@@ -59,7 +59,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     let state = State::fold(&book.plan, &book.entries);
     let interest = engine::interest(&book.plan, &state);
     night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
-    let idle = !interest.jobs && interest.targets.is_empty();
+    let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
     let seen = if idle { Ok(Seen::default()) } else { look(night, book, &state, &interest, context).await };
     let (seen, blind) = match seen {
         Ok(seen) => {
@@ -72,7 +72,8 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         tracing::warn!(?blind, "not everything could be seen");
     }
     // Nothing rings when the last Pod behind a closed target has ended: the tenant grants no watch of its targets.
-    let draining = seen.services.values().any(|fact| fact.closing == ClosingFact::Draining);
+    let draining = seen.services.values().any(|fact| fact.closing == ClosingFact::Draining)
+        || seen.changes.values().any(|fact| fact.change == ClosingFact::Draining);
     let now = context.time.now();
     if blind.is_empty() && !draining {
         night.looks = Attempt::default();
@@ -80,7 +81,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         // However often the bell rings meanwhile, the pause grows with time alone.
         night.looks.tried(now, EFFECT_PAUSE_MAX);
     }
-    let mut facts = Facts { jobs: seen.jobs, services: seen.services, ..heed(night, book, context) };
+    let mut facts = Facts { jobs: seen.jobs, services: seen.services, changes: seen.changes, ..heed(night, book, context) };
     if !idle {
         add_own(night, book, &mut facts);
     }
@@ -91,7 +92,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
 async fn look(night: &Night, book: &Book, state: &State, interest: &Interest, context: &Context) -> Result<Seen, String> {
     let looking = async {
         let tenant = book.tenant(context).await.map_err(|error| story(&error))?;
-        Ok(effects::observe(&tenant, &book.plan, &book.current_preimages(), interest).await)
+        Ok(effects::observe(&tenant, &book.plan, &book.current_preimages(), context.time.now(), interest).await)
     };
     let id = night.id();
     let seen = night.called_at(clock_calls_at(book, state), &id, context).or_soon(looking.boxed()).await;
@@ -144,8 +145,12 @@ fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
         let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
         facts.services.entry(service).or_insert(unseen).probes = probes;
     }
+    facts.checks = night.checkers.facts();
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
+    }
+    for (step, reason) in &night.refused_changes {
+        facts.changes.entry(*step).or_default().change = ClosingFact::Refused { reason: reason.clone() };
     }
 }
 
@@ -194,10 +199,12 @@ async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, contex
     let asked: BTreeSet<String> = decision.commands.iter().map(wave::name).collect();
     night.tries.keep(&asked);
     night.probers.set(&to_probe(decision), &book.plan, &context.getter, &night.mailbox.bell());
+    night.checkers.set(&to_check(decision), &book.plan, &night.whose, context, &night.mailbox.bell());
     if decision.commands.contains(&Command::Arm) {
         return arm(night, book, context).await;
     }
-    let commands = decision.commands.iter().filter(|command| !matches!(command, Command::Probe { .. })).cloned();
+    let beside = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
+    let commands = decision.commands.iter().filter(|command| !beside(command)).cloned();
     carry_out(night, book, commands.collect(), context).await
 }
 
@@ -213,6 +220,17 @@ fn to_probe(decision: &Decision) -> BTreeSet<ServiceIndex> {
     wanted
 }
 
+/// Steps that wait for something.
+fn to_check(decision: &Decision) -> BTreeSet<StepIndex> {
+    let mut wanted = BTreeSet::new();
+    for command in &decision.commands {
+        if let Command::Check { step } = command {
+            wanted.insert(*step);
+        }
+    }
+    wanted
+}
+
 async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u32, Trouble> {
     if !night.arming_tries.may(context.time.now()) {
         return Ok(0);
@@ -220,7 +238,7 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
     let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
     let id = night.id();
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let Some(armed) = call.or(effects::arm(&tenant, &book.plan).boxed()).await else { return Ok(0) };
+    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security).boxed()).await else { return Ok(0) };
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {
@@ -265,6 +283,7 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         Ok(done) => {
             tracing::info!(command = name, writes = done.write_count, "done");
             night.disarmed |= command == Command::Disarm;
+            tell_overwritten(night, &name, &done.overwritten, context);
             // Its own token is gone: that is a change, even where there was none to take.
             done.write_count + u32::from(command == Command::Disarm)
         }
@@ -276,8 +295,31 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
                 night.refused_closings.insert(service, story(&error));
                 return 1;
             }
+            if let Command::Change { step, .. } = command
+                && error.is_for_good()
+            {
+                night.refused_changes.insert(step, story(&error));
+                return 1;
+            }
             0
         }
+    }
+}
+
+/// The night promised what was before: whose work that wrote over is told.
+fn tell_overwritten(night: &mut Night, command: &str, overwritten: &[String], context: &Context) {
+    let notice = |(index, words): (usize, &String)| Notice {
+        place: format!("overwritten.{command}.{index}").replace(' ', "-"),
+        at: context.time.now(),
+        reason: "Overwritten".to_owned(),
+        action: "Restore".to_owned(),
+        note: words.clone(),
+        warning: true,
+    };
+    let told: Vec<Notice> = overwritten.iter().enumerate().map(notice).collect();
+    if !told.is_empty() {
+        tracing::warn!(?overwritten, "what another hand had changed was written over");
+        night.herald.tell(context, &night.regarding(), told);
     }
 }
 

@@ -136,10 +136,14 @@ pub(super) fn is_burn(command: &Command) -> bool {
 /// Whether it is work of the night, which the way back need not wait for.
 fn is_forward(command: &Command) -> bool {
     match command {
-        Command::Arm | Command::Close { .. } => true,
+        Command::Arm | Command::Close { .. } | Command::Change { .. } => true,
         Command::Release { not_after, .. } => not_after.is_some(),
         Command::BurnJob { .. }
         | Command::BurnTargets { .. }
+        | Command::BurnChange { .. }
+        | Command::Restore { .. }
+        | Command::CloseAgain { .. }
+        | Command::Check { .. }
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }

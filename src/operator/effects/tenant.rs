@@ -21,6 +21,8 @@ use crate::operator::connect::Within;
 
 /// With less time left, a call is not repeated.
 const REPEAT_WITHIN_MIN: Duration = Duration::from_secs(1);
+/// A PATCH whose body is an object to apply.
+const APPLY: &str = "APPLY";
 
 /// One tenant's hands.
 #[derive(Clone)]
@@ -49,11 +51,14 @@ pub struct Kind {
     pub namespaced: bool,
 }
 
-/// The path of an object, or of a collection when `name` is empty.
+/// The path of an object, or of a collection when `name` is empty; outside namespaces when `namespace` is.
 #[must_use]
 pub fn path(api_version: &str, namespace: &str, resource: &str, name: &str) -> String {
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let slash = if name.is_empty() { "" } else { "/" };
+    if namespace.is_empty() {
+        return format!("{root}/{api_version}/{resource}{slash}{name}");
+    }
     format!("{root}/{api_version}/namespaces/{namespace}/{resource}{slash}{name}")
 }
 
@@ -115,6 +120,29 @@ impl Tenant {
         self.call(&format!("trying to change {}", short(path)), "PATCH", path, &query, Some(&json!(patch))).await
     }
 
+    /// Applies the manifest to the object at `path` on the server's side, over the claims of others; the object as stored, or with
+    /// `try_only` as it would be.
+    pub(super) async fn apply(&self, path: &str, manifest: &Value, try_only: bool) -> Result<Value, CallError> {
+        let (what, dry_run) = if try_only { ("trying to apply", "&dryRun=All") } else { ("applying", "") };
+        let query = format!("fieldManager={US}&force=true{dry_run}");
+        self.call(&format!("{what} {}", short(path)), APPLY, path, &query, Some(manifest)).await
+    }
+
+    /// Whether the object could be created.
+    pub(super) async fn try_create(&self, path: &str, object: &Value) -> Result<Value, CallError> {
+        let name = text(object, &["metadata", "name"]);
+        let query = format!("fieldManager={US}&dryRun=All");
+        self.call(&format!("trying to create {}/{name}", short(path)), "POST", path, &query, Some(object)).await
+    }
+
+    /// Deletes that very object at that very revision, and what it owns.
+    pub(super) async fn delete(&self, path: &str, object: &Value) -> Result<Value, CallError> {
+        let [uid, revision] = ["uid", "resourceVersion"].map(|field| text(object, &["metadata", field]));
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": uid, "resourceVersion": revision}});
+        self.call(&format!("deleting {}", short(path)), "DELETE", path, "", Some(&options)).await
+    }
+
     /// How a kind is served; none when it is not.
     pub(super) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, CallError> {
         let key = (api_version.to_owned(), kind.to_owned());
@@ -169,7 +197,11 @@ impl Tenant {
         body: Option<&Value>,
         limit: Duration,
     ) -> Result<Value, CallError> {
-        let media = if method == "PATCH" { "application/json-patch+json" } else { "application/json" };
+        let (method, media) = match method {
+            APPLY => ("PATCH", "application/apply-patch+yaml"),
+            "PATCH" => ("PATCH", "application/json-patch+json"),
+            other => (other, "application/json"),
+        };
         let request = http::Request::builder()
             .method(method)
             .uri(at)
