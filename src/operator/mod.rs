@@ -12,6 +12,7 @@
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
+//! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
@@ -33,6 +34,7 @@ mod night;
 pub mod orders;
 mod probe;
 mod reconcile;
+mod rehearse;
 mod report;
 pub mod run;
 pub mod server_time;

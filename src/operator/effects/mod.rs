@@ -15,6 +15,7 @@
 //! | [`arm`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
+//! | [`mod@rehearse`] | all of it as dry runs |
 
 pub mod arm;
 pub mod call;
@@ -29,6 +30,7 @@ pub mod operations;
 pub mod perform;
 pub mod pods;
 pub mod preimages;
+pub mod rehearse;
 mod targets;
 pub mod tenant;
 pub mod token;
@@ -40,4 +42,5 @@ pub use ledger::{Head, LedgerRead};
 pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
+pub use rehearse::{Rehearsed, rehearse};
 pub use tenant::{Tenant, Tenants, real_client_for_token};

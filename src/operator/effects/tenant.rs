@@ -25,6 +25,9 @@ const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// When it is renewed.
 const RENEW_AFTER: Duration = Duration::from_secs(2600);
 
+/// A PATCH whose body is an object to apply.
+const APPLY: &str = "APPLY";
+
 /// Makes a client that speaks with the given token.
 pub type ClientForToken = Arc<dyn Fn(&str) -> kube::Result<Client> + Send + Sync>;
 
@@ -159,11 +162,14 @@ pub struct Kind {
     pub namespaced: bool,
 }
 
-/// The path of an object, or of a collection when `name` is empty.
+/// The path of an object, or of a collection when `name` is empty; outside namespaces when `namespace` is.
 #[must_use]
 pub fn path(api_version: &str, namespace: &str, resource: &str, name: &str) -> String {
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let slash = if name.is_empty() { "" } else { "/" };
+    if namespace.is_empty() {
+        return format!("{root}/{api_version}/{resource}{slash}{name}");
+    }
     format!("{root}/{api_version}/namespaces/{namespace}/{resource}{slash}{name}")
 }
 
@@ -215,6 +221,21 @@ impl Tenant {
         self.call(&format!("trying to change {}", short(path)), "PATCH", path, &query, Some(&json!(patch))).await
     }
 
+    /// Applies the manifest to the object at `path` on the server's side, over the claims of others; the object as stored, or with
+    /// `try_only` as it would be.
+    pub(super) async fn apply(&self, path: &str, manifest: &Value, try_only: bool) -> Result<Value, CallError> {
+        let (what, dry_run) = if try_only { ("trying to apply", "&dryRun=All") } else { ("applying", "") };
+        let query = format!("fieldManager={US}&force=true{dry_run}");
+        self.call(&format!("{what} {}", short(path)), APPLY, path, &query, Some(manifest)).await
+    }
+
+    /// Whether the object could be created.
+    pub(super) async fn try_create(&self, path: &str, object: &Value) -> Result<Value, CallError> {
+        let name = text(object, &["metadata", "name"]);
+        let query = format!("fieldManager={US}&dryRun=All");
+        self.call(&format!("trying to create {}/{name}", short(path)), "POST", path, &query, Some(object)).await
+    }
+
     /// How a kind is served; none when it is not.
     pub(super) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, CallError> {
         let key = (api_version.to_owned(), kind.to_owned());
@@ -238,7 +259,11 @@ impl Tenant {
     }
 
     async fn call(&self, what: &str, method: &str, path: &str, query: &str, body: Option<&Value>) -> Result<Value, CallError> {
-        let media = if method == "PATCH" { "application/json-patch+json" } else { "application/json" };
+        let (method, media) = match method {
+            APPLY => ("PATCH", "application/apply-patch+yaml"),
+            "PATCH" => ("PATCH", "application/json-patch+json"),
+            other => (other, "application/json"),
+        };
         let and = if query.is_empty() { "" } else { "&" };
         let request = http::Request::builder()
             .method(method)
