@@ -76,7 +76,7 @@ fn no_token(plan: &Plan, error: TenantError) -> Result<Refusal, IntroduceError> 
     }
     let account = format!("ServiceAccount {}/{}", plan.namespace, plan.service_account);
     let message = format!(
-        "{}; create it where it is missing, and let the operator's ServiceAccount create serviceaccounts/token of it; nothing else was tried",
+        "{}; create it where it is missing, and let the operator create serviceaccounts/token of it; nothing else was tried",
         story(&error)
     );
     Ok(Refusal::new("NoToken", &account, "spec.serviceAccountName", message))

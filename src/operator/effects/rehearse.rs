@@ -34,7 +34,7 @@ const VARIABLE: &str = "NOTTURNO_REHEARSAL";
 /// What a rehearsal found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rehearsed {
-    /// How many effects and rights were asked for.
+    /// How many effects were tried.
     pub tried_count: u32,
     /// What would be refused: the object, whose effect it is, the API server's words, what to do.
     pub findings: Vec<Refusal>,
@@ -65,9 +65,14 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Counts one try and takes its answer: the value, or a finding. What says nothing about the night ends the rehearsal.
-    fn heard<T>(&mut self, object: &str, whose: &str, answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    /// One effect was tried.
+    fn tried<T>(&mut self, object: &str, whose: &str, answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
         self.rehearsed.tried_count += 1;
+        self.heard(object, whose, answer)
+    }
+
+    /// Takes an answer: the value, or a finding. What says nothing about the night ends the rehearsal.
+    fn heard<T>(&mut self, object: &str, whose: &str, answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
         let error = match answer {
             Ok(value) => return Ok(Some(value)),
             Err(error) => error,
@@ -114,7 +119,7 @@ impl Stage<'_> {
         for object in ledger::objects(self.plan, "operator", vec![first]) {
             let answer = self.tenant.try_create(&path("v1", &self.tenant.namespace, "configmaps", ""), &object).await;
             let what = format!("ConfigMap {}/{}", self.tenant.namespace, text(&object, &["metadata", "name"]));
-            self.heard(&what, "plan and ledger", answer)?;
+            self.tried(&what, "plan and ledger", answer)?;
         }
         Ok(())
     }
@@ -146,7 +151,7 @@ impl Stage<'_> {
                     let job = marked(job);
                     let answer = self.tenant.try_create(&path("batch/v1", &self.tenant.namespace, "jobs", ""), &job).await;
                     let what = format!("Job {}/{}", self.tenant.namespace, text(&job, &["metadata", "name"]));
-                    self.heard(&what, &whose, answer)?;
+                    self.tried(&what, &whose, answer)?;
                 }
             }
         }
@@ -169,12 +174,10 @@ impl Stage<'_> {
             let whose = format!("step {}", step.name);
             let Some(path) = self.path_of(target, &whose).await? else { continue };
             let answer = self.tenant.get(&path).await;
-            let is_missing = answer.as_ref().is_err_and(|error| error.answer() == Some(Answer::NotFound));
-            if is_missing {
-                self.rehearsed.tried_count += 1;
-            } else {
-                self.heard(&target.to_string(), &whose, answer)?;
+            if answer.as_ref().is_err_and(|error| error.answer() == Some(Answer::NotFound)) {
+                continue;
             }
+            self.heard(&target.to_string(), &whose, answer)?;
         }
         Ok(())
     }
@@ -233,8 +236,9 @@ fn is_failed_webhook(error: &CallError) -> bool {
 
 /// The Job, as whatever admits it can tell it from the one of the night.
 fn marked(mut job: Value) -> Value {
-    let mark = json!({"metadata": {"labels": {(marks::REHEARSAL): "true"}}});
-    json_patch::merge(&mut job, &json!({"metadata": mark["metadata"], "spec": {"template": mark}}));
+    let labels = json!({(marks::REHEARSAL): "true"});
+    let mark = json!({"metadata": {"labels": labels}, "spec": {"template": {"metadata": {"labels": labels}}}});
+    json_patch::merge(&mut job, &mark);
     for list in ["initContainers", "containers"] {
         let containers = job.pointer_mut(&format!("/spec/template/spec/{list}")).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -51,26 +51,30 @@ impl<'a> Stage<'a> {
         }
         let mut open: BTreeSet<ServiceIndex> = BTreeSet::new();
         for (target, wanted) in by_target {
-            open.extend(self.target(target, &wanted).await?);
+            self.target(target, &wanted, &mut open).await?;
         }
         let closings = |index: &ServiceIndex| self.plan.services.get(*index).is_some_and(|service| !service.close.is_empty());
         self.rehearsed.closed = (0..self.plan.services.len()).filter(|index| closings(index) && !open.contains(index)).collect();
         Ok(())
     }
 
-    /// The services that are not closed by this object.
-    async fn target(&mut self, target: &Target, wanted: &[Wanted<'_>]) -> Result<BTreeSet<ServiceIndex>, CallError> {
+    /// One object; `open` gets the services that are not closed as far as it shows.
+    async fn target(
+        &mut self,
+        target: &Target,
+        wanted: &[Wanted<'_>],
+        open: &mut BTreeSet<ServiceIndex>,
+    ) -> Result<(), CallError> {
         let whose = wanted.iter().map(|one| one.whose.as_str()).collect::<Vec<_>>().join(", ");
         let object = target.to_string();
-        let mut open: BTreeSet<ServiceIndex> = wanted.iter().filter_map(|one| one.service).collect();
-        let Some(path) = self.path_of(target, &whose).await? else { return Ok(open) };
-        let live = match self.tenant.get(&path).await {
-            Err(error) if error.answer() == Some(Answer::NotFound) && wanted.iter().all(|one| is_apply(one.change)) => None,
-            answer => match self.heard(&object, &whose, answer)? {
-                Some(live) => Some(live),
-                None => return Ok(open),
-            },
+        let live = match self.path_of(target, &whose).await? {
+            None => None,
+            Some(path) => self.live(&path, &object, &whose, wanted).await?.map(|live| (path, live)),
         };
+        let there = live.as_ref().and_then(|(_, live)| live.as_ref());
+        let closed = |one: &&Wanted<'_>| there.is_some_and(|live| shows(live, one.change));
+        open.extend(wanted.iter().filter(|one| !closed(one)).filter_map(|one| one.service));
+        let Some((path, live)) = live else { return Ok(()) };
         if let Some(Standing::Foreign(token)) = live.as_ref().map(|live| Standing::of(live, &self.plan.uid)) {
             let message =
                 format!("the night {} has claimed it; wait for its end, or clear {} by hand", token.night, marks::TOKEN);
@@ -78,14 +82,25 @@ impl<'a> Stage<'a> {
         }
         self.clashes(&object, live.as_ref(), wanted);
         for one in wanted {
-            if live.as_ref().is_some_and(|live| is_closed(live, one.change))
-                && let Some(service) = one.service
-            {
-                open.remove(&service);
-            }
             self.change(&path, target, live.as_ref(), one).await?;
         }
-        Ok(open)
+        Ok(())
+    }
+
+    /// The object, or none where it may be missing; nothing at all, with a finding, where it may not.
+    async fn live(
+        &mut self,
+        path: &str,
+        object: &str,
+        whose: &str,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Option<Option<Value>>, CallError> {
+        match self.tenant.get(path).await {
+            Err(error) if error.answer() == Some(Answer::NotFound) && wanted.iter().all(|one| is_apply(one.change)) => {
+                Ok(Some(None))
+            }
+            answer => Ok(self.heard(object, whose, answer)?.map(Some)),
+        }
     }
 
     /// Closings stand side by side: two of them never change one field. Steps come one after the other and may.
@@ -109,7 +124,7 @@ impl<'a> Stage<'a> {
         match (one.change, live) {
             (Change::Apply { manifest }, live) => {
                 let answer = self.tenant.apply(path, manifest, true).await;
-                self.heard(&object, &one.whose, answer)?;
+                self.tried(&object, &one.whose, answer)?;
                 if live.is_none() {
                     let (group, resource) = group_and_resource(target, path);
                     self.may("delete", group, &resource, &target.namespace, &target.name, &one.whose).await?;
@@ -119,7 +134,7 @@ impl<'a> Stage<'a> {
             (Change::Json { operations }, Some(live)) => {
                 let patch: Vec<Value> = self.stamp(live).into_iter().chain(operations.iter().cloned()).collect();
                 let answer = self.tenant.try_patch(path, &patch).await;
-                self.heard(&object, &one.whose, answer).map(drop)
+                self.tried(&object, &one.whose, answer).map(drop)
             }
             (Change::Restart {}, Some(live)) => self.there_and_back(path, &object, live, &restart, &one.whose).await,
             (Change::Scale { .. } | Change::Suspend {} | Change::Merge { .. } | Change::Cordon {}, Some(live)) => {
@@ -146,7 +161,7 @@ impl<'a> Stage<'a> {
         let forward = Token::own(&self.plan.uid, Way::Forward).to_string();
         patch.extend(close_patch(&stamped, text(live, &["metadata", "uid"]), &forward, &found));
         let answer = self.tenant.try_patch(path, &patch).await;
-        let Some(closed) = self.heard(object, whose, answer)? else { return Ok(()) };
+        let Some(closed) = self.tried(object, whose, answer)? else { return Ok(()) };
         if !is_closed(&closed, change) {
             let message = "the API server would not keep what is written; something else sets the same fields: find it";
             self.find("NotKept", object, whose, message.to_owned());
@@ -157,7 +172,7 @@ impl<'a> Stage<'a> {
         patch.extend(restore_patch(&away, text(live, &["metadata", "uid"]), &Guard::Token(forward), &before));
         let answer = self.tenant.try_patch(path, &patch).await;
         let back = format!("{whose}, and back");
-        let restored = self.heard(object, &back, answer)?;
+        let restored = self.tried(object, &back, answer)?;
         if restored.is_some_and(|restored| !is_restored(&restored, &before)) {
             let message = "the API server would not put back what was there; something else sets the same fields: find it";
             self.find("NotKept", object, &back, message.to_owned());
@@ -203,6 +218,11 @@ impl<'a> Stage<'a> {
             }
         }
     }
+}
+
+/// Whether the object is as the change leaves it; what only the API server can tell counts as not.
+fn shows(live: &Value, change: &Change) -> bool {
+    !changes(live, change).is_empty() && is_closed(live, change)
 }
 
 fn is_apply(change: &Change) -> bool {
