@@ -41,7 +41,7 @@ fn next(calendar: &Calendar, t: &str) -> String {
 
 fn freeze(name: &str, from: &str, until: &str) -> DeclaredFreeze {
     let [name, from, until, reason] = [name, from, until, "opposizione"].map(str::to_owned);
-    DeclaredFreeze { name, from, until, reason }
+    DeclaredFreeze { name, from, until, reason, overridable_by: vec![] }
 }
 
 // Openings of DOMAIN.md

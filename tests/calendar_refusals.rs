@@ -22,7 +22,7 @@ fn hours_problem(hours: &str) -> String {
 
 fn freeze(name: &str, from: &str, until: &str) -> DeclaredFreeze {
     let [name, from, until, reason] = [name, from, until, "opposizione"].map(str::to_owned);
-    DeclaredFreeze { name, from, until, reason }
+    DeclaredFreeze { name, from, until, reason, overridable_by: vec![] }
 }
 
 #[test]

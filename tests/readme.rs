@@ -75,6 +75,52 @@ fn the_phase_table_is_the_engines() {
     compare("phases", &notturno::engine::phases::markdown());
 }
 
+/// What each runbook is there to show.
+const RUNBOOKS: [(&str, &str); 4] = [
+    (
+        "sogei-2023",
+        "the night of 2023 again: an upgrade that hangs is turned back by its hard cap; pharmacies and doctors tolerate it all night",
+    ),
+    (
+        "zerocode-release",
+        "a release: schema, image, canary as a Job, and a latency check that turns back although the canary passed",
+    ),
+    (
+        "prenota-spid",
+        "new login keys without an undo written: changes are captured and put back; a patron's day closes one town only",
+    ),
+    ("archivio-730", "one long step; read-only instead of closed; refused while a freeze holds, with words"),
+];
+
+/// One row: what the planner says about the file.
+fn row((name, shows): (&str, &str)) -> String {
+    let output = notturno(&["plan", &format!("runbooks/{name}.yaml"), "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let moment = |value: &serde_json::Value, format: &str| {
+        let at: jiff::Timestamp = value.as_str().unwrap().parse().unwrap();
+        at.to_zoned(jiff::tz::TimeZone::get(plan["timeZone"].as_str().unwrap()).unwrap()).strftime(format).to_string()
+    };
+    let clock = |field: &str| moment(&plan[field], "%H:%M");
+    let turn_back = plan["steps"].as_array().unwrap().iter().map(|step| step["turnBackAt"].as_str().unwrap()).min().unwrap();
+    format!(
+        "| [`{name}.yaml`](runbooks/{name}.yaml) | {} | {} | {} | {} | {shows} |\n",
+        moment(&plan["startTime"], "%a %-d %b %Y, %H:%M"),
+        clock("plannedOpen"),
+        moment(&turn_back.into(), "%H:%M"),
+        clock("mustServeBy"),
+    )
+}
+
+#[test]
+fn the_table_of_runbooks_is_what_the_planner_says_of_them() {
+    let head =
+        "| runbook | start | planned open | latest turn-back | must serve by | what it shows |\n|---|---|---|---|---|---|\n";
+    compare("runbooks", &format!("{head}{}", RUNBOOKS.map(row).concat()));
+    let beside = fs::read_dir(format!("{}/runbooks", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let count = beside.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "yaml")).count();
+    assert_eq!(count, RUNBOOKS.len(), "every runbook is in the table");
+}
+
 #[test]
 fn every_file_and_folder_that_it_names_exists() {
     let text = readme();

@@ -52,7 +52,8 @@ pub struct InterventionSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::values")]
     pub parameters: BTreeMap<String, String>,
-    /// Run, the default, does the work. Rehearse does everything but the changes.
+    /// Run, the default, does the work. Rehearse tries every effect at once, whatever the start, as a dry run with the rights of the work,
+    /// and changes nothing: the status says what would be refused.
     #[serde(default)]
     #[schemars(schema_with = "schema::mode")]
     pub mode: Mode,

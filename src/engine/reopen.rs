@@ -239,8 +239,16 @@ fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, nex
         Some(ServiceState::HeldClosed { through, .. }) if through.is_empty() => true,
         Some(ServiceState::HeldClosed { .. }) => first_time || !state.dirty_through(plan, index).is_empty(),
         Some(ServiceState::Opening { late, again, .. }) => *late || *again && first_time,
-        Some(ServiceState::Open | ServiceState::Closed { .. }) => !facts.services.get(&index).is_some_and(|fact| fact.burned),
+        Some(ServiceState::Open | ServiceState::Closed { .. }) => {
+            !facts.services.get(&index).is_some_and(|fact| fact.burned) && !only_asks(plan, state, next, index)
+        }
     }
+}
+
+/// It was never closed and calls `upstream`: before that one had its turn, no answer of it means anything.
+fn only_asks(plan: &Plan, state: &State, index: ServiceIndex, upstream: ServiceIndex) -> bool {
+    let calls = plan.services.get(index).is_some_and(|service| service.upstreams.contains(&upstream));
+    calls && !is_closed_by_us(state, plan, index)
 }
 
 fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> bool {

@@ -11,8 +11,8 @@
 //! - a shift that crosses midnight is one opening, and ends when written even if the next day is a holiday;
 //! - no clock is read: the same question has the same answer for ever.
 //!
-//! What is not here: what a night makes of an opening (margins, tolerances: `plan/`), who may override a freeze, the
-//! custom resource itself (`api/`).
+//! What is not here: what a night makes of an opening (margins, tolerances: `plan/`), overriding a freeze, the custom
+//! resource itself (`api/`).
 
 mod hours;
 mod instants;
@@ -63,6 +63,8 @@ pub struct DeclaredFreeze {
     pub until: String,
     /// Why.
     pub reason: String,
+    /// The groups whose members may override it.
+    pub overridable_by: Vec<String>,
 }
 
 /// A period in which no work may start: civil days in the calendar's zone, both included.
@@ -76,6 +78,8 @@ pub struct Freeze {
     pub until: Date,
     /// Why.
     pub reason: String,
+    /// The groups whose members may override it.
+    pub overridable_by: Vec<String>,
 }
 
 /// One thing that is wrong with a calendar.
@@ -286,7 +290,7 @@ fn valid_freezes(declared: Vec<DeclaredFreeze>, problems: &mut Vec<CalendarProbl
         return Vec::new();
     }
     let mut freezes: Vec<Freeze> = Vec::new();
-    for (index, DeclaredFreeze { name, from, until, reason }) in declared.into_iter().enumerate() {
+    for (index, DeclaredFreeze { name, from, until, reason, overridable_by }) in declared.into_iter().enumerate() {
         let path = |field: &str| format!("freezes[{index}].{field}");
         if name.trim().is_empty() {
             problems.push(problem(path("name"), "a freeze has no name: give it one, so that refusals can quote it"));
@@ -308,7 +312,7 @@ fn valid_freezes(declared: Vec<DeclaredFreeze>, problems: &mut Vec<CalendarProbl
                     format!("{until} is before {from}: write the last day, included, after the first"),
                 ));
             }
-            freezes.push(Freeze { name, from, until, reason });
+            freezes.push(Freeze { name, from, until, reason, overridable_by });
         }
     }
     freezes

@@ -32,6 +32,8 @@ pub(super) const SERVICE_ACCOUNT: &str = "notturno.dev/service-account";
 pub(super) enum Introduced {
     /// It has a ledger.
     Night(Box<Book>),
+    /// It is to be rehearsed, and has none.
+    Rehearsal(Box<Plan>),
     /// It may not take place.
     Refused {
         /// Why.
@@ -64,6 +66,10 @@ pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Ti
         Err(refusals) if is_marked(object) => return known_only(object, context, refusals).await,
         Err(refusals) => return Ok(refused(refusals)),
     };
+    match night.mode {
+        Mode::Rehearse => return to_rehearse(object, &night, context).await,
+        Mode::Run => {}
+    }
     let start_by = after(night.start_at, night.start_tolerance);
     let runbook = match account(object) {
         Some(account) => match Book::open(context, &whose(object, &account)).await? {
@@ -87,6 +93,27 @@ pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Ti
         Err(refusals) => Ok(refused(refusals)),
         Ok(plan) => begin(object, *plan, context, now).await,
     }
+}
+
+/// The plan of a rehearsal, whenever its start; nothing when it was rehearsed or is going. It needs no finalizer: one that somebody wrote
+/// is taken off.
+async fn to_rehearse(object: &DynamicObject, night: &Intervention, context: &Context) -> Result<Introduced, IntroduceError> {
+    if object.metadata.deletion_timestamp.is_some() || has_outcome(object) {
+        unmark(object, context).await?;
+        return Ok(Introduced::Nothing);
+    }
+    let runbook = match declared::runbook(&context.client, night).await? {
+        Ok(runbook) => runbook,
+        Err(refusals) => return Ok(refused(refusals)),
+    };
+    let declared = declared::declared(&context.client, &runbook).await?;
+    Ok(match accepted(night, &runbook, declared) {
+        Err(refusals) => refused(refusals),
+        Ok(mut plan) => {
+            plan.uid = object.uid().unwrap_or_default();
+            Introduced::Rehearsal(plan)
+        }
+    })
 }
 
 /// An Intervention that cannot be read (any more), but was accepted once.
@@ -113,14 +140,10 @@ fn refused(refusals: Vec<Refusal>) -> Introduced {
 fn accepted(night: &Intervention, runbook: &Runbook, declared: Declared) -> Result<Box<Plan>, Vec<Refusal>> {
     let Declared { services, calendars, refusals: mut found, bad_calendars } = declared;
     let object = validate::object_name("Runbook", Some(&runbook.namespace), &runbook.name);
-    if runbook.approvals.is_some() {
+    // Whoever rehearses changes nothing that somebody would have to approve.
+    if runbook.approvals.is_some() && night.mode == Mode::Run {
         let message = "approvals cannot be given yet; a runbook that asks for them is not run: remove spec.approvals";
         found.push(Refusal::new("ApprovalsNotSupported", &object, "spec.approvals", message.to_owned()));
-    }
-    if night.mode == Mode::Rehearse {
-        let object = validate::object_name("Intervention", Some(&night.namespace), &night.name);
-        let message = "rehearsals are not supported yet: write mode: Run, or leave it out";
-        found.push(Refusal::new("RehearseNotSupported", &object, "spec.mode", message.to_owned()));
     }
     let mut verdict = plan(Question { intervention: night, runbook, services: &services, calendars: &calendars });
     found.append(&mut verdict.refusals);
@@ -198,6 +221,11 @@ fn whose(object: &DynamicObject, service_account: &str) -> Whose {
         name: object.name_any(),
         night_uid: object.uid().unwrap_or_default(),
     }
+}
+
+/// Only to leave an old report as it stands.
+fn has_outcome(object: &DynamicObject) -> bool {
+    object.data.pointer("/status/outcome").is_some_and(Value::is_string)
 }
 
 /// Only to leave an old report as it stands.

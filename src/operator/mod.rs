@@ -13,6 +13,7 @@
 //! | `reconcile` | one pass, in five steps |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
+//! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
@@ -39,6 +40,7 @@ mod night;
 pub mod orders;
 mod probe;
 mod reconcile;
+mod rehearse;
 mod report;
 pub mod run;
 pub mod server_time;

@@ -28,6 +28,7 @@ use super::jobs::JobWatch;
 use super::mailbox::Mailbox;
 use super::probe::Probers;
 use super::reconcile::reconcile;
+use super::rehearse::rehearse;
 use super::report::{self, Reporter};
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
@@ -245,6 +246,14 @@ impl Night {
             Introduced::Refused { refusals, needs_human } => {
                 self.tell_refusals(&refusals, context);
                 self.reporter.write(&object, report::refused(&refusals, needs_human), context).await?;
+                introduce::unmark(&object, context).await?;
+                Ok(Met::Rest(self.settled(context)))
+            }
+            Introduced::Rehearsal(plan) => {
+                let rehearsed = rehearse(&plan, context).await?;
+                self.tell_refusals(&rehearsed.findings, context);
+                self.herald.tell(context, &self.regarding(), vec![rehearsed.notice(context.time.now())]);
+                self.reporter.write(&object, rehearsed.status, context).await?;
                 introduce::unmark(&object, context).await?;
                 Ok(Met::Rest(self.settled(context)))
             }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::calendar::Calendar;
+use crate::model::calendar::{Calendar, Freeze};
 use crate::model::plan::{Because, Deadline, Plan, ServiceIndex};
 use crate::model::service::{Service, Site};
 use crate::model::span::{after, before};
@@ -147,12 +147,15 @@ fn of_site(
 fn frozen(question: Question<'_>, calendar: &Calendar, findings: &mut Findings) {
     let night = question.intervention;
     let Some(freeze) = calendar.frozen_at(night.start_at) else { return };
+    let Freeze { name, from, until, reason, overridable_by } = freeze;
+    let who = if overridable_by.is_empty() {
+        "nobody may override it".to_owned()
+    } else {
+        let groups = overridable_by.join(", ");
+        format!("a member of {groups} may override it, by name and with a reason, but this version takes no override yet")
+    };
     let message = format!(
-        "no work may start from {} to {} ({}): {}; calendar {}",
-        freeze.from,
-        freeze.until,
-        freeze.name,
-        freeze.reason,
+        "no work may start from {from} to {until}: freeze {name} of calendar {}, because of: {reason}; {who}; move startTime out of it",
         calendar.name()
     );
     let object = night_object(night);

@@ -5,4 +5,5 @@ mod crashes;
 mod endpoints;
 mod isolation;
 mod nights;
+mod rehearsal;
 mod world;

@@ -9,6 +9,7 @@ use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, Fault, FaultFn, RequestInfo, Stage, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
+use notturno::operator::effects::tenant::ClientForToken;
 use notturno::operator::effects::{Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};
@@ -83,7 +84,12 @@ impl World {
 
     pub fn operator(&self) -> Running {
         let tokens = self.embedded.clone();
-        let tenants = Tenants::new(self.embedded.client(USER), Arc::new(move |token| Ok(tokens.client_for_token(token))));
+        self.operator_with(Arc::new(move |token| Ok(tokens.client_for_token(token))))
+    }
+
+    /// An operator whose tenants' clients are made so.
+    pub fn operator_with(&self, client_for_token: ClientForToken) -> Running {
+        let tenants = Tenants::new(self.embedded.client(USER), client_for_token);
         let asked = self.embedded.clone();
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);

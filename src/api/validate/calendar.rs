@@ -43,8 +43,9 @@ fn holidays(raw: &OfficeCalendar) -> Holidays {
 
 fn freezes(raw: &OfficeCalendar) -> Vec<DeclaredFreeze> {
     let declared = raw.spec.freezes.iter().map(|freeze| {
-        let crate::api::calendar::Freeze { name, from, until, reason, overridable_by: _ } = freeze.clone();
-        DeclaredFreeze { name, from, until, reason }
+        let crate::api::calendar::Freeze { name, from, until, reason, overridable_by } = freeze.clone();
+        let overridable_by = overridable_by.map(|people| people.groups).unwrap_or_default();
+        DeclaredFreeze { name, from, until, reason, overridable_by }
     });
     declared.collect()
 }

@@ -13,6 +13,7 @@ use crate::cli::read::ReadProblem;
 use crate::model::need::reopen_by;
 use crate::model::plan::{Plan, StepIndex};
 use crate::model::refusal::{Refusal, Term, Warning};
+use crate::model::runbook::Mode;
 use crate::model::span::Span;
 
 /// The whole object.
@@ -21,6 +22,8 @@ use crate::model::span::Span;
 pub struct Report {
     intervention: String,
     accepted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,7 @@ impl Report {
         Self {
             intervention: assembled.intervention.clone(),
             accepted: verdict.refusals.is_empty(),
+            mode: plan.map(|plan| plan.mode),
             time_zone: plan.map(|plan| plan.time_zone.clone()),
             start_time: plan.map(|plan| show(plan.start_at)),
             first_opening: plan.and_then(|plan| plan.first_opening_at).map(show),

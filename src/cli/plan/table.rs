@@ -12,6 +12,7 @@ use super::report::latest_reopening;
 use crate::engine::words::clock;
 use crate::model::need::{Begun, need};
 use crate::model::plan::{Because, Plan, PlannedStep, PlannedUndo};
+use crate::model::runbook::Mode;
 use crate::model::span::Span;
 
 /// The whole text.
@@ -52,12 +53,21 @@ fn moments(text: &mut String, plan: &Plan) {
         ("reopen by", Some(latest_reopening(plan)), "from here on undoing delays nobody else".to_owned()),
         ("must serve by", Some(deadline.must_serve_by), bound),
     ];
+    let _ = writeln!(text, "  {:<15} {}", "mode", mode(plan.mode));
     for (name, at, note) in rows {
         if let Some(at) = at {
-            let _ = writeln!(text, "  {name:<15} {}  {note}", clock(plan, at));
+            let line = format!("  {name:<15} {}  {note}", clock(plan, at));
+            let _ = writeln!(text, "{}", line.trim_end());
         }
     }
     text.push('\n');
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Run => "Run",
+        Mode::Rehearse => "Rehearse: tried as soon as it is created, whatever its start; nothing is closed, nothing is changed",
+    }
 }
 
 fn undo_of(plan: &Plan, step: &PlannedStep) -> String {

@@ -172,6 +172,16 @@ fn config_map(plan: &Plan, name: &str, data: &Map<String, Value>) -> Value {
         "data": data})
 }
 
+/// The two objects with which a night is accepted: plan and ledger.
+pub(super) fn objects(plan: &Plan, by: &str, entries: Vec<Entry>) -> [Value; 2] {
+    let names = LedgerNames::of(&plan.name, &plan.uid);
+    let record = Record::after(None, by, entries);
+    let head = record.head();
+    let whole = Map::from_iter([(PLAN.to_owned(), plan_text(plan).into())]);
+    let begun = Map::from_iter([("head".to_owned(), head.to_string().into()), (head.key(), record.text().into())]);
+    [config_map(plan, &names.plan, &whole), config_map(plan, &names.ledger, &begun)]
+}
+
 /// Freezes the plan and begins its journal with these entries, the first of which is its acceptance. Repeated, it finds what is
 /// there: then the entries in the ledger, not these, are the journal, so read it.
 ///

@@ -31,6 +31,8 @@ pub const STEP: &str = "notturno.dev/step";
 pub const ROLE: &str = "notturno.dev/role";
 /// Label: which attempt, from 1, on Jobs and Pods.
 pub const ATTEMPT: &str = "notturno.dev/attempt";
+/// Label, on Jobs that are only rehearsed and their Pods.
+pub const REHEARSAL: &str = "notturno.dev/rehearsal";
 /// Label of Kubernetes: what manages an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our name there, and as field manager.

@@ -17,6 +17,7 @@
 //! | [`arm`], [`survey`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
+//! | [`mod@rehearse`] | all of it as dry runs |
 
 pub mod arm;
 pub mod call;
@@ -35,6 +36,7 @@ pub mod perform;
 pub mod pod_security;
 pub mod pods;
 pub mod preimages;
+pub mod rehearse;
 mod restore;
 mod spots;
 mod survey;
@@ -51,5 +53,6 @@ pub use ledger::{Head, LedgerRead};
 pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
+pub use rehearse::{Rehearsed, rehearse};
 pub use tenant::Tenant;
 pub use tenants::Tenants;

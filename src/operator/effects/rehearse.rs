@@ -1,0 +1,251 @@
+//! Rehearsing: every effect of a night, put to the API server with the tenant's rights and stored nowhere.
+//!
+//! In: a plan and the tenant's hands. Out: [`Rehearsed`], with everything that would be refused at night, all at once. Invariants: each
+//! write is a server-side dry run, so that defaults, validation, admission and quotas answer as they would; what a dry run cannot say
+//! (an object that is not there yet is to be read, watched, changed) is asked as a `SelfSubjectAccessReview`; nothing is stamped, created,
+//! held or closed. What it cannot see: several effects together, where each alone is accepted (a quota for fewer Jobs than the night has);
+//! admission of the Pods behind the Jobs; rights and objects that change after it. Not here: the report, probes, when it happens.
+
+mod targets;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::engine::state::jobs;
+use crate::engine::{Entry, Event, JobKey};
+use crate::model::action::{Check, Template};
+use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
+use crate::model::refusal::Refusal;
+
+use super::call::{Advice, Answer, CallError};
+use super::jobs::{make, source};
+use super::ledger;
+use super::marks;
+use super::names::LedgerNames;
+use super::operations::{at, text};
+use super::tenant::{Tenant, path};
+
+/// Where access reviews are asked.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+/// The variable by which a Job's program knows that it is rehearsed.
+const VARIABLE: &str = "NOTTURNO_REHEARSAL";
+
+/// What a rehearsal found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rehearsed {
+    /// How many effects were tried.
+    pub tried_count: u32,
+    /// What would be refused: the object, whose effect it is, the API server's words, what to do.
+    pub findings: Vec<Refusal>,
+    /// What could not be tried, because a webhook takes no dry runs.
+    pub untried: Vec<String>,
+    /// Services that are closed just now: their objects show it.
+    pub closed: BTreeSet<ServiceIndex>,
+}
+
+/// Tries everything that arming, working, going back and reopening would do.
+///
+/// # Errors
+/// When the API server gives no usable answer now: nothing is known, try again.
+pub async fn rehearse(tenant: &Tenant, plan: &Plan) -> Result<Rehearsed, CallError> {
+    let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default() };
+    stage.ledger().await?;
+    stage.jobs().await?;
+    stage.targets().await?;
+    stage.checks().await?;
+    stage.rights().await?;
+    Ok(stage.rehearsed)
+}
+
+struct Stage<'a> {
+    tenant: &'a Tenant,
+    plan: &'a Plan,
+    rehearsed: Rehearsed,
+}
+
+impl Stage<'_> {
+    /// One effect was tried.
+    fn tried<T>(&mut self, object: &str, whose: &str, answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+        self.rehearsed.tried_count += 1;
+        self.heard(object, whose, answer)
+    }
+
+    /// Takes an answer: the value, or a finding. What says nothing about the night ends the rehearsal.
+    fn heard<T>(&mut self, object: &str, whose: &str, answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+        let error = match answer {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => error,
+        };
+        if takes_no_dry_run(&error) {
+            self.rehearsed.untried.push(format!("{object} ({whose}): {}", error.story()));
+            return Ok(None);
+        }
+        if matches!(error.advice(), Advice::RetryNow | Advice::RetryLater) && !is_failed_webhook(&error) {
+            return Err(error);
+        }
+        let (reason, remedy) = self.remedy(&error);
+        self.find(reason, object, whose, format!("{}; {remedy}", error.story()));
+        Ok(None)
+    }
+
+    fn find(&mut self, reason: &str, object: &str, whose: &str, message: String) {
+        let finding = Refusal::new(reason, object, whose, message);
+        if !self.rehearsed.findings.contains(&finding) {
+            self.rehearsed.findings.push(finding);
+        }
+    }
+
+    fn remedy(&self, error: &CallError) -> (&'static str, String) {
+        let account = format!("ServiceAccount {}/{}", self.tenant.namespace, self.tenant.service_account);
+        match error.answer() {
+            Some(Answer::NotFound | Answer::Gone) => ("Missing", "create it, or correct the name".to_owned()),
+            Some(Answer::Forbidden) => (
+                "Forbidden",
+                format!("if the right is missing, grant it to {account}; if a policy or a quota refuses, change either"),
+            ),
+            Some(Answer::AlreadyExists) => ("AlreadyThere", "delete it, or name the night otherwise".to_owned()),
+            Some(Answer::TooLarge) => ("TooLarge", "make it smaller".to_owned()),
+            Some(Answer::Invalid | Answer::Other | Answer::Busy | Answer::Conflict | Answer::Unauthorized) | None => {
+                ("NotAccepted", "change the night, or what refuses it".to_owned())
+            }
+        }
+    }
+
+    /// The two ConfigMaps that are the truth of a night; they are created first, and carry the whole plan.
+    async fn ledger(&mut self) -> Result<(), CallError> {
+        let event = Event::Accepted { plan_hash: ledger::plan_hash(self.plan) };
+        let first = Entry { at: self.plan.start_at, event, why: "rehearsed".to_owned() };
+        for object in ledger::objects(self.plan, "operator", vec![first]) {
+            let answer = self.tenant.try_create(&path("v1", &self.tenant.namespace, "configmaps", ""), &object).await;
+            let what = format!("ConfigMap {}/{}", self.tenant.namespace, text(&object, &["metadata", "name"]));
+            self.tried(&what, "plan and ledger", answer)?;
+        }
+        Ok(())
+    }
+
+    /// Every Job, forward, undo and smoke, as arming creates them: suspended, and marked as rehearsed.
+    async fn jobs(&mut self) -> Result<(), CallError> {
+        let mut cron_jobs: BTreeMap<String, Option<Value>> = BTreeMap::new();
+        for key in jobs(self.plan) {
+            let whose = self.whose(key);
+            let Some(source) = source(self.plan, key) else { continue };
+            let (object, cron_job) = match &source.template {
+                Template::Inline(template) => {
+                    ("the template in the runbook".to_owned(), Some(json!({"spec": {"suspend": true, "jobTemplate": template}})))
+                }
+                Template::CronJob(name) => {
+                    let object = format!("CronJob {}/{name}", self.tenant.namespace);
+                    if !cron_jobs.contains_key(name) {
+                        let answer = self.tenant.get(&path("batch/v1", &self.tenant.namespace, "cronjobs", name)).await;
+                        let found = self.heard(&object, &whose, answer)?;
+                        cron_jobs.insert(name.clone(), found);
+                    }
+                    (object, cron_jobs.get(name).cloned().flatten())
+                }
+            };
+            let Some(cron_job) = cron_job else { continue };
+            match make(self.plan, key, &cron_job) {
+                Err(reason) => self.find("NotAccepted", &object, &whose, reason),
+                Ok(job) => {
+                    let job = marked(job);
+                    let answer = self.tenant.try_create(&path("batch/v1", &self.tenant.namespace, "jobs", ""), &job).await;
+                    let what = format!("Job {}/{}", self.tenant.namespace, text(&job, &["metadata", "name"]));
+                    self.tried(&what, &whose, answer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn whose(&self, key: JobKey) -> String {
+        let step = |index: usize| self.plan.steps.get(index).map(|step| step.name.as_str()).unwrap_or_default();
+        match key {
+            JobKey::Step(index) => format!("step {}", step(index)),
+            JobKey::Undo(index, attempt) => format!("undo of step {}, attempt {attempt}", step(index)),
+            JobKey::Smoke => "smoke".to_owned(),
+        }
+    }
+
+    /// What steps wait for: it need not be there yet, but it has to be readable.
+    async fn checks(&mut self) -> Result<(), CallError> {
+        for step in &self.plan.steps {
+            let PlannedAction::Check(Check::Wait { target, .. }) = &step.action else { continue };
+            let whose = format!("step {}", step.name);
+            let Some(path) = self.path_of(target, &whose).await? else { continue };
+            let answer = self.tenant.get(&path).await;
+            if answer.as_ref().is_err_and(|error| error.answer() == Some(Answer::NotFound)) {
+                continue;
+            }
+            self.heard(&target.to_string(), &whose, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Rights on what is not there yet.
+    async fn rights(&mut self) -> Result<(), CallError> {
+        let names = LedgerNames::of(&self.plan.name, &self.plan.uid);
+        let mut wanted: Vec<(&str, &str, &str, &str)> = Vec::new();
+        for name in [&names.plan, &names.ledger] {
+            wanted.extend(["get", "patch"].map(|verb| (verb, "", "configmaps", name.as_str())));
+        }
+        wanted.extend(["get", "list", "watch", "patch"].map(|verb| (verb, "batch", "jobs", "")));
+        wanted.extend(["list", "watch", "patch"].map(|verb| (verb, "", "pods", "")));
+        for (verb, group, resource, name) in wanted {
+            let namespace = self.tenant.namespace.clone();
+            self.may(verb, group, resource, &namespace, name, "the night").await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the tenant may do `verb`.
+    async fn may(
+        &mut self,
+        verb: &str,
+        group: &str,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        whose: &str,
+    ) -> Result<(), CallError> {
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {
+            "resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name}}});
+        let answer = self.tenant.create(REVIEWS, &review).await;
+        let object = [resource, name].join(" ");
+        let object = format!("{} in namespace {namespace}", object.trim_end());
+        let Some(answer) = self.heard(&object, whose, answer)? else { return Ok(()) };
+        if at(&answer, &["status", "allowed"]) != Some(&Value::Bool(true)) {
+            let in_group = if group.is_empty() { String::new() } else { format!(" of {group}") };
+            let account = format!("{}/{}", self.tenant.namespace, self.tenant.service_account);
+            let message = format!("ServiceAccount {account} may not {verb} {resource}{in_group}; grant it that");
+            self.find("Forbidden", &object, whose, message);
+        }
+        Ok(())
+    }
+}
+
+/// Webhooks with side effects refuse every dry run: nothing is learnt from that.
+fn takes_no_dry_run(error: &CallError) -> bool {
+    error.answer() == Some(Answer::Other) && error.story().contains("dry run")
+}
+
+/// A webhook that fails would fail at night too, until somebody mends it.
+fn is_failed_webhook(error: &CallError) -> bool {
+    error.answer() == Some(Answer::Busy) && error.story().contains("webhook")
+}
+
+/// The Job, as whatever admits it can tell it from the one of the night.
+fn marked(mut job: Value) -> Value {
+    let labels = json!({(marks::REHEARSAL): "true"});
+    let mark = json!({"metadata": {"labels": labels}, "spec": {"template": {"metadata": {"labels": labels}}}});
+    json_patch::merge(&mut job, &mark);
+    for list in ["initContainers", "containers"] {
+        let containers = job.pointer_mut(&format!("/spec/template/spec/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let mut env = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
+            env.push(json!({"name": VARIABLE, "value": "true"}));
+            container.insert("env".to_owned(), env.into());
+        }
+    }
+    job
+}
