@@ -33,10 +33,10 @@ mod night;
 pub mod orders;
 mod probe;
 mod reconcile;
-mod report;
+pub(crate) mod report;
 pub mod run;
 pub mod server_time;
-mod story;
+pub(crate) mod story;
 mod tries;
 mod wave;
 

@@ -92,7 +92,7 @@ fn essence(status: &InterventionStatus) -> InterventionStatus {
 }
 
 /// The report of a night that has a ledger.
-pub(super) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &Decision, why: &str) -> InterventionStatus {
+pub(crate) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &Decision, why: &str) -> InterventionStatus {
     let moment = |at: Timestamp| written(plan, at);
     let begun = state.begun(plan);
     let still_a_choice = matches!(decision.phase, Phase::Pending | Phase::Armed | Phase::Working);
