@@ -100,6 +100,9 @@ impl Metrics {
             | Event::StepFailed { .. }
             | Event::Overrun { .. }
             | Event::Extended { .. }
+            | Event::Confirmed { .. }
+            | Event::Held { .. }
+            | Event::Resumed { .. }
             | Event::OrderRefused { .. }
             | Event::StepStopped { .. }
             | Event::UndoReleased { .. }
@@ -115,7 +118,8 @@ impl Metrics {
             | Event::Opened { .. }
             | Event::Degraded { .. }
             | Event::HeldClosed { .. }
-            | Event::OpeningLate { .. } => {}
+            | Event::OpeningLate { .. }
+            | Event::ClosedAgain { .. } => {}
         }
     }
 
@@ -195,6 +199,7 @@ fn word(cause: &Cause) -> &'static str {
         Cause::HardCap { .. } => "hard-cap",
         Cause::Overrun { .. } => "overrun",
         Cause::StepFailed { .. } => "step-failed",
+        Cause::Silence { .. } => "silence",
         Cause::Futile => "futile",
         Cause::Ordered { .. } => "ordered",
         Cause::Deleted => "deleted",

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use crate::engine::State;
 use crate::engine::state::{Direction, Work};
 use crate::engine::words::clock;
-use crate::model::need::{Begun, Need, need, reopen_by, turn_back_at};
+use crate::model::need::{Begun, Need, kept, need, reopen_by, turn_back_at};
 use crate::model::plan::{Because, Deadline, Plan, PlannedStep, StepIndex};
 use crate::model::schedule::predecessors;
-use crate::model::span::{Span, after, before};
+use crate::model::span::{Span, after};
 
 use super::sums;
 
@@ -76,8 +76,8 @@ pub struct Move {
     pub after: String,
     /// What it becomes.
     pub at: Timestamp,
-    /// What is added to what going back takes: `undo`, `reopen`.
-    pub more: Vec<(&'static str, Span)>,
+    /// What is added to what going back takes, or taken off it: `undo`, `reopen`.
+    pub change: Vec<(Sign, &'static str, Span)>,
 }
 
 /// All moments of a night; before the night `state` is that of an empty journal.
@@ -146,7 +146,7 @@ fn turn_back(plan: &Plan, state: &State) -> Moment {
         name: "turn-back",
         of: None,
         at: Some(at),
-        because: "the last moment at which going back still opens everything in time".to_owned(),
+        because: format!("the last moment at which going back still opens everything in time{}", stays(plan, &begun)),
         sum: sums::turn_back(plan, &begun, at),
         moves: moves(plan, state, turn_back_at, |need| vec![("undo", need.undo), ("smoke", need.smoke), ("reopen", need.reopen)]),
     };
@@ -155,6 +155,13 @@ fn turn_back(plan: &Plan, state: &State) -> Moment {
         moment.because = no_choice(plan, state, at);
     }
     moment
+}
+
+/// What going back does not undo any more.
+fn stays(plan: &Plan, begun: &Begun) -> String {
+    let kept = kept(plan, &begun.steps).into_iter().filter_map(|index| plan.steps.get(index)).map(|step| step.name.as_str());
+    let names = kept.collect::<Vec<_>>().join(", ");
+    if names.is_empty() { names } else { format!("; past a point of no return, so these stay done: {names}") }
 }
 
 fn no_choice(plan: &Plan, state: &State, at: Timestamp) -> String {
@@ -201,9 +208,11 @@ fn moves(
         let later = begun.with(plan, index);
         let (was, is) = (need(plan, &begun), need(plan, &later));
         if moment(plan, &later) != moment(plan, &begun) {
-            let grown = parts(is).into_iter().zip(parts(was)).map(|((term, is), (_, was))| (term, is.less(was)));
-            let more = grown.filter(|(_, span)| !span.is_zero()).collect();
-            found.push(Move { after: step.name.clone(), at: moment(plan, &later), more });
+            let both = parts(is).into_iter().zip(parts(was));
+            let change =
+                both.flat_map(|((term, is), (_, was))| [(Sign::Plus, term, is.less(was)), (Sign::Minus, term, was.less(is))]);
+            let change = change.filter(|(_, _, span)| !span.is_zero()).collect();
+            found.push(Move { after: step.name.clone(), at: moment(plan, &later), change });
         }
         begun = later;
     }
@@ -310,9 +319,4 @@ pub(super) fn begun_at(plan: &Plan, index: StepIndex) -> Begun {
     let Some(own) = plan.steps.get(index) else { return Begun::default() };
     let is_begun = |(other, step): &(StepIndex, &PlannedStep)| (step.start_at, *other) <= (own.start_at, index);
     plan.steps.iter().enumerate().filter(is_begun).fold(Begun::default(), |begun, (other, _)| begun.with(plan, other))
-}
-
-/// `moment − spans`.
-pub(super) fn less(moment: Timestamp, spans: impl IntoIterator<Item = Span>) -> Timestamp {
-    before(moment, spans.into_iter().sum())
 }

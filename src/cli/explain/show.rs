@@ -44,7 +44,8 @@ impl Moment {
             let _ = writeln!(text, "{}", row.trim_end());
         }
         for later in &self.moves {
-            let _ = writeln!(text, "  after {} starts it becomes {}: {}", later.after, clock(plan, later.at), more(&later.more));
+            let _ =
+                writeln!(text, "  after {} starts it becomes {}: {}", later.after, clock(plan, later.at), change(&later.change));
         }
         text
     }
@@ -81,8 +82,8 @@ fn shown(plan: &Plan, line: &Line) -> String {
 }
 
 /// `+ undo 1h`.
-fn more(more: &[(&'static str, Span)]) -> String {
-    more.iter().map(|(term, span)| format!("+ {term} {span}")).collect::<Vec<_>>().join(" ")
+fn change(change: &[(Sign, &'static str, Span)]) -> String {
+    change.iter().map(|(how, term, span)| format!("{} {term} {span}", sign(*how))).collect::<Vec<_>>().join(" ")
 }
 
 fn line_json(plan: &Plan, line: &Line) -> Json {
@@ -99,6 +100,6 @@ fn line_json(plan: &Plan, line: &Line) -> Json {
 }
 
 fn move_json(plan: &Plan, later: &Move) -> Json {
-    let more: Map<String, Json> = later.more.iter().map(|(term, span)| ((*term).to_owned(), json!(span))).collect();
-    json!({"after": later.after, "at": rfc3339(plan, later.at), "more": more})
+    let change = later.change.iter().map(|(how, term, span)| json!({"sign": sign(*how), "term": term, "for": span}));
+    json!({"after": later.after, "at": rfc3339(plan, later.at), "change": change.collect::<Vec<_>>()})
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::moments::{Line, Sign, Value, begun_at, less};
-use crate::model::need::{Begun, need, turn_back_at};
+use super::moments::{Line, Sign, Value, begun_at};
+use crate::model::need::{Begun, kept, need, turn_back_at};
 use crate::model::plan::{Plan, StepIndex};
 use crate::model::schedule::predecessors;
 use crate::model::span::{Span, after, before};
@@ -72,7 +72,8 @@ pub(super) fn reopen_by(plan: &Plan, begun: &Begun, moment: Timestamp) -> Vec<Li
 
 /// Whose undos make the time that undoing takes.
 fn undos(plan: &Plan, begun: &Begun) -> String {
-    let begun_steps = begun.steps.iter().filter_map(|&index| plan.steps.get(index));
+    let kept = kept(plan, &begun.steps);
+    let begun_steps = begun.steps.iter().filter(|index| !kept.contains(index)).filter_map(|&index| plan.steps.get(index));
     let mut own: Vec<(&str, Span)> = begun_steps.map(|step| (step.name.as_str(), step.undo_budget())).collect();
     own.retain(|(_, budget)| !budget.is_zero());
     let named = own.iter().rev().map(|(name, budget)| format!("{name} {budget}")).collect::<Vec<_>>().join(", ");
@@ -114,18 +115,33 @@ pub(super) fn finish_by(plan: &Plan, index: StepIndex) -> Option<Vec<Line>> {
         }
     }
     let from_here = plan.steps.iter().enumerate().filter(|(other, step)| (step.start_at, *other) >= (own.start_at, index));
-    from_here.map(|(gate, step)| (gate, step.name.as_str(), paths.get(&gate).cloned().unwrap_or_default())).find_map(
-        |(gate, name, path)| {
-            let limit = turn_back_at(plan, &begun_at(plan, gate));
-            let budgets = path.iter().filter_map(|&step| plan.steps.get(step));
-            (less(limit, budgets.clone().map(|step| step.budget)) == own.finish_by).then(|| {
-                let mut sum = vec![at(Sign::From, "turn back", limit, format!("once {name} has started"))];
-                sum.extend(budgets.map(|step| span(Sign::Minus, &step.name, step.budget, "its budget".to_owned())));
-                sum.push(at(Sign::Is, "finish by", own.finish_by, String::new()));
-                coming_out(sum)
-            })
-        },
-    )
+    let gates = from_here.map(|(gate, step)| {
+        let limit = turn_back_at(plan, &begun_at(plan, gate));
+        let start = vec![at(Sign::From, "turn back", limit, format!("once {} has started", step.name))];
+        less_budgets(plan, start, paths.get(&gate).map(Vec::as_slice).unwrap_or_default(), own.finish_by)
+    });
+    let longest = paths.values().max_by_key(|path| length(plan, path)).map(Vec::as_slice).unwrap_or_default();
+    let forward = less_budgets(plan, forward(plan), longest, own.finish_by);
+    gates.chain([forward]).find(|sum| sum.len() > 1)
+}
+
+/// `must serve by − reserve − reopen`: by then all the work has to be done where there is a point of no return.
+fn forward(plan: &Plan) -> Vec<Line> {
+    let all = (0..plan.steps.len()).fold(Begun::default(), |begun, index| begun.with(plan, index));
+    let no_return = "all the work has to fit before a point of no return starts";
+    vec![
+        at(Sign::From, "must serve by", plan.deadline.must_serve_by, no_return.to_owned()),
+        span(Sign::Minus, "reserve", plan.reserve, "time that nobody may plan with".to_owned()),
+        span(Sign::Minus, "reopen", need(plan, &all).reopen, waves(plan, &all)),
+    ]
+}
+
+/// The sum less the budgets on the way; only the result when that is another one.
+fn less_budgets(plan: &Plan, mut sum: Vec<Line>, path: &[StepIndex], result: Timestamp) -> Vec<Line> {
+    let budgets = path.iter().filter_map(|&step| plan.steps.get(step));
+    sum.extend(budgets.map(|step| span(Sign::Minus, &step.name, step.budget, "its budget".to_owned())));
+    sum.push(at(Sign::Is, "finish by", result, String::new()));
+    coming_out(sum)
 }
 
 fn length(plan: &Plan, path: &[StepIndex]) -> Span {

@@ -47,8 +47,9 @@ fn away(view: &View, at: &str) -> String {
 
 fn under_way(view: &View, running: &UnderWay) -> String {
     let cap = running.hard_cap_at.as_ref().map(|at| format!(", hard cap {} ({})", when::hour(at), away(view, at)));
+    let asks = running.asks.as_ref().map(|asks| format!("    asks: {asks}\n")).unwrap_or_default();
     format!(
-        "  {} since {}; budget until {} ({}){}\n",
+        "  {} since {}; budget until {} ({}){}\n{asks}",
         running.name,
         when::hour(&running.since),
         when::hour(&running.budget_until),
@@ -142,7 +143,7 @@ pub fn json(view: &View) -> Value {
     let running = view
         .running
         .iter()
-        .map(|one| json!({"name": one.name, "since": one.since, "budgetUntil": one.budget_until, "hardCapAt": one.hard_cap_at}));
+        .map(|one| json!({"name": one.name, "since": one.since, "budgetUntil": one.budget_until, "hardCapAt": one.hard_cap_at, "asks": one.asks}));
     let last = view.last.iter().map(|told| json!({"at": told.at, "event": told.what, "step": told.step, "why": told.why}));
     let mut object = serde_json::to_value(&view.status).unwrap_or_else(|_| json!({}));
     for (name, value) in [

@@ -10,8 +10,9 @@ use crate::api::status::InterventionStatus;
 use crate::engine::state::{Running, Work};
 use crate::engine::words::rfc3339;
 use crate::engine::{Decision, Entry, Event, Facts, State, decide};
+use crate::model::action::OnSilence;
 use crate::model::phase::{Outcome, Phase};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, PlannedAction};
 use crate::model::span::after;
 use crate::operator::effects::LedgerRead;
 use crate::operator::report;
@@ -64,6 +65,8 @@ pub struct UnderWay {
     pub budget_until: String,
     /// When it is turned back, for a step.
     pub hard_cap_at: Option<String>,
+    /// What it waits for people to say.
+    pub asks: Option<String>,
 }
 
 /// One entry of the journal.
@@ -160,6 +163,7 @@ fn under_way(plan: &Plan, state: &State) -> Vec<UnderWay> {
                 since: rfc3339(plan, *since),
                 budget_until: rfc3339(plan, after(*since, planned.budget)),
                 hard_cap_at: Some(rfc3339(plan, *hard_cap_at)),
+                asks: asks(&planned.action, step.confirmed_by.len()),
             });
         }
         if let Running::Since { at, .. } = step.undo {
@@ -172,8 +176,31 @@ fn under_way(plan: &Plan, state: &State) -> Vec<UnderWay> {
     if state.outcome.is_some() { Vec::new() } else { all }
 }
 
+fn asks(action: &PlannedAction, confirmed_count: usize) -> Option<String> {
+    match action {
+        PlannedAction::Hold(hold) => {
+            let silence = match hold.on_silence {
+                OnSilence::TurnBack => "the night goes back",
+                OnSilence::Continue => "it goes on",
+            };
+            Some(format!("{} ({confirmed_count} of {} confirmed; on silence {silence})", hold.message, hold.confirmations))
+        }
+        PlannedAction::Close { .. }
+        | PlannedAction::Job(_)
+        | PlannedAction::Change(_)
+        | PlannedAction::Check(_)
+        | PlannedAction::Notify { .. } => None,
+    }
+}
+
 fn of_way_back(plan: &Plan, name: String, since: Timestamp, budget: crate::model::span::Span) -> UnderWay {
-    UnderWay { name, since: rfc3339(plan, since), budget_until: rfc3339(plan, after(since, budget)), hard_cap_at: None }
+    UnderWay {
+        name,
+        since: rfc3339(plan, since),
+        budget_until: rfc3339(plan, after(since, budget)),
+        hard_cap_at: None,
+        asks: None,
+    }
 }
 
 fn last(plan: &Plan, entries: &[Entry]) -> Vec<Told> {

@@ -55,6 +55,9 @@ fn what(event: &Event) -> String {
         Event::StepFailed { step, .. } => format!("Step {step} failed"),
         Event::Overrun { step } => format!("Step {step} overruns"),
         Event::Extended { step, .. } => format!("Step {step} has more time"),
+        Event::Confirmed { step, .. } => format!("Step {step} is confirmed"),
+        Event::Held { .. } => "The night is held".to_owned(),
+        Event::Resumed { .. } => "The night is resumed".to_owned(),
         Event::OrderRefused { order, .. } => format!("Order {order} is not obeyed"),
         Event::GoingBack { .. } => "The night goes back".to_owned(),
         Event::StepStopped { step, .. } => format!("Step {step} has ended for good"),
@@ -72,6 +75,7 @@ fn what(event: &Event) -> String {
         Event::Degraded { service, .. } => format!("{service} works only in part"),
         Event::HeldClosed { service, .. } => format!("{service} stays closed"),
         Event::OpeningLate { service, .. } => format!("{service} does not answer"),
+        Event::ClosedAgain { service, .. } => format!("{service} is closed again"),
         Event::DeadlineMissed { .. } => "The deadline is missed".to_owned(),
         Event::Finished { outcome } => format!("The night is over, {outcome}"),
     }
@@ -83,12 +87,15 @@ pub(super) fn subject(event: &Event) -> Option<String> {
         Event::Opened { service }
         | Event::Degraded { service, .. }
         | Event::HeldClosed { service, .. }
-        | Event::OpeningLate { service, .. } => Some(service.to_string()),
+        | Event::OpeningLate { service, .. }
+        | Event::ClosedAgain { service, .. } => Some(service.to_string()),
         Event::Finished { outcome } => Some(outcome.to_string()),
-        Event::OrderRefused { order, .. } => Some(order.clone()),
+        Event::OrderRefused { order, .. } | Event::Held { order, .. } | Event::Resumed { order, .. } => Some(order.clone()),
         Event::Opening { services } | Event::DeadlineMissed { services } => services.first().map(ToString::to_string),
         Event::GoingBack { cause } => match cause {
-            Cause::HardCap { step } | Cause::Overrun { step } | Cause::StepFailed { step } => Some(step.clone()),
+            Cause::HardCap { step } | Cause::Overrun { step } | Cause::StepFailed { step } | Cause::Silence { step } => {
+                Some(step.clone())
+            }
             Cause::TurnBackMoment | Cause::Futile | Cause::Ordered { .. } | Cause::Deleted | Cause::Nonsense => None,
         },
         Event::Accepted { .. }
@@ -99,6 +106,7 @@ pub(super) fn subject(event: &Event) -> Option<String> {
         | Event::StepFailed { .. }
         | Event::Overrun { .. }
         | Event::Extended { .. }
+        | Event::Confirmed { .. }
         | Event::StepStopped { .. }
         | Event::UndoReleased { .. }
         | Event::UndoDone { .. }
@@ -124,12 +132,15 @@ pub(super) fn is_warning(event: &Event) -> bool {
         | Event::Degraded { .. }
         | Event::HeldClosed { .. }
         | Event::OpeningLate { .. }
+        | Event::ClosedAgain { .. }
+        | Event::Held { .. }
         | Event::DeadlineMissed { .. } => true,
         Event::GoingBack { cause } => match cause {
             Cause::TurnBackMoment
             | Cause::HardCap { .. }
             | Cause::Overrun { .. }
             | Cause::StepFailed { .. }
+            | Cause::Silence { .. }
             | Cause::Futile
             | Cause::Nonsense => true,
             Cause::Ordered { .. } | Cause::Deleted => false,
@@ -144,6 +155,8 @@ pub(super) fn is_warning(event: &Event) -> bool {
         | Event::StepIntended { .. }
         | Event::StepDone { .. }
         | Event::Extended { .. }
+        | Event::Confirmed { .. }
+        | Event::Resumed { .. }
         | Event::StepStopped { .. }
         | Event::UndoReleased { .. }
         | Event::UndoDone { .. }

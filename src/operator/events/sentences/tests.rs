@@ -37,6 +37,9 @@ fn samples() -> Vec<(Event, &'static str)> {
             },
             "due responsabili gave step aggiorna until 04:30",
         ),
+        (Event::Confirmed { step: "conferma".into(), order: "si-1".into(), by: "anna".into() }, "anna confirmed conferma"),
+        (Event::Held { order: "ferma-1".into(), by: "anna".into() }, "anna said to start no further step; the clock goes on"),
+        (Event::Resumed { order: "riprendi-1".into(), by: "anna".into() }, "anna said that steps may start again"),
         (
             Event::OrderRefused { order: "proroga-2".into(), by: "due responsabili".into(), sum: Vec::new() },
             "due responsabili asked for 05:10, past the turn-back moment 04:55",
@@ -73,6 +76,10 @@ fn samples() -> Vec<(Event, &'static str)> {
             Event::OpeningLate { service: service("cup"), reason: "503".into() },
             "sanita/cup does not answer within its reopening budget: 503; it holds nobody else",
         ),
+        (
+            Event::ClosedAgain { service: service("cup"), reason: "503".into() },
+            "sanita/cup does not answer and declared to be closed again then: 503",
+        ),
         (Event::DeadlineMissed { services: vec![service("cup")] }, "it is 07:00 and not open: sanita/cup"),
         (Event::Finished { outcome: Outcome::RolledBack }, "the work is undone and every service answers"),
         (Event::Finished { outcome: Outcome::Completed }, "the work is done and every service answers"),
@@ -90,6 +97,9 @@ fn kind(event: &Event) -> &'static str {
         Event::StepFailed { .. } => "stepFailed",
         Event::Overrun { .. } => "overrun",
         Event::Extended { .. } => "extended",
+        Event::Confirmed { .. } => "confirmed",
+        Event::Held { .. } => "held",
+        Event::Resumed { .. } => "resumed",
         Event::OrderRefused { .. } => "orderRefused",
         Event::GoingBack { .. } => "goingBack",
         Event::StepStopped { .. } => "stepStopped",
@@ -107,6 +117,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Degraded { .. } => "degraded",
         Event::HeldClosed { .. } => "heldClosed",
         Event::OpeningLate { .. } => "openingLate",
+        Event::ClosedAgain { .. } => "closedAgain",
         Event::DeadlineMissed { .. } => "deadlineMissed",
         Event::Finished { .. } => "finished",
     }
