@@ -132,7 +132,7 @@ async fn in_mid_step_the_number_is_the_one_that_the_operator_obeys() {
     let object = served.ask(&["explain", NIGHT, "-o", "json"]).await.json();
     let of = |name: &str| object["moments"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
     assert_eq!(of("turn-back")["at"], world.status(NIGHT)["turnBackAt"]);
-    assert_eq!(of("hard-cap")["at"], "2023-02-10T04:00:00+01:00");
+    assert_eq!(of("hard-cap")["at"], "2023-02-10T03:36:00+01:00");
     for one in object["moments"].as_array().unwrap() {
         assert_eq!(sum(one), moment(&one["at"]), "{one}");
     }
@@ -158,6 +158,6 @@ async fn once_the_night_goes_back_there_is_no_turn_back_moment() {
     let ran = serve(&world).await.ask(&["explain", NIGHT]).await;
     assert_eq!(ran.code, 0);
     ran.says("turn-back -");
-    ran.says("the night is going back since 04:00; it would have been 04:55");
+    ran.says("the night is going back since 03:36; it would have been 04:55");
     ran.says("reopen-by 2023-02-10 06:10 +01:00 in 1h40m");
 }

@@ -19,20 +19,20 @@ async fn in_mid_step_it_says_how_late_the_night_can_still_go_back() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     ran.says("centro-dati/notte-9-febbraio Working");
     ran.says("working on aggiorna; the way back holds until 04:55");
-    ran.says("aggiorna since 02:00; budget until 03:30 (in 1h00m), hard cap 04:00 (in 1h30m)");
+    ran.says("aggiorna since 01:36; budget until 03:06 (in 36m), hard cap 03:36 (in 1h06m)");
     ran.says("turn back by 2023-02-10 04:55 +01:00 in 2h25m slack 2h25m");
     ran.says("reopen by 2023-02-10 06:10 +01:00 in 3h40m");
     ran.says("tell people by 2023-02-10 06:00 +01:00 in 3h30m");
     ran.says("must serve by 2023-02-10 07:00 +01:00 in 4h30m bound by sanita/zerocode at prelievi (calendar prelievi)");
-    ran.says("next 2023-02-10 03:30 +01:00 in 1h00m the budget of step aggiorna");
-    ran.says("sanita/archivio-730 Closed 01:00 -");
+    ran.says("next 2023-02-10 03:06 +01:00 in 36m the budget of step aggiorna");
+    ran.says("sanita/archivio-730 Closed 00:58 -");
     ran.says("sanita/cup Open - -");
-    ran.says("istantanea Succeeded 01:15 01:55");
-    ran.says("02:00 stepIntended aggiorna: step aggiorna may start");
+    ran.says("istantanea Succeeded 00:58 01:36");
+    ran.says("01:36 stepIntended aggiorna: step aggiorna may start:");
     let object = served.ask(&["status", "centro-dati/notte-9-febbraio", "-n", "elsewhere", "-o", "json"]).await.json();
     assert_eq!((&object["phase"], &object["source"], &object["slack"]), (&json!("Working"), &json!("ledger"), &json!("2h25m")));
     assert_eq!(object["turnBackAt"], "2023-02-10T04:55:00+01:00");
-    assert_eq!(object["running"][0]["hardCapAt"], "2023-02-10T04:00:00+01:00");
+    assert_eq!(object["running"][0]["hardCapAt"], "2023-02-10T03:36:00+01:00");
     assert_eq!((&object["notes"], &object["silent"], &object["needsAttention"]), (&json!([]), &json!(null), &json!(false)));
 }
 
@@ -40,11 +40,11 @@ async fn in_mid_step_it_says_how_late_the_night_can_still_go_back() {
 async fn every_phase_of_a_night_that_goes_back_is_told() {
     for (moment, phase, says) in [
         ("2023-02-09T20:00:00+01:00", "Armed", "turn back by 2023-02-10 05:55 +01:00 in 9h55m slack 9h55m"),
-        ("2023-02-10T04:30:00+01:00", "TurningBack", "undo of aggiorna since 04:00; budget until 05:00 (in 30m)"),
-        ("2023-02-10T05:05:00+01:00", "TurningBack", "smoke since 05:00; budget until 05:15"),
-        ("2023-02-10T05:20:00+01:00", "Reopening", "sanita/anagrafe-assistiti Opening 01:55 -"),
-        ("2023-02-10T05:40:00+01:00", "Verifying", "sanita/ricetta-elettronica Open 01:55 05:34"),
-        ("2023-02-10T06:00:00+01:00", "Finished", "the night is over: RolledBack"),
+        ("2023-02-10T03:45:00+01:00", "TurningBack", "undo of aggiorna since 03:36; budget until 04:36 (in 51m)"),
+        ("2023-02-10T04:33:00+01:00", "TurningBack", "smoke since 04:31; budget until 04:46 (in 13m)"),
+        ("2023-02-10T04:46:00+01:00", "Reopening", "sanita/anagrafe-assistiti Opening 01:36 -"),
+        ("2023-02-10T04:50:00+01:00", "Verifying", "sanita/ricetta-elettronica Open 01:36 04:49"),
+        ("2023-02-10T05:10:00+01:00", "Finished, RolledBack", "the night is over: RolledBack"),
     ] {
         let world = World::new(true);
         world.declare(|_| {});
@@ -107,13 +107,13 @@ async fn an_operator_that_has_died_is_noticed() {
     let operator = world.operator();
     world.until("2023-02-10T02:30:00+01:00").await;
     drop(operator);
-    world.until("2023-02-10T03:30:30+01:00").await;
-    let silence = "nothing was recorded since 02:00, and this is due";
+    world.until("2023-02-10T03:06:30+01:00").await;
+    let silence = "nothing was recorded since 01:36, and this is due";
     let served = serve(&world).await;
     let ran = served.ask(&["status", NIGHT]).await;
     drop(served);
     assert_eq!((ran.code, ran.out.contains(silence)), (0, false), "half a minute is no silence: {}", ran.out);
-    world.until("2023-02-10T03:32:00+01:00").await;
+    world.until("2023-02-10T03:08:00+01:00").await;
     let ran = serve(&world).await.ask(&["status", NIGHT]).await;
     assert_eq!((ran.code, ran.out.contains(silence)), (1, true), "{}", ran.out);
 }

@@ -4,5 +4,7 @@
 mod crashes;
 mod endpoints;
 mod isolation;
+mod kstatus;
 mod nights;
+mod numbers;
 mod world;
