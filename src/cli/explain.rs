@@ -117,7 +117,7 @@ fn explain(format: Format, subject: &Subject, asked: Option<&String>) -> ExitCod
             let head = now.map(|now| format!("{} at {}", state.phase(plan), when::moment(plan, now)));
             let mut text = format!("{night}  {}\n", head.unwrap_or_else(|| "as planned".to_owned()));
             text.extend(notes.iter().map(|note| format!("  ! {note}\n")));
-            meant.iter().for_each(|moment| text.push_str(&format!("\n{}", moment.text(plan, *now))));
+            text.extend(meant.iter().map(|moment| format!("\n{}", moment.text(plan, *now))));
             say(&text);
         }
         Format::Json => {
