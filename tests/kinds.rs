@@ -4,9 +4,9 @@
 mod nights;
 
 use nights::{Night, Played, World, job, play, sogei, step, t};
-use notturno::engine::facts::{Ask, ChangeFact, Order};
+use notturno::engine::facts::{Ask, Burned, ChangeFact, JobFact, Order, Pods, TokenFact};
 use notturno::engine::journal::{Cause, Proof};
-use notturno::engine::{Entry, Event, Facts, State, decide};
+use notturno::engine::{Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
 use notturno::model::phase::Outcome;
 use notturno::model::plan::Plan;
@@ -324,4 +324,25 @@ fn waves_that_are_not_written_follow_who_calls_whom() {
         waves,
         [vec!["portale-ts", "archivio-730", "anagrafe-assistiti", "accesso-ts"], vec!["ricetta-elettronica"], vec!["cup"]]
     );
+}
+
+#[test]
+fn a_pod_that_nobody_can_see_any_more_is_named_while_its_proof_is_waited_for() {
+    let plan = sogei().plan();
+    let whole = play(&plan, &World::default(), t("12:00"));
+    let is = |entry: &Entry| matches!(&entry.event, Event::StepIntended { step, .. } if step == "aggiorna");
+    let end = whole.journal.iter().position(is).unwrap();
+    let job = JobFact {
+        token: TokenFact::Expired,
+        burned: Some(Burned::Started),
+        burned_at: Some(t("03:00")),
+        suspended: true,
+        end: None,
+        pods: Pods::Unknown { reason: "Pod aggiorna-x is on a node that does not answer".to_owned() },
+        held: true,
+    };
+    let index = plan.step_named("aggiorna").unwrap().0;
+    let facts = Facts { jobs: [(JobKey::Step(index), job)].into(), deleted: true, ..Facts::default() };
+    let why = decide(&plan, &whole.journal[..=end], &facts, t("03:01")).why;
+    assert_eq!(why, "waiting for proof that aggiorna has stopped: Pod aggiorna-x is on a node that does not answer");
 }

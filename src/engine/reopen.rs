@@ -219,7 +219,8 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         return None;
     }
     let names = services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let held = |index: &ServiceIndex| matches!(state.services.get(*index), Some(ServiceState::HeldClosed { through, .. }) if !through.is_empty());
+    let dirty = |service: &ServiceState| matches!(service, ServiceState::HeldClosed { through, .. } if !through.is_empty());
+    let held = |index: &ServiceIndex| state.services.get(*index).is_some_and(dirty);
     let late = Span::between(reopen_by(plan, &state.begun(plan).closed), now);
     let used = opening.iter().any(held).then(|| format!("; {late} after reopen-by: so much of the reserve is used"));
     Some((Event::Opening { services }, format!("it is the turn of {names}{}", used.unwrap_or_default())))
