@@ -7,4 +7,5 @@ mod isolation;
 mod kstatus;
 mod nights;
 mod numbers;
+mod told;
 mod world;
