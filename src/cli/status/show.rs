@@ -140,10 +140,10 @@ pub fn json(view: &View) -> Value {
         Source::Ledger => "ledger",
         Source::Report => "report",
     };
-    let running = view
-        .running
-        .iter()
-        .map(|one| json!({"name": one.name, "since": one.since, "budgetUntil": one.budget_until, "hardCapAt": one.hard_cap_at, "asks": one.asks}));
+    let running = view.running.iter().map(|one| {
+        let UnderWay { name, since, budget_until, hard_cap_at, asks } = one;
+        json!({"name": name, "since": since, "budgetUntil": budget_until, "hardCapAt": hard_cap_at, "asks": asks})
+    });
     let last = view.last.iter().map(|told| json!({"at": told.at, "event": told.what, "step": told.step, "why": told.why}));
     let mut object = serde_json::to_value(&view.status).unwrap_or_else(|_| json!({}));
     for (name, value) in [

@@ -174,5 +174,4 @@ fn names(services: &[ServiceRef]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, clippy::too_many_lines, reason = "a test may; the list is a table")]
 mod tests;

@@ -7,10 +7,22 @@ use jiff::Timestamp;
 use super::*;
 use crate::engine::journal::Proof;
 
+type Sample = (Event, &'static str);
+
 /// Every kind, with a reason as the engine gives it.
-fn samples() -> Vec<(Event, &'static str)> {
-    let service = |name: &str| ServiceRef::new("sanita", name);
-    let step = || "aggiorna".to_owned();
+fn samples() -> Vec<Sample> {
+    [on_the_way(), with_people(), on_the_way_back(), at_the_doors()].concat()
+}
+
+fn service(name: &str) -> ServiceRef {
+    ServiceRef::new("sanita", name)
+}
+
+fn step() -> String {
+    "aggiorna".to_owned()
+}
+
+fn on_the_way() -> Vec<Sample> {
     vec![
         (
             Event::Accepted { plan_hash: "5f".into() },
@@ -28,6 +40,11 @@ fn samples() -> Vec<(Event, &'static str)> {
             Event::Overrun { step: step() },
             "step aggiorna: its budget of 1h30m was gone at 03:30; people are asked; silence means to go on until 04:00",
         ),
+    ]
+}
+
+fn with_people() -> Vec<Sample> {
+    vec![
         (
             Event::Extended {
                 step: step(),
@@ -44,6 +61,11 @@ fn samples() -> Vec<(Event, &'static str)> {
             Event::OrderRefused { order: "proroga-2".into(), by: "due responsabili".into(), sum: Vec::new() },
             "due responsabili asked for 05:10, past the turn-back moment 04:55",
         ),
+    ]
+}
+
+fn on_the_way_back() -> Vec<Sample> {
+    vec![
         (Event::GoingBack { cause: Cause::HardCap { step: step() } }, "step aggiorna outlived its hard cap, 04:00"),
         (Event::GoingBack { cause: Cause::Deleted }, "the intervention was deleted: going back"),
         (
@@ -60,6 +82,11 @@ fn samples() -> Vec<(Event, &'static str)> {
             Event::SmokeFailed { reason: "exit 1".into() },
             "verification behind closed doors failed: exit 1; what was undone stays dirty",
         ),
+    ]
+}
+
+fn at_the_doors() -> Vec<Sample> {
+    vec![
         (Event::Committed {}, "the last step is done: undos expire, services come back"),
         (Event::ReopeningBegun {}, "nothing is left to undo or to verify"),
         (Event::Opening { services: vec![service("cup"), service("zerocode")] }, "it is the turn of sanita/cup, sanita/zerocode"),
