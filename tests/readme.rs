@@ -122,6 +122,11 @@ fn the_table_of_runbooks_is_what_the_planner_says_of_them() {
 }
 
 #[test]
+fn the_table_of_metrics_is_the_operators() {
+    compare("metrics", &notturno::operator::metrics::catalogue::markdown());
+}
+
+#[test]
 fn every_file_and_folder_that_it_names_exists() {
     let text = readme();
     let named = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains([' ', '<', '…', '*', ':']));

@@ -15,6 +15,7 @@ use crate::model::phase::{Outcome, Phase};
 /// How the night goes: a report of the night's ledger. It is written for people and never read back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
 pub struct InterventionStatus {
     /// Pending, Armed (everything the night needs exists), Working, TurningBack (stopping and undoing), Reopening, Verifying,
     /// Finished.
@@ -61,7 +62,8 @@ pub struct InterventionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
     pub planned_open: Option<String>,
-    /// turnBackAt less the moment of this report.
+    /// turnBackAt less the moment of this report, which stands beside it, as 2h55m at 02:00. It is written when the night moves on and
+    /// not as time passes; notturno status shows that of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::title")]
     pub slack: Option<String>,
@@ -92,7 +94,7 @@ pub struct InterventionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The metadata.generation that this report is about.
+    /// The metadata.generation that this report is about; -1 until there is a report, so that nobody takes silence for ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }

@@ -4,9 +4,11 @@
 //! terminal or a pipeline's log.
 
 pub mod demo;
+pub mod explain;
 pub mod operator;
 pub mod plan;
 pub mod read;
+pub mod status;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,8 +26,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArgs),
+    Explain(explain::ExplainArgs),
     Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
+    Status(status::StatusArgs),
 }
 
 /// Runs the verb that the arguments name.
@@ -34,8 +38,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
             Verb::Demo(args) => demo::run(&args),
+            Verb::Explain(args) => explain::run(&args),
             Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
+            Verb::Status(args) => status::run(&args),
         },
         Err(error) => usage(arguments, &error),
     }

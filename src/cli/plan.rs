@@ -53,6 +53,14 @@ pub fn run(args: &PlanArgs) -> ExitCode {
     }
 }
 
+/// The planner's answer about the one night that the files describe, for other verbs.
+pub(super) fn verdict(files: &[String], intervention: Option<&str>) -> Result<(String, crate::plan::Verdict), Vec<ReadProblem>> {
+    let documents = read(files)?;
+    let usage = |message| vec![ReadProblem { file: String::new(), line: None, column: None, message }];
+    let assembled = assemble::assemble(&documents, intervention).map_err(usage)?;
+    Ok((assembled.intervention, assembled.verdict))
+}
+
 fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
     match format {
         Format::Json => say(&format!("{}\n", report::unreadable(problems))),

@@ -1,15 +1,17 @@
 //! One Kubernetes Event for each entry of the journal, for people who watch with `kubectl`.
 //!
 //! In: entries as appended. Out: Events on the Intervention. Invariants: best effort, beside the night and never in its way; names come
-//! from the night's UID and the place of the entry, so that a repetition is refused by the API server and shown to nobody.
-//! Not here: the journal itself: an Event that was lost is still there.
+//! from the night's UID and the place of the entry, so that a repetition is refused by the API server and shown to nobody. Each entry
+//! is an object of its own and is never counted up: a series would show the first sentence for ever.
+//! Not here: the journal itself: an Event that was lost is still there; the sentences ([`sentences`]).
+
+mod sentences;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event as KubeEvent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
-use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::context::Context;
@@ -18,6 +20,7 @@ use super::story::story;
 use crate::engine::{Entry, Event};
 
 /// The API server's limits.
+const NAME_BYTES_MAX: usize = 253;
 const NOTE_BYTES_MAX: usize = 1024;
 const ACTION_BYTES_MAX: usize = 128;
 /// Waves of Events that may be under way for one night; more are dropped.
@@ -51,17 +54,25 @@ impl Herald {
     /// Sends notices, in order, without anybody waiting.
     pub(super) fn tell(&mut self, context: &Context, regarding: &Regarding, notices: Vec<Notice>) {
         while self.0.try_join_next().is_some() {}
-        if notices.is_empty() || self.0.len() >= WAVES_MAX {
+        if self.0.len() >= WAVES_MAX {
+            context.metrics.told("lost", u64::try_from(notices.len()).unwrap_or(u64::MAX));
+            return;
+        }
+        if notices.is_empty() {
             return;
         }
         let events: Vec<KubeEvent> = notices.into_iter().map(|notice| event(regarding, notice)).collect();
+        let metrics = context.metrics.clone();
         let api: Api<KubeEvent> = Api::namespaced(context.client.clone(), &regarding.namespace);
         self.0.spawn(async move {
             for event in events {
                 match within(LIMIT, "creating an Event", api.create(&PostParams::default(), &event)).await {
-                    Ok(_) => {}
-                    Err(error) if error.answer() == Some(Answer::AlreadyExists) => {}
-                    Err(error) => tracing::warn!(error = story(&error), "an Event was lost"),
+                    Ok(_) => metrics.told("told", 1),
+                    Err(error) if error.answer() == Some(Answer::AlreadyExists) => metrics.told("known", 1),
+                    Err(error) => {
+                        metrics.told("lost", 1);
+                        tracing::warn!(error = story(&error), "an Event was lost");
+                    }
                 }
             }
         });
@@ -76,72 +87,33 @@ impl Herald {
 /// The notices of one record.
 pub(super) fn of_record(seq: u32, entries: &[Entry]) -> Vec<Notice> {
     let notice = |(index, entry): (usize, &Entry)| {
-        let (name, subject) = words(&entry.event);
+        let reason = reason(&entry.event);
         Notice {
             place: format!("{seq:06}.{index}"),
             at: entry.at,
-            action: subject.unwrap_or_else(|| name.clone()),
-            reason: name,
-            note: entry.why.clone(),
-            warning: is_warning(&entry.event),
+            action: sentences::subject(&entry.event).unwrap_or_else(|| reason.clone()),
+            reason,
+            note: sentences::sentence(entry),
+            warning: sentences::is_warning(&entry.event),
         }
     };
     entries.iter().enumerate().map(notice).collect()
 }
 
-/// `StepDone`, and the step or service that it is about.
-fn words(event: &Event) -> (String, Option<String>) {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    let (name, body) = value.as_object().and_then(|object| object.iter().next()).map(|(name, body)| (name.clone(), body)).unzip();
-    let mut name = name.unwrap_or_default();
+/// `StepDone`.
+fn reason(event: &Event) -> String {
+    let mut name = event.name();
     if let Some(first) = name.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let subject = |key: &str| body.and_then(|body| body.get(key)).and_then(Value::as_str).map(str::to_owned);
-    let outcome = subject("step").or_else(|| subject("service")).or_else(|| subject("outcome"));
-    (name, outcome)
-}
-
-fn is_warning(event: &Event) -> bool {
-    match event {
-        Event::StepFailed { .. }
-        | Event::Overrun { .. }
-        | Event::OrderRefused { .. }
-        | Event::GoingBack { .. }
-        | Event::UndoFailed { .. }
-        | Event::UndoOverrun { .. }
-        | Event::SmokeFailed { .. }
-        | Event::Degraded { .. }
-        | Event::HeldClosed { .. }
-        | Event::OpeningLate { .. }
-        | Event::ClosedAgain { .. }
-        | Event::Held { .. }
-        | Event::DeadlineMissed { .. } => true,
-        Event::Accepted { .. }
-        | Event::Armed {}
-        | Event::WorkBegun {}
-        | Event::StepIntended { .. }
-        | Event::StepDone { .. }
-        | Event::Extended { .. }
-        | Event::Confirmed { .. }
-        | Event::Resumed { .. }
-        | Event::StepStopped { .. }
-        | Event::UndoReleased { .. }
-        | Event::UndoDone { .. }
-        | Event::SmokeReleased {}
-        | Event::SmokeDone {}
-        | Event::Committed {}
-        | Event::ReopeningBegun {}
-        | Event::Opening { .. }
-        | Event::Opened { .. }
-        | Event::Finished { .. } => false,
-    }
+    name
 }
 
 fn event(regarding: &Regarding, notice: Notice) -> KubeEvent {
     let Notice { place, at, reason, action, note, warning } = notice;
     let uid8: String = regarding.uid.chars().take(8).collect();
-    let stem = cut(&regarding.name, 253 - place.len() - uid8.len() - 2);
+    let stem = cut(&regarding.name, NAME_BYTES_MAX.saturating_sub(place.len() + uid8.len() + 2));
+    let stem = stem.trim_end_matches(['-', '.']);
     KubeEvent {
         metadata: ObjectMeta {
             name: Some(format!("{stem}.{uid8}.{place}")),
@@ -185,11 +157,25 @@ mod tests {
         let told = of_record(7, &entries);
         let [done, committed] = told.as_slice() else { panic!("two notices") };
         assert_eq!((done.place.as_str(), done.reason.as_str(), done.action.as_str()), ("000007.0", "StepDone", "prova"));
+        assert_eq!(done.note, "Step prova is done: because.");
         assert_eq!(
             (committed.place.as_str(), committed.reason.as_str(), committed.action.as_str()),
             ("000007.1", "Committed", "Committed")
         );
         assert!(!done.warning);
+    }
+
+    #[test]
+    fn the_name_of_an_event_is_a_name_whatever_the_night_is_called() {
+        let regarding = |name: String| Regarding { namespace: "n".into(), name, uid: "0f0e0d0c-1".into() };
+        let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
+        let named = |night: &str| {
+            let notice = of_record(1, std::slice::from_ref(&entry)).remove(0);
+            event(&regarding(night.to_owned()), notice).metadata.name.unwrap_or_default()
+        };
+        assert_eq!(named("notte"), "notte.0f0e0d0c.000001.0");
+        let long = named(&format!("{}.{}", "a".repeat(234), "b".repeat(18)));
+        assert_eq!(long, format!("{}.0f0e0d0c.000001.0", "a".repeat(234)), "no empty part where it was cut");
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! Numbers for `/metrics`, in a registry of our own.
 //!
-//! In: what nights report. Out: the text that Prometheus reads. Invariants: every label has a bounded set of values, or as many as there
-//! are unfinished nights; slack is computed when it is asked for, so that no timer is needed to keep it true. Not here: the endpoint.
+//! In: what nights report. Out: the text that Prometheus reads, and the table of the README ([`catalogue`]). Invariants: every number
+//! is in the catalogue, which registers it; every label has a bounded set of values, or as many as there are unsettled nights; slack is
+//! computed when it is asked for, so that no timer is needed to keep it true. Not here: the endpoint.
+
+pub mod catalogue;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
-use crate::model::phase::Phase;
+use crate::engine::Event;
+use crate::engine::journal::Cause;
+use crate::model::phase::{Outcome, Phase};
+use catalogue::{CATALOGUE, Kind, Name};
 
 /// The operator's numbers. Clones count the same.
 #[derive(Clone)]
@@ -17,81 +23,131 @@ pub struct Metrics(Arc<Inner>);
 
 struct Inner {
     registry: Registry,
-    nights: IntGaugeVec,
-    slack_seconds: GaugeVec,
-    ledger_appends: IntCounterVec,
-    effects: IntCounterVec,
-    deadlines_missed: IntCounter,
-    passes: IntCounterVec,
-    status_writes: IntCounterVec,
+    gauges: BTreeMap<Name, GaugeVec>,
+    counters: BTreeMap<Name, IntCounterVec>,
     known: Mutex<BTreeMap<String, Standing>>,
 }
 
-#[derive(Clone, Copy)]
-struct Standing {
-    phase: Phase,
-    turn_back_at: Option<Timestamp>,
+/// Where an unsettled night stands, for numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) phase: Phase,
+    /// While going back is still a choice.
+    pub(super) turn_back_at: Option<Timestamp>,
+    /// None before there is a plan.
+    pub(super) must_serve_by: Option<Timestamp>,
+    pub(super) needs_human: bool,
 }
 
 impl Metrics {
     /// All at zero.
     ///
     /// # Errors
-    /// When two numbers have the same name: a fault in this file.
+    /// When two numbers have the same name: a fault in the catalogue.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let help = "Seconds until the turn-back moment of a night that is armed or working";
-        let slack_seconds = GaugeVec::new(Opts::new("notturno_slack_seconds", help), &["night"])?;
-        registry.register(Box::new(slack_seconds.clone()))?;
-        let help = "Nights whose must-serve-by passed with something closed";
-        let deadlines_missed = IntCounter::new("notturno_must_serve_by_missed_total", help)?;
-        registry.register(Box::new(deadlines_missed.clone()))?;
-        Ok(Self(Arc::new(Inner {
-            nights: gauge("notturno_nights", "Unsettled nights, by phase", &["phase"])?,
-            ledger_appends: counter("notturno_ledger_appends_total", "Appends to ledgers, by result", &["result"])?,
-            effects: counter("notturno_effects_total", "Commands carried out, by kind and result", &["kind", "result"])?,
-            passes: counter("notturno_passes_total", "Passes of a night's loop, by result", &["result"])?,
-            status_writes: counter("notturno_status_writes_total", "Writes of interventions/status, by result", &["result"])?,
-            slack_seconds,
-            deadlines_missed,
-            registry,
-            known: Mutex::default(),
-        })))
+        let (mut gauges, mut counters) = (BTreeMap::new(), BTreeMap::new());
+        for row in CATALOGUE {
+            let options = Opts::new(row.name.as_str(), row.meaning);
+            let labels: Vec<&str> = row.labels.iter().map(|label| label.name).collect();
+            match row.kind() {
+                Kind::Gauge => {
+                    let gauge = GaugeVec::new(options, &labels)?;
+                    registry.register(Box::new(gauge.clone()))?;
+                    gauges.insert(row.name, gauge);
+                }
+                Kind::Counter => {
+                    let counter = IntCounterVec::new(options, &labels)?;
+                    registry.register(Box::new(counter.clone()))?;
+                    counters.insert(row.name, counter);
+                }
+            }
+        }
+        let metrics = Self(Arc::new(Inner { registry, gauges, counters, known: Mutex::default() }));
+        // Known from the start, so that a rate over it has a zero to begin with.
+        metrics.add(Name::MustServeByMissed, &[], 0);
+        metrics.set(Name::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1.0);
+        Ok(metrics)
+    }
+
+    fn add(&self, name: Name, labels: &[&str], count: u64) {
+        if let Some(counter) = self.0.counters.get(&name).and_then(|counter| counter.get_metric_with_label_values(labels).ok()) {
+            counter.inc_by(count);
+        }
+    }
+
+    fn set(&self, name: Name, labels: &[&str], value: f64) {
+        if let Some(gauge) = self.0.gauges.get(&name).and_then(|gauge| gauge.get_metric_with_label_values(labels).ok()) {
+            gauge.set(value);
+        }
     }
 
     pub(super) fn appended(&self, ok: bool) {
-        self.0.ledger_appends.with_label_values(&[result(ok)]).inc();
+        self.add(Name::LedgerAppends, &[result(ok)], 1);
+    }
+
+    /// An entry was seen in the ledger.
+    pub(super) fn recorded(&self, event: &Event) {
+        match event {
+            Event::GoingBack { cause } => self.add(Name::TurnBacks, &[word(cause)], 1),
+            Event::DeadlineMissed { .. } => self.add(Name::MustServeByMissed, &[], 1),
+            Event::Finished { outcome } => self.over(*outcome),
+            Event::Accepted { .. }
+            | Event::Armed {}
+            | Event::WorkBegun {}
+            | Event::StepIntended { .. }
+            | Event::StepDone { .. }
+            | Event::StepFailed { .. }
+            | Event::Overrun { .. }
+            | Event::Extended { .. }
+            | Event::Confirmed { .. }
+            | Event::Held { .. }
+            | Event::Resumed { .. }
+            | Event::OrderRefused { .. }
+            | Event::StepStopped { .. }
+            | Event::UndoReleased { .. }
+            | Event::UndoDone { .. }
+            | Event::UndoFailed { .. }
+            | Event::UndoOverrun { .. }
+            | Event::SmokeReleased {}
+            | Event::SmokeDone {}
+            | Event::SmokeFailed { .. }
+            | Event::Committed {}
+            | Event::ReopeningBegun {}
+            | Event::Opening { .. }
+            | Event::Opened { .. }
+            | Event::Degraded { .. }
+            | Event::HeldClosed { .. }
+            | Event::OpeningLate { .. }
+            | Event::ClosedAgain { .. } => {}
+        }
+    }
+
+    /// A night has its outcome.
+    pub(super) fn over(&self, outcome: Outcome) {
+        self.add(Name::Outcomes, &[outcome.as_str()], 1);
     }
 
     pub(super) fn effect(&self, kind: &str, ok: bool) {
-        self.0.effects.with_label_values(&[kind, result(ok)]).inc();
+        self.add(Name::Effects, &[kind, result(ok)], 1);
     }
 
     pub(super) fn pass(&self, result: &str) {
-        self.0.passes.with_label_values(&[result]).inc();
+        self.add(Name::Passes, &[result], 1);
     }
 
     pub(super) fn status_written(&self, ok: bool) {
-        self.0.status_writes.with_label_values(&[result(ok)]).inc();
+        self.add(Name::StatusWrites, &[result(ok)], 1);
     }
 
-    pub(super) fn deadline_missed(&self) {
-        self.0.deadlines_missed.inc();
+    /// Events for people: `told`, `known` already, or `lost`.
+    pub(super) fn told(&self, result: &str, count: u64) {
+        self.add(Name::Events, &[result], count);
     }
 
-    /// Where a night stands; `turn_back_at` while going back is still a choice.
-    pub(super) fn stands(&self, night: &str, phase: Phase, turn_back_at: Option<Timestamp>) {
-        self.known().insert(night.to_owned(), Standing { phase, turn_back_at });
+    /// Where a night stands.
+    pub(super) fn stands(&self, night: &str, standing: Standing) {
+        self.known().insert(night.to_owned(), standing);
     }
 
     pub(super) fn settled(&self, night: &str) {
@@ -104,14 +160,23 @@ impl Metrics {
     /// When a number cannot be written as text.
     pub fn text(&self, now: Timestamp) -> prometheus::Result<String> {
         let known = self.known().clone();
+        let count = |is: &dyn Fn(&Standing) -> bool| {
+            f64::from(u32::try_from(known.values().filter(|standing| is(standing)).count()).unwrap_or(u32::MAX))
+        };
         for phase in Phase::ALL {
-            let count = known.values().filter(|standing| standing.phase == phase).count();
-            self.0.nights.with_label_values(&[phase.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.set(Name::Nights, &[phase.as_str()], count(&|standing| standing.phase == phase));
         }
-        self.0.slack_seconds.reset();
-        for (night, standing) in known {
+        self.set(Name::NeedHuman, &[], count(&|standing| standing.needs_human));
+        for name in [Name::Slack, Name::TurnBackAt, Name::MustServeBy] {
+            self.0.gauges.get(&name).into_iter().for_each(prometheus::core::MetricVec::reset);
+        }
+        for (night, standing) in &known {
             if let Some(at) = standing.turn_back_at {
-                self.0.slack_seconds.with_label_values(&[&night]).set(at.duration_since(now).as_secs_f64());
+                self.set(Name::Slack, &[night], at.duration_since(now).as_secs_f64());
+                self.set(Name::TurnBackAt, &[night], at.as_duration().as_secs_f64());
+            }
+            if let Some(at) = standing.must_serve_by {
+                self.set(Name::MustServeBy, &[night], at.as_duration().as_secs_f64());
             }
         }
         let mut text = Vec::new();
@@ -126,4 +191,18 @@ impl Metrics {
 
 fn result(ok: bool) -> &'static str {
     if ok { "ok" } else { "failed" }
+}
+
+fn word(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::TurnBackMoment => "turn-back-moment",
+        Cause::HardCap { .. } => "hard-cap",
+        Cause::Overrun { .. } => "overrun",
+        Cause::StepFailed { .. } => "step-failed",
+        Cause::Silence { .. } => "silence",
+        Cause::Futile => "futile",
+        Cause::Ordered { .. } => "ordered",
+        Cause::Deleted => "deleted",
+        Cause::Nonsense => "nonsense",
+    }
 }

@@ -26,6 +26,7 @@ use super::events::{Herald, Notice, Regarding};
 use super::introduce::{self, Introduced};
 use super::jobs::JobWatch;
 use super::mailbox::Mailbox;
+use super::metrics::Standing;
 use super::probe::Probers;
 use super::reconcile::reconcile;
 use super::rehearse::rehearse;
@@ -33,7 +34,7 @@ use super::report::{self, Reporter};
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
 use crate::engine::facts::Arming;
-use crate::model::phase::Phase;
+use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{ServiceIndex, StepIndex};
 use crate::model::refusal::Refusal;
 
@@ -247,6 +248,7 @@ impl Night {
                 self.tell_refusals(&refusals, context);
                 self.reporter.write(&object, report::refused(&refusals, needs_human), context).await?;
                 introduce::unmark(&object, context).await?;
+                context.metrics.over(Outcome::Refused);
                 Ok(Met::Rest(self.settled(context)))
             }
             Introduced::Rehearsal(plan) => {
@@ -284,7 +286,8 @@ impl Night {
 
     async fn report_waiting(&mut self, why: &str, context: &Context) {
         let Some(object) = self.object.clone() else { return };
-        context.metrics.stands(&self.id(), Phase::Pending, None);
+        let standing = Standing { phase: Phase::Pending, turn_back_at: None, must_serve_by: None, needs_human: false };
+        context.metrics.stands(&self.id(), standing);
         if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
             tracing::warn!(error = story(&error), "the status could not be written");
         }

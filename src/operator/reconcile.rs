@@ -16,13 +16,13 @@ use super::effects::call::Answer;
 use super::effects::{self, Seen};
 use super::events::{self, Notice};
 use super::introduce;
+use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::report;
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
-use crate::engine::journal::Event;
 use crate::engine::state::Direction;
 use crate::engine::{self, Command, Decision, Facts, Interest, State};
 use crate::model::need::{reopen_by, turn_back_at};
@@ -179,9 +179,7 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     night.stale_since = None;
     for entry in &decision.events {
         tracing::info!(phase = %decision.phase, event = ?entry.event, why = entry.why, "recorded");
-        if matches!(entry.event, Event::DeadlineMissed { .. }) {
-            context.metrics.deadline_missed();
-        }
+        context.metrics.recorded(&entry.event);
     }
     night.herald.tell(context, &night.regarding(), events::of_record(book.seq(), &decision.events));
     Ok(())
@@ -328,7 +326,9 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
     let state = State::fold(&book.plan, &book.entries);
     let still_a_choice = matches!(decision.phase, Phase::Armed | Phase::Working);
     let turn_back = still_a_choice.then(|| turn_back_at(&book.plan, &state.begun(&book.plan)));
-    context.metrics.stands(&night.id(), decision.phase, turn_back);
+    let must_serve_by = Some(book.plan.deadline.must_serve_by);
+    let standing = Standing { phase: decision.phase, turn_back_at: turn_back, must_serve_by, needs_human: state.needs_human() };
+    context.metrics.stands(&night.id(), standing);
     let Some(object) = night.object.clone() else {
         night.reports = Attempt::default();
         return;

@@ -17,6 +17,7 @@ use crate::api::conditions::{Standing, conditions};
 use crate::api::status::{BoundBy, InterventionStatus, RefusalReport, ServiceReport, StepReport, TermReport};
 use crate::engine::journal::Event;
 use crate::engine::state::{Running, ServiceState, StepState, Work};
+use crate::engine::words::clock;
 use crate::engine::{Decision, Entry, State};
 use crate::model::need::{reopen_by, turn_back_at};
 use crate::model::phase::{Outcome, Phase};
@@ -92,7 +93,7 @@ fn essence(status: &InterventionStatus) -> InterventionStatus {
 }
 
 /// The report of a night that has a ledger.
-pub(super) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &Decision, why: &str) -> InterventionStatus {
+pub(crate) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &Decision, why: &str) -> InterventionStatus {
     let moment = |at: Timestamp| written(plan, at);
     let begun = state.begun(plan);
     let still_a_choice = matches!(decision.phase, Phase::Pending | Phase::Armed | Phase::Working);
@@ -110,7 +111,7 @@ pub(super) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &D
         reopen_by: Some(moment(reopen_by(plan, &begun.closed))),
         tell_people_by: plan.tell_people_by.map(moment),
         planned_open: Some(moment(plan.planned_open_at)),
-        slack: turn_back.map(|at| Span::between(reported_at, at).to_string()),
+        slack: turn_back.map(|at| format!("{} at {}", Span::between(reported_at, at), clock(plan, reported_at))),
         why: Some(why.to_owned()),
         wake_at: decision.wake.as_ref().map(|wake| moment(wake.at)),
         bound_by: Some(BoundBy {

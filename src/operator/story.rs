@@ -8,7 +8,7 @@ const SOURCES_MAX: usize = 8;
 
 /// `what failed: why: why that`.
 #[must_use]
-pub(super) fn story(error: &dyn Error) -> String {
+pub(crate) fn story(error: &dyn Error) -> String {
     let mut told = vec![error.to_string()];
     let mut source = error.source();
     while let Some(inner) = source.filter(|_| told.len() < SOURCES_MAX) {

@@ -4,6 +4,9 @@
 mod crashes;
 mod endpoints;
 mod isolation;
+mod kstatus;
 mod nights;
+mod numbers;
 mod rehearsal;
+mod told;
 mod world;

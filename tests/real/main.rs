@@ -18,6 +18,7 @@ mod tenant;
 
 mod chart;
 mod death;
+mod gitops;
 mod goes_back;
 mod goes_well;
 mod killed;

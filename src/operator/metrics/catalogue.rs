@@ -1,0 +1,182 @@
+//! Every number that the operator shows: name, labels, unit, meaning.
+//!
+//! Out: [`CATALOGUE`], from which the numbers are registered, and its table for the README. Invariants: names as Prometheus has them:
+//! base units, counters end in `_total`; what bounds each label stands beside it. Not here: values.
+
+use std::fmt::Write;
+
+/// Which number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the catalogue says what each means")]
+pub enum Name {
+    Nights,
+    NeedHuman,
+    Slack,
+    TurnBackAt,
+    MustServeBy,
+    Outcomes,
+    TurnBacks,
+    MustServeByMissed,
+    LedgerAppends,
+    Effects,
+    Passes,
+    StatusWrites,
+    Events,
+    BuildInfo,
+}
+
+impl Name {
+    /// As Prometheus knows it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nights => "notturno_nights",
+            Self::NeedHuman => "notturno_nights_needing_a_human",
+            Self::Slack => "notturno_slack_seconds",
+            Self::TurnBackAt => "notturno_turn_back_timestamp_seconds",
+            Self::MustServeBy => "notturno_must_serve_by_timestamp_seconds",
+            Self::Outcomes => "notturno_outcomes_total",
+            Self::TurnBacks => "notturno_turn_backs_total",
+            Self::MustServeByMissed => "notturno_must_serve_by_missed_total",
+            Self::LedgerAppends => "notturno_ledger_appends_total",
+            Self::Effects => "notturno_effects_total",
+            Self::Passes => "notturno_passes_total",
+            Self::StatusWrites => "notturno_status_writes_total",
+            Self::Events => "notturno_events_total",
+            Self::BuildInfo => "notturno_build_info",
+        }
+    }
+}
+
+/// How a number moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Up and down.
+    Gauge,
+    /// Only up.
+    Counter,
+}
+
+/// A label, and what bounds its values.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub values: &'static str,
+}
+
+/// One number.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Which.
+    pub name: Name,
+    /// Its labels, in order.
+    pub labels: &'static [Label],
+    /// What it counts in.
+    pub unit: &'static str,
+    /// What it means; Prometheus shows it too.
+    pub meaning: &'static str,
+}
+
+impl Row {
+    /// How it moves: by its name, as Prometheus has it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.name.as_str().ends_with("_total") { Kind::Counter } else { Kind::Gauge }
+    }
+}
+
+const NIGHT: Label = Label { name: "night", values: "namespace/name of each unsettled night" };
+const RESULT: Label = Label { name: "result", values: "ok, failed" };
+
+/// All of them.
+pub const CATALOGUE: &[Row] = &[
+    Row {
+        name: Name::Nights,
+        labels: &[Label { name: "phase", values: "the 7 phases" }],
+        unit: "nights",
+        meaning: "Unsettled nights, by phase",
+    },
+    Row { name: Name::NeedHuman, labels: &[], unit: "nights", meaning: "Unsettled nights for which a person has to act" },
+    Row {
+        name: Name::Slack,
+        labels: &[NIGHT],
+        unit: "seconds",
+        meaning: "Time until the turn-back moment, while going back is a choice; below zero nobody has turned it back in time",
+    },
+    Row {
+        name: Name::TurnBackAt,
+        labels: &[NIGHT],
+        unit: "seconds since 1970",
+        meaning: "The turn-back moment, while going back is a choice",
+    },
+    Row {
+        name: Name::MustServeBy,
+        labels: &[NIGHT],
+        unit: "seconds since 1970",
+        meaning: "The moment by which everything is open",
+    },
+    Row {
+        name: Name::Outcomes,
+        labels: &[Label { name: "outcome", values: "the 5 outcomes" }],
+        unit: "nights",
+        meaning: "Nights that ended, by outcome",
+    },
+    Row {
+        name: Name::TurnBacks,
+        labels: &[Label {
+            name: "cause",
+            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, nonsense",
+        }],
+        unit: "nights",
+        meaning: "Nights that went back, by cause",
+    },
+    Row {
+        name: Name::MustServeByMissed,
+        labels: &[],
+        unit: "nights",
+        meaning: "Nights whose must-serve-by passed with something closed",
+    },
+    Row { name: Name::LedgerAppends, labels: &[RESULT], unit: "appends", meaning: "Appends to ledgers, by result" },
+    Row {
+        name: Name::Effects,
+        labels: &[Label { name: "kind", values: "arm, close, release, burn-job, burn-targets, reopen, let-go, disarm" }, RESULT],
+        unit: "commands",
+        meaning: "Commands carried out, by kind and result",
+    },
+    Row {
+        name: Name::Passes,
+        labels: &[Label { name: "result", values: "ok, failed, panicked" }],
+        unit: "passes",
+        meaning: "Passes of a night's loop, by result",
+    },
+    Row { name: Name::StatusWrites, labels: &[RESULT], unit: "writes", meaning: "Writes of interventions/status, by result" },
+    Row {
+        name: Name::Events,
+        labels: &[Label { name: "result", values: "told, known, lost" }],
+        unit: "Events",
+        meaning: "Events for people: told, known already (told before a restart), or lost",
+    },
+    Row {
+        name: Name::BuildInfo,
+        labels: &[Label { name: "version", values: "one" }],
+        unit: "1",
+        meaning: "The version that runs",
+    },
+];
+
+/// The catalogue as Markdown, for the README.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from("| metric | type | labels | unit | meaning |\n|---|---|---|---|---|\n");
+    for row in CATALOGUE {
+        let kind = match row.kind() {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+        };
+        let labels = row.labels.iter().map(|label| format!("`{}`: {}", label.name, label.values)).collect::<Vec<_>>().join("; ");
+        let _ = writeln!(text, "| `{}` | {kind} | {labels} | {} | {} |", row.name.as_str(), row.unit, row.meaning);
+    }
+    text
+}
