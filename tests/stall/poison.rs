@@ -15,9 +15,10 @@ fn poison(world: &World) {
         world.create(json!({"apiVersion": "notturno.dev/v1alpha1", "kind": "Intervention",
             "metadata": {"name": name, "namespace": WORK}, "spec": spec}));
     };
+    // One: the server of the test shares the machine with the operator.
+    create("enorme-0".to_owned(), json!({"runbook": "x".repeat(1024 * 1024), "startTime": "2027-01-14T02:00:00Z"}));
     for n in 0..KINDS {
         create(format!("guasta-{n}"), json!({"runbook": {"no": "name"}, "startTime": 5, "mode": ["Run"]}));
-        create(format!("enorme-{n}"), json!({"runbook": "x".repeat(1024 * 1024), "startTime": "2027-01-14T02:00:00Z"}));
         create(format!("altrove-{n}"), json!("not even an object"));
         world.declare(&format!("veleno-{n}"), "veleno", 3600);
     }
@@ -45,8 +46,8 @@ async fn poison_is_refused_or_quarantined_with_words_and_delays_its_neighbour_by
     assert!(beside < alone + Duration::from_secs(1), "{alone:?} alone, {beside:?} beside poison");
 
     for n in 0..KINDS {
-        for name in ["guasta", "enorme", "altrove"] {
-            let name = format!("{name}-{n}");
+        let names = ["guasta", "enorme", "altrove"].map(|name| format!("{name}-{n}"));
+        for name in names.into_iter().filter(|name| !name.starts_with("enorme") || n == 0) {
             assert_eq!(world.outcome(&name).await, "Refused");
             let status = world.status(&name);
             let words = status["refusals"][0]["message"].as_str().unwrap_or_default();
