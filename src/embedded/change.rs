@@ -94,7 +94,7 @@ fn same_place(key: &Key, wanted: &Value) -> Result<(), Failure> {
 fn fresh(kind: &ResourceKind, stored: &Value, wanted: &Value, origin: Origin) -> Result<(), Failure> {
     let name = fields::text(stored, &["metadata", "name"]);
     let [uid, revision] = ["uid", "resourceVersion"].map(|field| fields::text(wanted, &["metadata", field]));
-    if !uid.is_empty() && uid != super::world::uid(stored) {
+    if origin != Origin::Patch && !uid.is_empty() && uid != super::world::uid(stored) {
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", super::world::uid(stored));
         return Err(Failure::conflict(kind, name, &why));
     }

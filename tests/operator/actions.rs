@@ -162,28 +162,36 @@ fn night_with_crash(number: u64, stage: Stage) -> Option<Vec<Value>> {
     })
 }
 
-fn all_nights(stage: Stage) {
+/// One write in so many; from the given one on.
+fn nights(stage: Stage, first: u64, every: u64) {
     let by_day = {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async { found(&world(true)) })
     };
-    let mut number = 1;
+    let mut number = first;
     while let Some(end) = night_with_crash(number, stage) {
         assert_eq!(end, by_day, "write {number}, {stage:?}");
-        number += 1;
+        number += every;
     }
-    println!("{} nights with a crash {stage:?} a write", number - 1);
+    println!("a crash {stage:?} one write in {every}, up to {number}");
     assert!(number > 100, "the night has more writes than {number}");
 }
 
 #[test]
-fn a_crash_before_any_write_of_a_night_with_every_action_changes_nothing_about_the_end() {
-    all_nights(Stage::Before);
+fn a_crash_before_a_write_of_a_night_with_every_action_changes_nothing_about_the_end() {
+    nights(Stage::Before, 1, 5);
 }
 
 #[test]
-fn a_crash_after_any_write_of_a_night_with_every_action_changes_nothing_about_the_end() {
-    all_nights(Stage::After);
+fn a_crash_after_a_write_of_a_night_with_every_action_changes_nothing_about_the_end() {
+    nights(Stage::After, 3, 5);
+}
+
+#[test]
+#[ignore = "minutes: each of the writes, where the two above take one in five"]
+fn a_crash_at_any_write_of_a_night_with_every_action_changes_nothing_about_the_end() {
+    nights(Stage::Before, 1, 1);
+    nights(Stage::After, 1, 1);
 }
 
 /// By day: what a runbook writes wrongly is refused with its field.

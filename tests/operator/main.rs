@@ -6,4 +6,5 @@ mod crashes;
 mod endpoints;
 mod isolation;
 mod nights;
+mod waits;
 mod world;
