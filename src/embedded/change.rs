@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::apply;
 use super::create::is_of;
 use super::defaults;
 use super::delete;
@@ -31,6 +32,7 @@ pub(super) enum Part {
 pub(super) enum Origin {
     Put,
     Patch,
+    Apply,
 }
 
 /// Stores `wanted` in place of the object at `key`, or with `dry_run` only shows what would be stored.
@@ -56,6 +58,9 @@ pub(super) fn change(
         fields::carry(&stored, &mut wanted, &["status"]);
     }
     keep_servers_own(&stored, &mut wanted);
+    if origin != Origin::Apply {
+        apply::take_over(kind, &stored, &mut wanted);
+    }
     validate::decodable(kind, &wanted)?;
     defaults::tidy(kind, &mut wanted);
     let causes = validate::change_problems(kind, &stored, &wanted);
@@ -89,7 +94,7 @@ fn same_place(key: &Key, wanted: &Value) -> Result<(), Failure> {
 fn fresh(kind: &ResourceKind, stored: &Value, wanted: &Value, origin: Origin) -> Result<(), Failure> {
     let name = fields::text(stored, &["metadata", "name"]);
     let [uid, revision] = ["uid", "resourceVersion"].map(|field| fields::text(wanted, &["metadata", field]));
-    if origin == Origin::Put && !uid.is_empty() && uid != super::world::uid(stored) {
+    if origin != Origin::Patch && !uid.is_empty() && uid != super::world::uid(stored) {
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", super::world::uid(stored));
         return Err(Failure::conflict(kind, name, &why));
     }

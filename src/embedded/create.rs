@@ -26,6 +26,21 @@ pub(super) fn create(
     mut object: Value,
     dry_run: bool,
 ) -> Result<Arc<Value>, Failure> {
+    fields::unset(&mut object, &["metadata", "managedFields"]);
+    create_applied(world, kind, namespace, object, dry_run)
+}
+
+/// The same, of an object that says who applied it.
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn create_applied(
+    world: &mut World,
+    kind: &ResourceKind,
+    namespace: &str,
+    mut object: Value,
+    dry_run: bool,
+) -> Result<Arc<Value>, Failure> {
     identify(kind, namespace, &mut object)?;
     name(world, kind, &mut object)?;
     let name = fields::text(&object, &["metadata", "name"]).to_owned();
@@ -35,7 +50,7 @@ pub(super) fn create(
     }
     fields::set(&mut object, &["metadata", "uid"], world.next_uid());
     fields::set(&mut object, &["metadata", "creationTimestamp"], world.stamp());
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation"] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         fields::unset(&mut object, &["metadata", field]);
     }
     if kind.has_generation() {

@@ -82,9 +82,12 @@ fn otherwise(object: &mut Value, path: &[&str], value: Value) {
     }
 }
 
-/// Removes what the API server does not store: nulls, and maps and lists left empty.
+/// Removes what the API server does not store: maps and lists left empty, and the nulls of built-in kinds. In a custom object a null may
+/// be a value, as in a merge patch that a runbook holds.
 pub(super) fn tidy(kind: &ResourceKind, object: &mut Value) {
-    fields::drop_nulls(object);
+    if kind.built_in() {
+        fields::drop_nulls(object);
+    }
     for field in ["labels", "annotations", "finalizers", "ownerReferences", "managedFields"] {
         fields::drop_empty(object, &["metadata", field]);
     }

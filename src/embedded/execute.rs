@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::apply::{self, Applier};
 use super::call::{Call, Target, Verb};
 use super::change::{self, Origin, Part};
 use super::create;
@@ -79,8 +80,12 @@ fn patch(world: &mut World, kind: &ResourceKind, key: &Key, part: Part, call: &C
             PatchType::Json | PatchType::Merge | PatchType::Apply => Err(Failure::not_found(kind, &key.name)),
         };
     };
-    let wanted = patch::apply(&stored, patch_type, &call.body)?;
-    change::change(world, kind, key, (wanted, part, Origin::Patch), call.is_dry_run()).map(|object| (200, (*object).clone()))
+    let (wanted, origin) = if patch_type == PatchType::Apply && part == Part::Main {
+        (apply::apply(kind, &key.name, Some(&stored), &call.body, &applier(world, call))?, Origin::Apply)
+    } else {
+        (patch::apply(&stored, patch_type, &call.body)?, Origin::Patch)
+    };
+    change::change(world, kind, key, (wanted, part, origin), call.is_dry_run()).map(|object| (200, (*object).clone()))
 }
 
 fn apply_anew(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) -> Result<Answer, Failure> {
@@ -91,9 +96,13 @@ fn apply_anew(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) ->
             "uid mismatch: the provided object specified uid, and no existing object was found",
         ));
     }
-    let mut object = call.body.clone();
+    let mut object = apply::apply(kind, &key.name, None, &call.body, &applier(world, call))?;
     fields::set(&mut object, &["metadata", "name"], key.name.as_str());
-    create::create(world, kind, &key.namespace, object, call.is_dry_run()).map(|object| (201, (*object).clone()))
+    create::create_applied(world, kind, &key.namespace, object, call.is_dry_run()).map(|object| (201, (*object).clone()))
+}
+
+fn applier<'a>(world: &World, call: &'a Call) -> Applier<'a> {
+    Applier { manager: call.parameter("fieldManager"), force: call.parameter("force") == "true", time: world.stamp() }
 }
 
 /// What the request says about deleting, in its body or its query.

@@ -117,6 +117,10 @@ impl Failure {
         Self::about(409, "Conflict", kind, name, message)
     }
 
+    pub(super) fn apply_conflict(kind: &ResourceKind, name: &str, message: &str) -> Self {
+        Self::about(409, "Conflict", kind, name, message.to_owned())
+    }
+
     pub(super) fn modified_since(kind: &ResourceKind, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(kind, name, why)

@@ -14,8 +14,8 @@
 //! - Custom kinds have no schema: no validation, defaults, pruning, conversion or CEL; a served kind stays served. All
 //!   versions of a kind show the object as it was written. Built-in kinds are checked where a night would notice: names,
 //!   labels, sizes, immutability, Job templates; only what a night reads is defaulted.
-//! - Server-side apply is a merge that creates: no field managers, no conflicts, lists replaced whole, fields no longer
-//!   applied stay. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
+//! - Server-side apply knows the managers that apply, and no others: fields that were created, updated or patched belong
+//!   to nobody and never conflict. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
 //! - Access reviews always allow. Tokens are opaque, not JWTs; audiences are not checked.
 //! - core/v1 and events.k8s.io/v1 Events are two kinds. `stringData` of Secrets is stored as sent.
 //! - Lists are always the latest state; a page after the first is live, dated as the first. Watches end after half an
@@ -28,6 +28,7 @@
 //! - `CronJobs` are only objects.
 
 pub mod annotations;
+mod apply;
 mod call;
 mod change;
 mod create;
@@ -45,6 +46,7 @@ mod jobs;
 mod kinds;
 mod log;
 mod network;
+mod owned;
 mod patch;
 mod pods;
 mod reactions;

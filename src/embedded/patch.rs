@@ -3,8 +3,7 @@
 //! In: an object as stored and the body of a PATCH. Out: the patched object, or the failure the API server gives.
 //! Invariants: a patch applies whole or not at all; a failed `test` and a path that is not there are both 422.
 //! As the API server's library does, and RFC 6902 does not: `test` for null holds where the key is absent.
-//! Not here: strategic merge (415); server-side apply beyond a merge: no field managers, no conflicts, lists are
-//! replaced whole, and fields no longer applied stay.
+//! Not here: strategic merge (415); server-side apply of the main resource (`apply`): of `/status` it is a merge.
 
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;

@@ -1,121 +1,16 @@
 //! What steps change: changed, repeated, burned, given back; never past a token, never over what was not captured.
 
 use notturno::embedded::{Fault, Stage, Verb};
-use notturno::engine::facts::{ChangeFact, ClosingFact};
-use notturno::engine::{Command, Entry, Event};
+use notturno::engine::Command;
+use notturno::engine::facts::ClosingFact;
 use notturno::model::service::Change;
+use notturno::operator::effects::arm;
 use notturno::operator::effects::pod_security::Level;
-use notturno::operator::effects::{ArmError, PerformError, arm};
 use serde_json::{Value, json};
 
 use crate::sample;
 use crate::scene::*;
-
-/// The step that is added to the sample night, and that changes one object.
-const STEP: usize = 3;
-const BURN: Command = Command::BurnChange { step: STEP };
-const RESTORE: Command = Command::Restore { step: STEP };
-
-fn change(step: usize) -> Command {
-    Command::Change { step, not_after: at("2026-11-25T04:00:00Z") }
-}
-
-fn target(api_version: &str, kind: &str, name: &str) -> Value {
-    let namespace = if kind == "Node" { "" } else { "sanita" };
-    json!({"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name})
-}
-
-/// The sample night with more steps, each a change of an object.
-fn with_steps(steps: &[(Value, Value)]) -> Scene {
-    let mut scene = Scene::by_day();
-    for (index, (target, change)) in steps.iter().enumerate() {
-        let mut step = scene.plan.steps[2].clone();
-        step.name = format!("passo-{index}");
-        let closing = json!({"change": {"name": step.name, "target": target, "change": change}});
-        step.action = serde_json::from_value(closing).unwrap();
-        step.undo = serde_json::from_value(json!({"restore": {"budget": "10m0s"}})).unwrap();
-        scene.plan.steps.push(step);
-    }
-    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nodo-1"}, "spec": {"taints": []}});
-    scene.api.create(node).unwrap();
-    let tool = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "opzioni", "namespace": "sanita"},
-        "data": {"livello": "1", "altro": "x"}});
-    scene.api.create(tool).unwrap();
-    for (name, replicas) in [("motore", 2), ("coda", 1)] {
-        scene.api.create(workload(name, replicas)).unwrap();
-    }
-    scene
-}
-
-fn workload(name: &str, replicas: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "sanita",
-            "annotations": {"embedded.notturno.dev/ready-after": "60s"}},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c", "image": "c:1"}]}}}})
-}
-
-async fn armed(steps: &[(Value, Value)]) -> Armed {
-    let scene = with_steps(steps);
-    scene.accept().await;
-    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
-    Armed { scene, preimages }
-}
-
-async fn not_armed(scene: &Scene) -> Vec<String> {
-    scene.accept().await;
-    match arm(&scene.tenant, &scene.plan, Level::Restricted).await {
-        Err(ArmError::Impossible { problems }) => problems,
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-async fn seen(armed: &Armed, step: usize) -> ChangeFact {
-    armed.observe().await.changes.remove(&step).unwrap()
-}
-
-/// What the engine does before a step: its pre-image as it is now is recorded.
-async fn intend(armed: &mut Armed, step: usize) {
-    let preimages = seen(armed, step).await.preimages;
-    let name = armed.scene.plan.steps[step].name.clone();
-    let entry = Entry {
-        at: armed.scene.api.clock().now(),
-        event: Event::StepIntended { step: name, dirty: Vec::new(), preimages },
-        why: String::new(),
-    };
-    armed.preimages = armed.preimages.clone().as_intended(&[entry]);
-}
-
-fn turn(armed: &mut Armed) {
-    let event = Event::GoingBack { cause: notturno::engine::journal::Cause::TurnBackMoment };
-    let entry = Entry { at: armed.scene.api.clock().now(), event, why: String::new() };
-    armed.preimages = armed.preimages.clone().as_intended(&[entry]);
-}
-
-fn refusal(result: Result<impl std::fmt::Debug, PerformError>) -> String {
-    match result {
-        Err(error @ PerformError::Refused { .. }) => error.to_string(),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-fn object(scene: &Scene, target: &Value) -> Value {
-    let (group, plural) = match target["kind"].as_str().unwrap() {
-        "Deployment" => ("apps", "deployments"),
-        "CronJob" => ("batch", "cronjobs"),
-        "Node" => ("", "nodes"),
-        _ => ("", "configmaps"),
-    };
-    let [namespace, name] = ["namespace", "name"].map(|field| target[field].as_str().unwrap());
-    scene.api.object(group, plural, namespace, name).map(written).unwrap_or_default()
-}
-
-fn options() -> Value {
-    target("v1", "ConfigMap", "opzioni")
-}
-
-fn manifest(name: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "sanita"}, "data": data})
-}
+use crate::step_scene::*;
 
 /// Every kind of change, with where its effect is seen.
 fn every() -> Vec<(Value, Value, &'static str, Value)> {
@@ -372,114 +267,6 @@ async fn delete(scene: &Scene, name: &str) {
     scene.api.client("another").request::<Value>(request).await.unwrap();
 }
 
-fn makes() -> (Value, Value) {
-    (target("v1", "ConfigMap", "nuova"), json!({"apply": {"manifest": manifest("nuova", json!({"a": "b"}))}}))
-}
-
-fn made(scene: &Scene) -> Option<Value> {
-    scene.api.object("", "configmaps", "sanita", "nuova")
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_step_made_is_deleted_again() {
-    let mut armed = armed(&[makes()]).await;
-    assert!(armed.preimages.targets["step/passo-0"].is_absent());
-    intend(&mut armed, STEP).await;
-    assert_eq!(armed.perform(change(STEP)).await.unwrap().write_count, 1);
-    assert_eq!(armed.perform(change(STEP)).await.unwrap().write_count, 0);
-    assert_eq!(made(&armed.scene).unwrap()["data"], json!({"a": "b"}));
-    assert_eq!(seen(&armed, STEP).await.change, ClosingFact::Closed);
-    turn(&mut armed);
-    armed.perform(BURN).await.unwrap();
-    let fact = seen(&armed, STEP).await;
-    assert_eq!((fact.burned, fact.restored), (true, false));
-    assert_eq!(armed.perform(RESTORE).await.unwrap().write_count, 1);
-    assert_eq!(made(&armed.scene), None);
-    assert!(!seen(&armed, STEP).await.restored, "a request of before could still make it");
-    seconds(20).await;
-    let fact = seen(&armed, STEP).await;
-    assert_eq!((fact.burned, fact.restored), (true, true));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_finished_night_made_stays_without_our_marks() {
-    let armed = armed(&[makes()]).await;
-    armed.perform(change(STEP)).await.unwrap();
-    for command in [BURN, Command::Disarm] {
-        armed.perform(command).await.unwrap();
-    }
-    assert_eq!(made(&armed.scene).unwrap()["metadata"].get("annotations"), None);
-}
-
-/// Rule 2, last sentence: a creation that comes late is found and taken back.
-#[tokio::test(start_paused = true)]
-async fn a_late_creation_is_found_and_taken_back() {
-    let mut armed = armed(&[makes()]).await;
-    armed.scene.fault(|request, stage| {
-        let late = request.verb == Verb::Create && !request.dry_run && request.resource == "configmaps" && stage == Stage::Before;
-        if late { Fault::Delay(std::time::Duration::from_secs(9)) } else { Fault::None }
-    });
-    turn(&mut armed);
-    let look = async {
-        seconds(2).await;
-        let fact = seen(&armed, STEP).await;
-        assert_eq!((fact.burned, fact.restored), (false, false), "it may still land");
-    };
-    let (late, ()) = tokio::join!(armed.perform(change(STEP)), look);
-    late.unwrap();
-    let fact = seen(&armed, STEP).await;
-    assert_eq!((fact.burned, fact.restored), (false, false));
-    armed.perform(BURN).await.unwrap();
-    armed.perform(RESTORE).await.unwrap();
-    assert_eq!(made(&armed.scene), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_another_hand_made_meanwhile_is_neither_changed_nor_deleted() {
-    let mut armed = armed(&[makes()]).await;
-    armed.scene.api.create(manifest("nuova", json!({"di": "altri"}))).unwrap();
-    assert!(refusal(armed.perform(change(STEP)).await).contains("another hand made it since"));
-    assert!(matches!(seen(&armed, STEP).await.change, ClosingFact::Refused { .. }));
-    turn(&mut armed);
-    armed.perform(BURN).await.unwrap();
-    armed.perform(RESTORE).await.unwrap();
-    armed.perform(Command::Disarm).await.unwrap();
-    let left = made(&armed.scene).unwrap();
-    assert_eq!((left["data"].clone(), left["metadata"].get("annotations")), (json!({"di": "altri"}), None));
-    seconds(20).await;
-    assert!(seen(&armed, STEP).await.restored);
-}
-
-/// A step changes what an earlier one makes.
-#[tokio::test(start_paused = true)]
-async fn a_step_on_what_an_earlier_step_makes_has_its_preimage_from_its_intention() {
-    let (new, makes) = makes();
-    let mut armed = armed(&[(new.clone(), makes), (new, json!({"merge": {"merge": {"data": {"a": "c"}}}}))]).await;
-    for step in [STEP, STEP + 1] {
-        intend(&mut armed, step).await;
-        armed.perform(change(step)).await.unwrap();
-    }
-    assert_eq!(made(&armed.scene).unwrap()["data"], json!({"a": "c"}));
-    turn(&mut armed);
-    armed.perform(BURN).await.unwrap();
-    armed.perform(Command::Restore { step: STEP + 1 }).await.unwrap();
-    assert_eq!(made(&armed.scene).unwrap()["data"], json!({"a": "b"}));
-    armed.perform(RESTORE).await.unwrap();
-    assert_eq!(made(&armed.scene), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_change_may_be_alive_after_the_turn_back_moment() {
-    for (place, wanted) in [(options(), json!({"apply": {"manifest": manifest("opzioni", json!({"livello": "2"}))}})), makes()] {
-        let armed = armed(&[(place, wanted)]).await;
-        let not_after = armed.scene.api.clock().now() + jiff::SignedDuration::from_secs(9);
-        let before = armed.scene.api.log().len();
-        let fenced = armed.perform(Command::Change { step: STEP, not_after }).await.unwrap_err();
-        assert!(matches!(fenced, PerformError::Fenced { .. }), "{fenced:?}");
-        assert_eq!(armed.scene.changed_since(before), Vec::<String>::new());
-    }
-}
-
 /// After a commit: closed with the token that gave the objects back, and open again when a person changes that.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_stays_red_is_closed_again_until_a_person_opens_it() {
@@ -507,4 +294,24 @@ async fn a_service_that_stays_red_is_closed_again_until_a_person_opens_it() {
 fn a_restart_is_no_change_that_a_service_could_declare() {
     let restart: Change = serde_json::from_value(json!({"restart": {}})).unwrap();
     assert!(notturno::operator::effects::capture::changes(&json!({}), &restart).is_empty());
+}
+
+/// The same change twice: the second is a change too, and its pre-image is what the first left.
+#[tokio::test(start_paused = true)]
+async fn a_step_that_looks_done_before_its_turn_is_done_at_its_turn() {
+    let append =
+        json!({"json": {"operations": [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "b"}]}});
+    let engine = target("apps/v1", "Deployment", "motore");
+    let mut armed = armed(&[(engine.clone(), append.clone()), (engine.clone(), append)]).await;
+    let args = |armed: &Armed| object(&armed.scene, &engine).pointer("/spec/template/spec/containers/0/args").cloned().unwrap();
+    for step in [STEP, STEP + 1] {
+        intend(&mut armed, step).await;
+        armed.perform(change(step)).await.unwrap();
+    }
+    assert_eq!(args(&armed), json!(["a", "b", "b"]));
+    armed.perform(BURN).await.unwrap();
+    for (step, left) in [(STEP + 1, json!(["a", "b"])), (STEP, json!(["a"]))] {
+        armed.perform(Command::Restore { step }).await.unwrap();
+        assert_eq!(args(&armed), left);
+    }
 }

@@ -106,7 +106,7 @@ async fn applying_creates_what_is_absent_and_merges_into_what_is_there() {
     let params = PatchParams::apply("notturno").force();
     let maps = api::<ConfigMap>(&embedded);
     let created = maps.patch("piano", &params, &Patch::Apply(config("piano", &json!({"a": "1"})))).await.unwrap();
-    let merged = maps.patch("piano", &params, &Patch::Apply(config("piano", &json!({"b": "2"})))).await.unwrap();
+    let merged = maps.patch("piano", &params, &Patch::Apply(config("piano", &json!({"a": "1", "b": "2"})))).await.unwrap();
     assert_eq!(created.uid(), merged.uid());
     assert_eq!(merged.data.unwrap().len(), 2);
     let mut stale = config("piano", &json!({"b": "3"}));

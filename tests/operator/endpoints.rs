@@ -1,5 +1,8 @@
 //! What the kubelet and Prometheus ask.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use notturno::operator::http_allow::HttpAllow;
@@ -43,4 +46,74 @@ async fn the_clock_is_the_api_servers_and_never_earlier() {
     let time = ServerTime::measured(&world.embedded.client("notturno")).await.unwrap();
     let ahead = time.now().duration_since(world.clock.now());
     assert!(!ahead.is_negative() && ahead.as_millis() <= 1000, "{ahead:?}");
+}
+
+/// A server on loopback that answers every connection with these bytes, without end where they say no length, and counts them.
+async fn answering(answer: String) -> (SocketAddr, Arc<AtomicUsize>, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let serving = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            socket.readable().await.unwrap();
+            let _ = socket.try_read(&mut [0; 1024]);
+            let mut going = write(&socket, answer.as_bytes()).await;
+            while going && !answer.contains("Content-Length") {
+                going = write(&socket, &[b'x'; 4096]).await;
+            }
+        }
+    });
+    (address, asked, serving)
+}
+
+/// Whether it could be written.
+async fn write(socket: &tokio::net::TcpStream, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        if socket.writable().await.is_err() {
+            return false;
+        }
+        match socket.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn on_loopback() -> HttpAllow {
+    HttpAllow::and(vec!["127.0.0.0/8".parse().unwrap()])
+}
+
+#[tokio::test]
+async fn loopback_and_the_metadata_of_clouds_are_not_asked_unless_loopback_is_allowed() {
+    let (address, asked, serving) = answering("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".into()).await;
+    let strict = http_get::getter(HttpAllow::default());
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let refused = strict(format!("http://{host}:{}/", address.port())).await;
+        assert!(refused.as_ref().is_err_and(|why| why.contains("--http-allow")), "{host}: {refused:?}");
+    }
+    let refused = http_get::getter(on_loopback())("http://169.254.169.254/latest/meta-data".to_owned()).await;
+    assert!(refused.as_ref().is_err_and(|why| why.contains("is not asked")), "{refused:?}");
+    assert!(strict("https://127.0.0.1/".to_owned()).await.is_err_and(|why| why.contains("not an http:// address")));
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    assert_eq!(http_get::getter(on_loopback())(format!("http://localhost:{}/x?y=z", address.port())).await, Ok(204));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_a_body_without_end_is_left() {
+    let (other, asked, serving_other) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()).await;
+    let redirect = format!("HTTP/1.1 302 Found\r\nLocation: http://{other}/\r\nContent-Length: 0\r\n\r\n");
+    let (address, _, serving) = answering(redirect).await;
+    let get = http_get::getter(on_loopback());
+    assert_eq!(get(format!("http://{address}/")).await, Ok(302));
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody follows it");
+    let (endless, _, serving_endless) = answering("HTTP/1.1 200 OK\r\n\r\n".into()).await;
+    let begin = std::time::Instant::now();
+    assert_eq!(get(format!("http://{endless}/")).await, Ok(200));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    [serving_other, serving, serving_endless].map(|serving| serving.abort());
 }

@@ -1,6 +1,7 @@
 //! The operator's own code on the embedded API, under paused time, through the real client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
+mod actions;
 mod crashes;
 mod endpoints;
 mod isolation;
@@ -9,4 +10,5 @@ mod nights;
 mod numbers;
 mod rehearsal;
 mod told;
+mod waits;
 mod world;
