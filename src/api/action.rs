@@ -129,9 +129,6 @@ pub struct Patch {
 /// One operation of a JSON patch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "(self.op == 'remove') != has(self.value)", "message": "add, replace and test have a value; remove has none"},
-]))]
 pub struct Operation {
     /// add, remove, replace, or test: the patch holds only if the value is this.
     pub op: OperationKind,

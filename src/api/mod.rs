@@ -9,6 +9,7 @@ pub mod action;
 pub mod calendar;
 pub mod conditions;
 pub mod document;
+pub mod expression;
 pub mod intervention;
 pub mod manifests;
 pub mod repair;

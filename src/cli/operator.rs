@@ -1,22 +1,24 @@
 //! `notturno operator`: the process that runs in the cluster.
 //!
 //! In: flags, the cluster it runs in (or KUBECONFIG, for developers). Out: nights, three endpoints, logs on stderr; exit 0 after SIGTERM,
-//! 1 when it cannot start or go on. Invariants: no retry layer under the calls of the night; debugging variables of client libraries
-//! are not honoured. Not here: anything about a night.
+//! 1 when it cannot start or go on. Invariants: debugging variables of client libraries are not honoured. Not here: anything about a night.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use kube::Config;
 use kube::config::KubeConfigOptions;
-use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::operator::effects::{Tenants, real_client_for_token};
+use crate::operator::effects::pod_security::Level;
+use crate::operator::effects::{LIMIT, Tenants};
+use crate::operator::http_allow::{Allowed, HttpAllow};
 use crate::operator::server_time::TimeError;
-use crate::operator::{self, Context, ServerTime, health, http_get, run::RunError};
+use crate::operator::{self, Context, ServerTime, connect, health, http_get, run::RunError};
 
 /// Run the operator: watch Interventions and play their nights.
 #[derive(Debug, Args)]
@@ -30,6 +32,12 @@ pub struct OperatorArgs {
     /// What is logged: info, debug, or a filter as notturno=debug,kube=info.
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log: String,
+    /// What probes and checks may ask besides Services at private addresses: a suffix of host names, or a network. May be repeated.
+    #[arg(long, value_name = "SUFFIX|NETWORK")]
+    http_allow: Vec<Allowed>,
+    /// What Job templates that stand in a runbook may ask for: restricted, baseline or privileged.
+    #[arg(long, default_value = "restricted", value_name = "LEVEL")]
+    pod_security: Level,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +77,13 @@ enum OperatorError {
 pub fn run(args: &OperatorArgs) -> ExitCode {
     log(args);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(OperatorError::NoRuntime);
-    match runtime.and_then(|runtime| runtime.block_on(operate(args))) {
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(operate(args));
+        // An evaluation that would never end must not keep the process.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "{error}");
@@ -89,10 +103,12 @@ fn log(args: &OperatorArgs) {
 
 async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let config = config().await?;
-    let client = Client::try_from(config.clone()).map_err(OperatorError::NoClient)?;
-    let tenants = Tenants::new(client.clone(), std::sync::Arc::new(real_client_for_token(&config)));
+    let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
+    let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
     let time = ServerTime::measured(&client).await.map_err(OperatorError::NoTime)?;
-    let context = Context::new(client, tenants, time.clone(), http_get::getter()).map_err(OperatorError::NoNumbers)?;
+    let getter = http_get::getter(HttpAllow::and(args.http_allow.clone()));
+    let mut context = Context::new(client, tenants, time.clone(), getter).map_err(OperatorError::NoNumbers)?;
+    context.pod_security = args.pod_security;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
     let (health, pulse) = health::health(context.metrics.clone(), time);
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
@@ -107,16 +123,14 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
 /// The cluster around this Pod, else the developer's.
 #[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
 async fn config() -> Result<Config, OperatorError> {
-    let mut config = match Config::incluster() {
-        Ok(config) => config,
-        Err(outside) if std::env::var_os("KUBECONFIG").is_none() => return Err(OperatorError::NoCluster(outside.into())),
+    match Config::incluster() {
+        Ok(config) => Ok(config),
+        Err(outside) if std::env::var_os("KUBECONFIG").is_none() => Err(OperatorError::NoCluster(outside.into())),
         Err(_) => {
             let options = KubeConfigOptions::default();
-            Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))?
+            Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))
         }
-    };
-    config.default_retry = false;
-    Ok(config)
+    }
 }
 
 fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {

@@ -97,6 +97,7 @@ const BUILT_IN: &[Row] = &[
     row("", "Service", "services", true, true),
     row("", "ServiceAccount", "serviceaccounts", true, false),
     row("", "Namespace", "namespaces", false, true),
+    row("", "Node", "nodes", false, true),
     row("", "Secret", "secrets", true, false),
     row("", "Event", "events", true, false),
     row("apps", "Deployment", "deployments", true, true),

@@ -42,9 +42,10 @@ fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
             },
             PlannedAction::Change(_) => {
                 let fact = facts.changes.get(&index).filter(|fact| fact.burned)?;
-                match fact.restored {
-                    true => (Proof::NeverStarted, "its object was not changed and cannot be any more"),
-                    false => (Proof::Dead, "nothing can change its object any more"),
+                if fact.restored {
+                    (Proof::NeverStarted, "its object was not changed and cannot be any more")
+                } else {
+                    (Proof::Dead, "nothing can change its object any more")
                 }
             }
             PlannedAction::Close { .. } | PlannedAction::Check(_) | PlannedAction::Hold(_) | PlannedAction::Notify { .. } => {

@@ -7,7 +7,7 @@ use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
 use super::command::{BurnTo, Command};
-use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
+use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 
 /// Everything to do now.
@@ -128,7 +128,8 @@ fn reopenings(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         opening.map(|(index, _)| index).partition(|index| !closed.contains(index) || is_restored(index));
     let restore = restore.into_iter().map(|service| Command::Reopen { service });
     let shut = |index: &ServiceIndex| {
-        facts.services.get(index).is_some_and(|fact| matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed))
+        let closed = |fact: &ServiceFact| matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed);
+        facts.services.get(index).is_some_and(|fact| !fact.restored && closed(fact))
     };
     let again = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::ClosingAgain { .. }));
     let again = again.map(|(index, _)| index).filter(|index| !shut(index)).map(|service| Command::CloseAgain { service });

@@ -37,14 +37,8 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         },
         Event::Extended { step, until, order, .. } => extend(state, plan, step, *until, order),
         Event::Confirmed { step, order, by } => confirm(state, plan, step, order, by),
-        Event::Held { order, by } => {
-            answer(state, order)?;
-            set(&mut state.held, by.clone())
-        }
-        Event::Resumed { order, .. } => {
-            answer(state, order)?;
-            state.held.take().map(drop)
-        }
+        Event::Held { order, by } => answer(state, order).and_then(|()| set(&mut state.held, by.clone())),
+        Event::Resumed { order, .. } => answer(state, order).and_then(|()| state.held.take().map(drop)),
         Event::OrderRefused { order, .. } => answer(state, order),
         Event::StepStopped { step, proof } => stopped(state, plan, step, *proof),
         Event::UndoReleased { step, attempt } => release_undo(state, plan, step, *attempt, at),

@@ -1,8 +1,8 @@
 //! While the work goes forward: the clock's rules, the next step.
 //!
 //! In: plan, state, facts, now. Out: the next event, or a reason to wait. Order: what was seen up to now is folded first, then the
-//! clock speaks (turn-back moment, hard cap, overrun), then the rest. Not here: what ended ([`super::outcome`]), what people said ([`super::orders`]),
-//! anything after the night has turned.
+//! clock speaks (turn-back moment, hard cap, overrun), then the rest. Not here: what ended ([`super::outcome`]), what people said
+//! ([`super::orders`]), anything after the night has turned.
 
 use std::collections::BTreeMap;
 

@@ -61,7 +61,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
     Decision {
         commands: commands::commands(plan, &state, facts),
         wake: wake::wake(plan, &state, facts, now),
-        why: wake::why(plan, &state, now),
+        why: wake::why(plan, &state, facts, now),
         phase: state.phase(plan),
         events,
     }

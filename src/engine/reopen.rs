@@ -140,7 +140,7 @@ fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {
 
 /// Once its targets show it: it stays closed until a person opens it.
 fn closed_again(planned: &PlannedService, fact: &ServiceFact) -> Next {
-    let shut = matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed);
+    let shut = !fact.restored && matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed);
     shut.then(|| {
         let why = format!("{} is closed again; it opens when a person has mended it and given its objects back", planned.id);
         (Event::HeldClosed { service: planned.id.clone(), through: Vec::new() }, why)
@@ -219,7 +219,8 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         return None;
     }
     let names = services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let held = |index: &ServiceIndex| matches!(state.services.get(*index), Some(ServiceState::HeldClosed { .. }));
+    let dirty = |service: &ServiceState| matches!(service, ServiceState::HeldClosed { through, .. } if !through.is_empty());
+    let held = |index: &ServiceIndex| state.services.get(*index).is_some_and(dirty);
     let late = Span::between(reopen_by(plan, &state.begun(plan).closed), now);
     let used = opening.iter().any(held).then(|| format!("; {late} after reopen-by: so much of the reserve is used"));
     Some((Event::Opening { services }, format!("it is the turn of {names}{}", used.unwrap_or_default())))

@@ -3,6 +3,8 @@
 //! In: plan, state, facts, now. Out: the earliest due moment with its reason, and the state in one sentence. Invariant: every wait of a
 //! night that is not over has a moment or a person (DESIGN §3, law 4). Not here: timers.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::model::action::OnSilence;
@@ -91,7 +93,7 @@ fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec
 }
 
 /// The state in one sentence.
-pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
+pub(super) fn why(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> String {
     if let Some(outcome) = state.outcome {
         return format!("the night is over: {outcome}");
     }
@@ -115,7 +117,7 @@ pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
             let working = running("working on", names);
             format!("{working}{asked}{held}; the way back holds until {turn_back}{}", waiting.unwrap_or_default())
         }
-        Direction::Back { .. } | Direction::Committed { .. } => returning(plan, state),
+        Direction::Back { .. } | Direction::Committed { .. } => returning(plan, state, facts),
     }
 }
 
@@ -148,13 +150,23 @@ fn names<'a>(plan: &'a Plan, state: &State, is: impl Fn(&StepState) -> bool) -> 
     plan.steps.iter().zip(&state.steps).filter(|(_, step)| is(step)).map(|(planned, _)| planned.name.as_str()).collect()
 }
 
-fn returning(plan: &Plan, state: &State) -> String {
+/// Pods of which nobody knows whether they run: a person may.
+fn lost(facts: &Facts) -> String {
+    let reasons = facts.jobs.values().filter_map(|job| match &job.pods {
+        Pods::Unknown { reason } => Some(reason.as_str()),
+        Pods::NoneSeen | Pods::Alive | Pods::Terminal => None,
+    });
+    let reasons: BTreeSet<&str> = reasons.collect();
+    if reasons.is_empty() { String::new() } else { format!(": {}", reasons.into_iter().collect::<Vec<_>>().join(", ")) }
+}
+
+fn returning(plan: &Plan, state: &State, facts: &Facts) -> String {
     let mut parts: Vec<String> = Vec::new();
     let unproven =
         names(plan, state, |step| matches!(step.work, Work::Running { .. } | Work::Failed { .. }) && step.stopped.is_none());
     let undoing = names(plan, state, |step| matches!(step.undo, Running::Since { .. }));
     if matches!(state.direction, Direction::Back { .. }) && !unproven.is_empty() {
-        parts.push(format!("waiting for proof that {} has stopped", unproven.join(", ")));
+        parts.push(format!("waiting for proof that {} has stopped{}", unproven.join(", "), lost(facts)));
     }
     if !undoing.is_empty() {
         parts.push(format!("undoing {}", undoing.join(", ")));

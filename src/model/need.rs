@@ -1,7 +1,8 @@
 //! The arithmetic of the promise (DESIGN §1): what going back takes, and how late it may begin.
 //!
 //! In: a [`Plan`] and what has begun. Out: [`Need`] and the moments computed from it. Invariants: adding a step or a closing
-//! never makes a need smaller, but for a point of no return: what it needed is kept. Not here: when steps start (the planner and the engine decide that), any clock.
+//! never makes a need smaller, but for a point of no return: what it needed is kept. Not here: when steps start (the planner and the
+//! engine decide that), any clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 

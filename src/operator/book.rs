@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::effects::ledger::{self, AppendError, Head, LedgerError};
-use super::effects::tenant::TenantError;
+use super::effects::tenants::TenantError;
 use super::effects::{Preimages, Tenant};
 use crate::engine::{Entry, Event, State};
 use crate::model::plan::Plan;

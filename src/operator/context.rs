@@ -4,16 +4,19 @@
 //! people declare, write `interventions/status`, its finalizer and Events, and nothing else; every effect of a night goes through
 //! [`Tenants`]. Not here: anything that belongs to one night.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::effects::Tenants;
+use super::effects::pod_security::Level;
 use super::metrics::Metrics;
 use super::orders::Orders;
 use super::server_time::ServerTime;
+use super::watching::WATCH_FOR_SECONDS;
 
 /// Asks an `http://` address: its status, or why there is none.
 pub type Getter = Arc<dyn Fn(String) -> BoxFuture<'static, Result<u16, String>> + Send + Sync>;
@@ -29,15 +32,36 @@ pub struct Context {
     pub time: ServerTime,
     /// How probes ask.
     pub getter: Getter,
+    /// How much a Pod may do whose template stands in a runbook.
+    pub pod_security: Level,
     /// Orders of people.
     pub orders: Orders,
     /// Numbers for `/metrics`.
     pub metrics: Metrics,
-    /// So many nights are introduced at a time: an operator that starts must not ask for all ledgers at once.
-    pub(super) introductions: Arc<Semaphore>,
+    /// The longest that a silent watch goes unnoticed, in seconds.
+    pub watch_for_seconds: u32,
+    /// Who may be introduced.
+    pub(super) introductions: Introductions,
 }
 
+/// So many nights of a namespace are introduced at a time: an operator that starts must not ask for all ledgers at once.
 const INTRODUCTIONS_MAX: usize = 16;
+
+/// Turns, by namespace: who is slow there holds nobody elsewhere.
+#[derive(Clone, Default)]
+pub(super) struct Introductions(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
+
+impl Introductions {
+    /// A turn; it is over when this is dropped.
+    pub(super) async fn turn(&self, namespace: &str) -> Option<OwnedSemaphorePermit> {
+        let turns = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, turns| Arc::strong_count(turns) > 1 || turns.available_permits() < INTRODUCTIONS_MAX);
+            Arc::clone(all.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(INTRODUCTIONS_MAX))))
+        };
+        turns.acquire_owned().await.ok()
+    }
+}
 
 impl Context {
     /// All of it, with no orders yet.
@@ -50,9 +74,11 @@ impl Context {
             tenants: Arc::new(tenants),
             time,
             getter,
+            pod_security: Level::default(),
             orders: Orders::default(),
             metrics: Metrics::new()?,
-            introductions: Arc::new(Semaphore::new(INTRODUCTIONS_MAX)),
+            watch_for_seconds: WATCH_FOR_SECONDS,
+            introductions: Introductions::default(),
         })
     }
 }

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ use super::book::Whose;
 use super::context::Context;
 use super::effects::marks;
 use super::story::story;
-use super::tries::{EFFECT_PAUSE_MAX, pause};
+use super::watching::{self, Failures};
 
 /// Watches of one night; dropping it ends them.
 #[derive(Debug, Default)]
@@ -40,32 +39,35 @@ impl JobWatch {
 }
 
 async fn watch(kind: ApiResource, whose: Whose, context: Context, bell: Arc<Notify>) {
-    let mut failed_count = 0_u32;
+    let mut failures = Failures::default();
     loop {
         if let Ok(tenant) = context.tenants.of(&whose.namespace, &whose.service_account).await {
             let api: Api<DynamicObject> = Api::namespaced_with(tenant.client.clone(), &whose.namespace, &kind);
             let label = format!("{}={}", marks::NIGHT, whose.night_uid);
-            let mut news = watcher(api, watcher::Config::default().labels(&label)).boxed();
+            let mut news = watcher(api, watching::config(context.watch_for_seconds, Some(&label))).boxed();
             let mut known = BTreeMap::new();
             let error = loop {
                 match news.try_next().await {
                     Ok(Some(event)) => {
-                        // A list that works says nothing of the watch: or a watch that is refused would list and ring every second.
                         if matches!(event, Event::Apply(_) | Event::Delete(_)) {
-                            failed_count = 0;
+                            failures.forget();
                         }
                         if is_news(event, &mut known) {
                             bell.notify_one();
                         }
                     }
                     Ok(None) => break String::new(),
-                    Err(error) => break story(&error),
+                    Err(error) => {
+                        if watching::is_unauthorized(&error) {
+                            tenant.refuse();
+                        }
+                        break story(&error);
+                    }
                 }
             };
             tracing::warn!(kind = kind.kind, error, "the watch ended; until it is back the night looks by itself");
         }
-        failed_count = failed_count.saturating_add(1);
-        tokio::time::sleep(Duration::try_from(pause(failed_count, EFFECT_PAUSE_MAX)).unwrap_or_default()).await;
+        tokio::time::sleep(failures.pause()).await;
         // Whoever may not watch still has to look: what cannot be told is asked for, in the same pauses.
         bell.notify_one();
     }

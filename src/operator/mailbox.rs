@@ -56,6 +56,14 @@ impl Mailbox {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The object, if it is there.
+    pub(super) fn object(&self) -> Option<Arc<DynamicObject>> {
+        match self.seen() {
+            Seen::There(object) => Some(object),
+            Seen::Gone => None,
+        }
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.seen(), Seen::Gone)
     }

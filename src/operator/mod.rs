@@ -13,18 +13,24 @@
 //! | `reconcile` | one pass, in five steps |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
+//! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
-//! | `jobs`, `probe`, [`orders`] | what wakes a night besides the clock |
+//! | [`connect`] | clients: one stack, with a limit for every call |
+//! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
-//! | [`server_time`], [`http_get`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
+//! | [`server_time`], [`http_get`], [`http_allow`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
 mod book;
+mod call_back;
+mod check;
+pub mod connect;
 pub mod context;
 mod declared;
 pub mod effects;
 mod events;
 pub mod health;
+pub mod http_allow;
 pub mod http_get;
 mod introduce;
 mod jobs;
@@ -40,6 +46,7 @@ pub mod run;
 pub mod server_time;
 mod story;
 mod tries;
+pub mod watching;
 mod wave;
 
 pub use context::{Context, Getter};

@@ -7,21 +7,25 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::book::{Book, BookError, Whose};
+use super::call_back::{CallBack, Heeded};
+use super::check::Checkers;
 use super::context::Context;
 use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
 use super::introduce::{self, Introduced};
 use super::jobs::JobWatch;
-use super::mailbox::{Mailbox, Seen};
+use super::mailbox::Mailbox;
 use super::probe::Probers;
 use super::reconcile::reconcile;
 use super::rehearse::rehearse;
@@ -30,11 +34,14 @@ use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
 use crate::engine::facts::Arming;
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 use crate::model::refusal::Refusal;
 
 /// The most refusals that become Events; the status has them all.
 const REFUSALS_TOLD_MAX: usize = 16;
+
+/// How long a night that is introduced may keep its neighbours waiting.
+const INTRODUCTION_TURN: Duration = Duration::from_millis(100);
 
 /// What one night keeps between its turns. Nothing here is needed to go on elsewhere: the ledger is the truth.
 pub(super) struct Night {
@@ -49,8 +56,10 @@ pub(super) struct Night {
     pub(super) arming_tries: Attempt,
     pub(super) disarmed: bool,
     pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
+    pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
+    pub(super) checkers: Checkers,
     pub(super) job_watch: JobWatch,
     pub(super) herald: Herald,
     pub(super) reporter: Reporter,
@@ -58,6 +67,9 @@ pub(super) struct Night {
     pub(super) reports: Attempt,
     /// Looks that did not see everything.
     pub(super) looks: Attempt,
+    /// What the last facts told of orders and deletion, and when.
+    pub(super) heeded: Heeded,
+    pub(super) heeded_at: Timestamp,
     failures: Attempt,
 }
 
@@ -129,13 +141,17 @@ impl Night {
             arming_tries: Attempt::default(),
             disarmed: false,
             refused_closings: std::collections::BTreeMap::new(),
+            refused_changes: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),
+            checkers: Checkers::default(),
             job_watch: JobWatch::default(),
             herald: Herald::default(),
             reporter: Reporter::default(),
             reports: Attempt::default(),
             looks: Attempt::default(),
+            heeded: Heeded::default(),
+            heeded_at: Timestamp::MIN,
             failures: Attempt::default(),
         }
     }
@@ -148,6 +164,12 @@ impl Night {
     pub(super) fn regarding(&self) -> Regarding {
         let Whose { namespace, service_account: _, name, night_uid } = self.whose.clone();
         Regarding { namespace, name, uid: night_uid }
+    }
+
+    /// What calls the night away from its work: news that the last decision did not know, or this moment.
+    pub(super) fn called_at<'a>(&'a self, at: Timestamp, id: &'a str, context: &'a Context) -> CallBack<'a> {
+        let at = (at > self.heeded_at).then_some(at);
+        CallBack { mailbox: &self.mailbox, context, night: id, heeded: self.heeded, at }
     }
 
     async fn rest(&self, moment: Option<Timestamp>, context: &Context, stop: &mut watch::Receiver<bool>) {
@@ -167,10 +189,7 @@ impl Night {
 
     /// One turn; whatever goes wrong in it is said and tried again.
     async fn turn(&mut self, context: &Context) -> Rest {
-        self.object = match self.mailbox.seen() {
-            Seen::There(object) => Some(object),
-            Seen::Gone => None,
-        };
+        self.object = self.mailbox.object();
         match AssertUnwindSafe(self.pass(context).boxed()).catch_unwind().await {
             Ok(Ok(rest)) => {
                 self.failures = Attempt::default();
@@ -214,9 +233,14 @@ impl Night {
     /// Gets a book; a rest when there is none to get.
     async fn introduce(&mut self, context: &Context) -> Result<Met, Trouble> {
         let Some(object) = self.object.clone() else { return Ok(Met::Rest(self.settled(context))) };
-        let permit = Arc::clone(&context.introductions).acquire_owned().await;
-        let introduced = introduce::introduce(&object, context, context.time.now()).await?;
-        drop(permit);
+        let turn = context.introductions.turn(&self.whose.namespace).await;
+        let mut introducing = std::pin::pin!(introduce::introduce(&object, context, context.time.now()));
+        let introduced = timeout(INTRODUCTION_TURN, &mut introducing).await;
+        drop(turn);
+        let introduced = match introduced {
+            Ok(introduced) => introduced?,
+            Err(_) => introducing.await?,
+        };
         match introduced {
             Introduced::Nothing => Ok(Met::Rest(self.settled(context))),
             Introduced::Refused { refusals, needs_human } => {

@@ -25,9 +25,9 @@ const REASON_CHARS_MAX: usize = 200;
 #[derive(Debug, Default)]
 pub(super) struct Probers(BTreeMap<ServiceIndex, Prober>);
 
-/// One service under probe.
+/// One service, or one step, under probe.
 #[derive(Debug)]
-struct Prober {
+pub(super) struct Prober {
     answers: Arc<Mutex<Vec<Answers>>>,
     _asking: JoinSet<()>,
 }
@@ -62,7 +62,7 @@ impl Probers {
 }
 
 impl Prober {
-    fn start(probes: &[Probe], getter: &Getter, bell: &Arc<Notify>) -> Self {
+    pub(super) fn start(probes: &[Probe], getter: &Getter, bell: &Arc<Notify>) -> Self {
         let answers = Arc::new(Mutex::new(vec![Answers::default(); probes.len()]));
         let mut asking = JoinSet::new();
         for (index, probe) in probes.iter().enumerate() {
@@ -71,7 +71,7 @@ impl Prober {
         Self { answers, _asking: asking }
     }
 
-    fn fact(&self) -> Probes {
+    pub(super) fn fact(&self) -> Probes {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         match answers.iter().find(|answers| !answers.is_green) {
             None => Probes::Green,

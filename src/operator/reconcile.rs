@@ -6,13 +6,15 @@
 
 use std::collections::BTreeSet;
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
+use super::call_back::Heeded;
 use super::context::Context;
-use super::effects;
 use super::effects::call::Answer;
-use super::events;
+use super::effects::{self, Seen};
+use super::events::{self, Notice};
 use super::introduce;
 use super::night::{Night, Rest, Trouble};
 use super::report;
@@ -21,10 +23,11 @@ use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
 use crate::engine::journal::Event;
-use crate::engine::{self, Command, Decision, Facts, State};
-use crate::model::need::turn_back_at;
+use crate::engine::state::Direction;
+use crate::engine::{self, Command, Decision, Facts, Interest, State};
+use crate::model::need::{reopen_by, turn_back_at};
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 
 /// Rounds in one pass; a night needs two or three.
 const ROUNDS_MAX: usize = 16;
@@ -38,8 +41,12 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
         let decision = decide(book, &facts, context);
         record(night, book, &decision, context).await?;
         let write_count = perform(night, book, &decision, context).await?;
-        report(night, book, &decision, context).await;
-        if decision.events.is_empty() && write_count == 0 {
+        let quiet = decision.events.is_empty() && write_count == 0;
+        // On the way back people are told once there is nothing to do at once: a status that hangs delays nothing.
+        if quiet || !is_going_back(&decision) {
+            report(night, book, &decision, context).await;
+        }
+        if quiet {
             return rest(night, book, &decision, context).await;
         }
     }
@@ -49,42 +56,70 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
 /// What is known just now. What cannot be seen is left out: the clock's rules work without it.
 async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts {
     read_again(night, book, context).await;
-    let interest = engine::interest(&book.plan, &State::fold(&book.plan, &book.entries));
+    let state = State::fold(&book.plan, &book.entries);
+    let interest = engine::interest(&book.plan, &state);
     night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
-    let going = |object: &std::sync::Arc<kube::core::DynamicObject>| object.metadata.deletion_timestamp.is_some();
-    let mut facts = Facts {
-        arming: night.arming.clone(),
-        orders: context.orders.of(&night.id()),
-        deleted: book.deleting || night.object.as_ref().is_none_or(going),
-        disarmed: night.disarmed,
-        ..Facts::default()
-    };
-    if !interest.jobs && interest.targets.is_empty() {
-        night.looks = Attempt::default();
-        return facts;
-    }
-    let blind = match book.tenant(context).await {
-        Ok(tenant) => {
-            let seen = effects::observe(&tenant, &book.plan, &book.current_preimages(), &interest).await;
-            let effects::Seen { jobs, services, blind } = seen;
-            facts.jobs = jobs;
-            facts.services = services;
-            blind.iter().map(|error| story(error)).collect()
+    let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
+    let seen = if idle { Ok(Seen::default()) } else { look(night, book, &state, &interest, context).await };
+    let (seen, blind) = match seen {
+        Ok(seen) => {
+            let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).collect();
+            (seen, blind)
         }
-        Err(error) => vec![story(&error)],
+        Err(why) => (Seen::default(), vec![why]),
     };
     if !blind.is_empty() {
         tracing::warn!(?blind, "not everything could be seen");
     }
     // Nothing rings when the last Pod behind a closed target has ended: the tenant grants no watch of its targets.
-    let draining = facts.services.values().any(|fact| fact.closing == ClosingFact::Draining);
+    let draining = seen.services.values().any(|fact| fact.closing == ClosingFact::Draining)
+        || seen.changes.values().any(|fact| fact.change == ClosingFact::Draining);
+    let now = context.time.now();
     if blind.is_empty() && !draining {
         night.looks = Attempt::default();
-    } else {
-        night.looks.tried(context.time.now(), EFFECT_PAUSE_MAX);
+    } else if night.looks.may(now) {
+        // However often the bell rings meanwhile, the pause grows with time alone.
+        night.looks.tried(now, EFFECT_PAUSE_MAX);
     }
-    add_own(night, book, &mut facts);
+    let mut facts = Facts { jobs: seen.jobs, services: seen.services, changes: seen.changes, ..heed(night, book, context) };
+    if !idle {
+        add_own(night, book, &mut facts);
+    }
     facts
+}
+
+/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting.
+async fn look(night: &Night, book: &Book, state: &State, interest: &Interest, context: &Context) -> Result<Seen, String> {
+    let looking = async {
+        let tenant = book.tenant(context).await.map_err(|error| story(&error))?;
+        Ok(effects::observe(&tenant, &book.plan, &book.current_preimages(), context.time.now(), interest).await)
+    };
+    let id = night.id();
+    let seen = night.called_at(clock_calls_at(book, state), &id, context).or_soon(looking.boxed()).await;
+    seen.unwrap_or_else(|| Err("the look took too long: the way back may be due".to_owned()))
+}
+
+/// The moment that no look and no forward call may overrun.
+fn clock_calls_at(book: &Book, state: &State) -> Timestamp {
+    let begun = state.begun(&book.plan);
+    match state.direction {
+        Direction::Still | Direction::Forward => turn_back_at(&book.plan, &begun),
+        Direction::Back { .. } | Direction::Committed { .. } => reopen_by(&book.plan, &begun.closed),
+    }
+}
+
+/// What people want: as late as can be, just before the decision.
+fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
+    night.object = night.mailbox.object();
+    night.heeded = Heeded::now(&night.mailbox, context, &night.id());
+    night.heeded_at = context.time.now();
+    Facts {
+        arming: night.arming.clone(),
+        orders: context.orders.of(&night.id()),
+        deleted: book.deleting || night.heeded.deleted,
+        disarmed: night.disarmed,
+        ..Facts::default()
+    }
 }
 
 /// After an append that may not have landed the ledger is read again. Out of reach, what is known has to do: an append is by
@@ -110,8 +145,12 @@ fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
         let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
         facts.services.entry(service).or_insert(unseen).probes = probes;
     }
+    facts.checks = night.checkers.facts();
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
+    }
+    for (step, reason) in &night.refused_changes {
+        facts.changes.entry(*step).or_default().change = ClosingFact::Refused { reason: reason.clone() };
     }
 }
 
@@ -160,10 +199,12 @@ async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, contex
     let asked: BTreeSet<String> = decision.commands.iter().map(wave::name).collect();
     night.tries.keep(&asked);
     night.probers.set(&to_probe(decision), &book.plan, &context.getter, &night.mailbox.bell());
+    night.checkers.set(&to_check(decision), &book.plan, &night.whose, context, &night.mailbox.bell());
     if decision.commands.contains(&Command::Arm) {
         return arm(night, book, context).await;
     }
-    let commands = decision.commands.iter().filter(|command| !matches!(command, Command::Probe { .. })).cloned();
+    let beside = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
+    let commands = decision.commands.iter().filter(|command| !beside(command)).cloned();
     carry_out(night, book, commands.collect(), context).await
 }
 
@@ -179,12 +220,25 @@ fn to_probe(decision: &Decision) -> BTreeSet<ServiceIndex> {
     wanted
 }
 
+/// Steps that wait for something.
+fn to_check(decision: &Decision) -> BTreeSet<StepIndex> {
+    let mut wanted = BTreeSet::new();
+    for command in &decision.commands {
+        if let Command::Check { step } = command {
+            wanted.insert(*step);
+        }
+    }
+    wanted
+}
+
 async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u32, Trouble> {
     if !night.arming_tries.may(context.time.now()) {
         return Ok(0);
     }
     let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
-    let armed = effects::arm(&tenant, &book.plan).await;
+    let id = night.id();
+    let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
+    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security).boxed()).await else { return Ok(0) };
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {
@@ -212,7 +266,9 @@ async fn carry_out(night: &mut Night, book: &Book, commands: Vec<Command>, conte
     let preimages = book.current_preimages();
     let hands = Hands { tenant: &tenant, plan: &book.plan, preimages: &preimages, time: &context.time };
     let mut write_count = 0;
-    for tried in wave::carry_out(hands, due).await {
+    let id = night.id();
+    let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
+    for tried in wave::carry_out(hands, due, &call).await {
         write_count += note(night, tried, context);
     }
     Ok(write_count)
@@ -227,6 +283,7 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         Ok(done) => {
             tracing::info!(command = name, writes = done.write_count, "done");
             night.disarmed |= command == Command::Disarm;
+            tell_overwritten(night, &name, &done.overwritten, context);
             // Its own token is gone: that is a change, even where there was none to take.
             done.write_count + u32::from(command == Command::Disarm)
         }
@@ -238,8 +295,31 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
                 night.refused_closings.insert(service, story(&error));
                 return 1;
             }
+            if let Command::Change { step, .. } = command
+                && error.is_for_good()
+            {
+                night.refused_changes.insert(step, story(&error));
+                return 1;
+            }
             0
         }
+    }
+}
+
+/// The night promised what was before: whose work that wrote over is told.
+fn tell_overwritten(night: &mut Night, command: &str, overwritten: &[String], context: &Context) {
+    let notice = |(index, words): (usize, &String)| Notice {
+        place: format!("overwritten.{command}.{index}").replace(' ', "-"),
+        at: context.time.now(),
+        reason: "Overwritten".to_owned(),
+        action: "Restore".to_owned(),
+        note: words.clone(),
+        warning: true,
+    };
+    let told: Vec<Notice> = overwritten.iter().enumerate().map(notice).collect();
+    if !told.is_empty() {
+        tracing::warn!(?overwritten, "what another hand had changed was written over");
+        night.herald.tell(context, &night.regarding(), told);
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::ResourceExt;
 use kube::api::{Api, ApiResource, DynamicObject};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ use super::health::{Ping, Pulse};
 use super::mailbox::Mailbox;
 use super::night::live;
 use super::story::story;
-use super::tries::{EFFECT_PAUSE_MAX, pause};
+use super::watching::{self, Failures};
 use crate::api::Intervention;
 
 /// How long the first list may stay silent before it is asked anew.
@@ -76,25 +76,29 @@ fn answer(ping: Ping) {
 
 /// One watch; after an error it goes on after a pause that doubles.
 async fn watch_interventions(context: Context, tell: mpsc::Sender<Event<DynamicObject>>) {
-    let mut failed_count = 0_u32;
+    let mut failures = Failures::default();
     loop {
         let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &ApiResource::erase::<Intervention>(&()));
-        let mut news = watcher(api, watcher::Config::default()).boxed();
+        let mut news = watcher(api, watching::config(context.watch_for_seconds, None)).boxed();
         let mut synced = false;
         loop {
             let next = if synced { Ok(news.next().await) } else { timeout(SYNC_FOR_MAX, news.next()).await };
             match next {
                 Ok(Some(Ok(event))) => {
-                    failed_count = 0;
+                    if matches!(event, Event::Apply(_) | Event::Delete(_)) {
+                        failures.forget();
+                    }
                     synced = matches!(event, Event::InitDone) || (synced && !matches!(event, Event::Init));
                     if tell.send(event).await.is_err() {
                         return;
                     }
                 }
                 Ok(Some(Err(error))) => {
-                    failed_count = failed_count.saturating_add(1);
                     tracing::warn!(error = story(&error), "the watch of Interventions failed");
-                    tokio::time::sleep(Duration::try_from(pause(failed_count, EFFECT_PAUSE_MAX)).unwrap_or_default()).await;
+                    tokio::time::sleep(failures.pause()).await;
+                    if watching::is_expired(&error) {
+                        break;
+                    }
                 }
                 Ok(None) | Err(_) => break,
             }

@@ -1,20 +1,24 @@
 //! A decision's commands, carried out: burns first, services side by side, each service in order.
 //!
 //! In: commands whose intention was seen in the ledger. Out: what became of each. Invariants: a burn that hangs gets a head start and no
-//! more, so that it holds nobody else (PROTOCOL rule 6); at most [`LANES_MAX`] lanes run at a time; within a lane a failure ends the lane
-//! for this time. Not here: when something is tried again ([`super::tries`]), arming and probes.
+//! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few and backward ones many, neither counts against the
+//! other, and forward ones are left when the night is called; within a lane a failure ends the lane for this time.
+//! Not here: when something is tried again ([`super::tries`]), arming and probes.
 
 use std::time::Duration;
 
-use futures::stream;
+use futures::stream::{self, Stream};
 use futures::{FutureExt, StreamExt};
 
+use super::call_back::CallBack;
 use super::effects::{Done, PerformError, Preimages, Tenant, perform};
 use super::server_time::ServerTime;
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
 
-const LANES_MAX: usize = 8;
+const FORWARD_LANES_MAX: usize = 8;
+/// As many as a night has services: one that hangs holds no other.
+const BACKWARD_LANES_MAX: usize = 64;
 /// How long everything else waits for the burns of the same decision.
 const BURNS_FIRST_FOR: Duration = Duration::from_secs(1);
 
@@ -30,23 +34,40 @@ pub(super) struct Hands<'a> {
 /// What became of a command.
 pub(super) type Tried = (Command, Result<Done, PerformError>);
 
-/// Carries out the commands.
-pub(super) async fn carry_out(hands: Hands<'_>, commands: Vec<Command>) -> Vec<Tried> {
+/// Carries out the commands, forward ones until the night is called.
+pub(super) async fn carry_out(hands: Hands<'_>, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
     let (burns, others): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
-    let mut burning = std::pin::pin!(run(hands, burns));
-    if let Ok(mut tried) = tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await {
-        tried.extend(run(hands, others).await);
-        tried
-    } else {
-        let (mut tried, others) = futures::join!(burning, run(hands, others));
-        tried.extend(others);
-        tried
-    }
+    let (forward, back): (Vec<Command>, Vec<Command>) = others.into_iter().partition(is_forward);
+    let others = async { futures::join!(run(hands, back, BACKWARD_LANES_MAX), until_called(hands, forward, call)) };
+    let mut burning = std::pin::pin!(run(hands, burns, BACKWARD_LANES_MAX));
+    let first = tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await;
+    let (mut tried, (back, forward)) =
+        if let Ok(tried) = first { (tried, others.await) } else { futures::join!(burning, others) };
+    tried.extend(back);
+    tried.extend(forward);
+    tried
 }
 
-async fn run(hands: Hands<'_>, commands: Vec<Command>) -> Vec<Tried> {
-    let lanes = stream::iter(lanes(commands).into_iter().map(|lane| in_order(hands, lane).boxed()).collect::<Vec<_>>());
-    lanes.buffer_unordered(LANES_MAX).collect::<Vec<_>>().await.into_iter().flatten().collect()
+async fn run(hands: Hands<'_>, commands: Vec<Command>, lanes_max: usize) -> Vec<Tried> {
+    running(hands, commands, lanes_max).collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
+
+/// What became of those that had ended by then.
+async fn until_called(hands: Hands<'_>, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
+    let mut tried = Vec::new();
+    let work = running(hands, commands, FORWARD_LANES_MAX).for_each(|lane| {
+        tried.extend(lane);
+        std::future::ready(())
+    });
+    if call.or(work.boxed()).await.is_none() {
+        tracing::info!("the night is called: forward work is left");
+    }
+    tried
+}
+
+fn running(hands: Hands<'_>, commands: Vec<Command>, lanes_max: usize) -> impl Stream<Item = Vec<Tried>> {
+    let lanes = lanes(commands).into_iter().map(|lane| in_order(hands, lane).boxed()).collect::<Vec<_>>();
+    stream::iter(lanes).buffer_unordered(lanes_max)
 }
 
 async fn in_order(hands: Hands<'_>, lane: Vec<Command>) -> Vec<Tried> {
@@ -105,6 +126,24 @@ pub(super) fn is_burn(command: &Command) -> bool {
         | Command::Restore { .. }
         | Command::Check { .. }
         | Command::Release { .. }
+        | Command::Reopen { .. }
+        | Command::Probe { .. }
+        | Command::LetGo { .. }
+        | Command::Disarm => false,
+    }
+}
+
+/// Whether it is work of the night, which the way back need not wait for.
+fn is_forward(command: &Command) -> bool {
+    match command {
+        Command::Arm | Command::Close { .. } | Command::Change { .. } => true,
+        Command::Release { not_after, .. } => not_after.is_some(),
+        Command::BurnJob { .. }
+        | Command::BurnTargets { .. }
+        | Command::BurnChange { .. }
+        | Command::Restore { .. }
+        | Command::CloseAgain { .. }
+        | Command::Check { .. }
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }

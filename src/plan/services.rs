@@ -223,4 +223,25 @@ fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Fi
         None if missing.is_empty() => {}
         None => concerned.waves.push(missing),
     }
+    too_early(concerned, findings);
+}
+
+/// A service that opens no later than a closed one that it calls cannot answer in its own time.
+fn too_early(concerned: &Concerned<'_>, findings: &mut Findings) {
+    let mut opened: BTreeSet<ServiceIndex> = BTreeSet::new();
+    for (number, wave) in concerned.waves.iter().enumerate() {
+        for &index in wave {
+            let calls = concerned.upstreams.get(index).into_iter().flatten();
+            let later = calls.filter(|&&called| called < concerned.closed_count && called != index && !opened.contains(&called));
+            for &called in later {
+                let message = format!(
+                    "{} opens with or before {}, which it calls: it cannot answer until that does; put it in a later wave",
+                    concerned.id(index),
+                    concerned.id(called)
+                );
+                findings.warn("OpensBeforeUpstream", &format!("spec.reopening.waves[{number}]"), message);
+            }
+        }
+        opened.extend(wave);
+    }
 }

@@ -7,6 +7,7 @@ mod jobs;
 mod ledger;
 mod sample;
 mod scene;
+mod steps;
 mod targets;
 mod tenants;
 mod work;

@@ -9,6 +9,7 @@ use notturno::embedded::{Embedded, Fault, RequestInfo, Stage, Verb};
 use notturno::engine::{Command, Entry, Event, Interest};
 use notturno::model::plan::Plan;
 use notturno::operator::effects::ledger::{accept, plan_hash};
+use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{Done, Head, PerformError, Preimages, Seen, Tenant, arm, observe, perform};
 use serde_json::{Value, json};
 
@@ -51,7 +52,7 @@ impl Scene {
     pub async fn armed() -> Armed {
         let scene = Self::by_day();
         scene.accept().await;
-        let preimages = arm(&scene.tenant, &scene.plan).await.unwrap();
+        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
         Armed { scene, preimages }
     }
 
@@ -107,8 +108,9 @@ impl Armed {
     }
 
     pub async fn observe(&self) -> Seen {
-        let interest = Interest { jobs: true, targets: [0, 1].into() };
-        observe(&self.scene.tenant, &self.scene.plan, &self.preimages, &interest).await
+        let changes = (0..self.scene.plan.steps.len()).collect();
+        let interest = Interest { jobs: true, targets: [0, 1].into(), changes };
+        observe(&self.scene.tenant, &self.scene.plan, &self.preimages, self.scene.api.clock().now(), &interest).await
     }
 }
 

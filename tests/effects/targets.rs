@@ -1,8 +1,11 @@
 //! Closing, burning, opening: exact, in order, and only with the right token.
 
+use std::time::Duration;
+
 use notturno::embedded::{Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
+use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{Advice, PerformError};
 use serde_json::json;
 
@@ -262,7 +265,7 @@ async fn an_arming_that_was_interrupted_leaves_nothing_after_disarming() {
         let job = request.resource == "jobs" && request.verb == Verb::Create && stage == Stage::Before;
         if job { Fault::Status(503, "ServiceUnavailable".into()) } else { Fault::None }
     });
-    notturno::operator::effects::arm(&scene.tenant, &scene.plan).await.unwrap_err();
+    notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap_err();
     assert_eq!(scene.token("deployments", "cup-api"), "1.forward");
     let armed = Armed { scene, preimages: notturno::operator::effects::Preimages::default() };
     armed.perform(Command::Disarm).await.unwrap();
@@ -301,10 +304,24 @@ async fn looking_takes_a_bounded_time() {
     let armed = Scene::armed().await;
     let mut many = armed.scene.plan.clone();
     many.services = std::iter::repeat_n(many.services[0].clone(), 64).collect();
-    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect() };
+    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect(), ..Default::default() };
     armed.scene.fault(|_, _| Fault::Hang);
     let begin = armed.scene.api.clock().now();
-    let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, &interest).await;
+    let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, begin, &interest).await;
     assert_eq!((seen.services.len(), seen.blind.len()), (0, 65));
     assert!(armed.scene.api.clock().now().duration_since(begin) <= jiff::SignedDuration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_ends_in_two_limits_of_a_call_however_slow_each_target_is() {
+    let armed = Scene::armed().await;
+    armed.scene.fault(|request, stage| {
+        let slow = request.verb == Verb::Get && stage == Stage::Before;
+        if slow { Fault::Delay(Duration::from_secs(9)) } else { Fault::None }
+    });
+    let since = armed.scene.api.clock().now();
+    let seen = armed.observe().await;
+    let took = armed.scene.api.clock().now().duration_since(since);
+    assert!(took <= jiff::SignedDuration::from_secs(20), "{took:?}");
+    assert_eq!((seen.services.len(), seen.blind.len()), (1, 1), "three targets take too long, one does not: {seen:?}");
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use notturno::embedded::{Fault, Stage};
+use notturno::operator::connect::client_for_token;
 use notturno::operator::effects::ledger::read;
-use notturno::operator::effects::{Tenant, Tenants, real_client_for_token};
+use notturno::operator::effects::{LIMIT, Tenant, Tenants};
 
 use crate::scene::*;
 
@@ -56,11 +57,52 @@ async fn a_token_that_the_server_no_longer_takes_is_asked_anew() {
     let scene = Scene::by_day();
     let (tenants, made) = tenants(&scene);
     let tenant = tenants.of("centro-dati", "lavori-notturni").await.unwrap();
+    seconds(2).await;
     scene.fault(|_, stage| if stage == Stage::Before { Fault::Status(401, "Unauthorized".into()) } else { Fault::None });
     assert!(read(&tenant, "x", "y").await.is_err());
     scene.set_calm();
     tenants.of("centro-dati", "lavori-notturni").await.unwrap();
     assert_eq!(made.load(Ordering::Relaxed), 2);
+}
+
+fn hanging_tokens(scene: &Scene) {
+    scene.fault(
+        |request, stage| {
+            if request.subresource == "token" && stage == Stage::Before { Fault::Hang } else { Fault::None }
+        },
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_holds_nobody_who_has_a_good_token() {
+    let scene = Scene::by_day();
+    let (tenants, _) = tenants(&scene);
+    tenants.of("centro-dati", "lavori-notturni").await.unwrap();
+    hanging_tokens(&scene);
+    seconds(45 * 60).await;
+    let since = scene.api.clock().now();
+    let all = futures::future::join_all((0..20).map(|_| tenants.of("centro-dati", "lavori-notturni"))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert!(tenants.of("centro-dati", "lavori-notturni").await.is_ok());
+    let took = scene.api.clock().now().duration_since(since);
+    assert!(took <= jiff::SignedDuration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_a_token_that_hangs_learn_it_together() {
+    let scene = Scene::by_day();
+    let (tenants, _) = tenants(&scene);
+    hanging_tokens(&scene);
+    let since = scene.api.clock().now();
+    let late = async {
+        seconds(5).await;
+        tenants.of("centro-dati", "lavori-notturni").await
+    };
+    let early = futures::future::join_all((0..20).map(|_| tenants.of("centro-dati", "lavori-notturni")));
+    let (early, late) = futures::join!(early, late);
+    assert!(early.iter().all(Result::is_err) && late.is_err());
+    let took = scene.api.clock().now().duration_since(since);
+    assert!(took <= jiff::SignedDuration::from_secs(10), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +117,7 @@ async fn a_service_account_that_is_not_there_is_named() {
 async fn a_real_client_bears_the_token_tells_the_deadline_and_does_not_retry() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = kube::Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
-    let client = real_client_for_token(&config)("secret").unwrap();
+    let client = client_for_token(&config, LIMIT)("secret").unwrap();
     let busy = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         let mut request = vec![0; 4096];
@@ -99,5 +141,5 @@ async fn a_real_client_bears_the_token_tells_the_deadline_and_does_not_retry() {
 #[tokio::test]
 async fn a_real_client_can_speak_tls() {
     let config = kube::Config::new("https://127.0.0.1:1".parse().unwrap());
-    assert!(real_client_for_token(&config)("secret").is_ok());
+    assert!(client_for_token(&config, LIMIT)("secret").is_ok());
 }

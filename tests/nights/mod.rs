@@ -17,7 +17,8 @@ use notturno::model::service::*;
 use notturno::model::span::Span;
 use notturno::plan::{Question, Verdict, plan};
 
-pub use world::{Played, World, play};
+#[allow(unused_imports, reason = "each test uses its part")]
+pub use world::{Played, World, play, play_before};
 
 pub struct Night {
     pub intervention: Intervention,

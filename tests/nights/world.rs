@@ -65,6 +65,16 @@ impl Played {
 }
 
 pub fn play(plan: &Plan, world: &World, until: Timestamp) -> Played {
+    play_before(plan, world, until, &mut |_, _, _, _| {})
+}
+
+/// The same, before the eyes of `see`: journal, facts, now, and what was decided on them.
+pub fn play_before(
+    plan: &Plan,
+    world: &World,
+    until: Timestamp,
+    see: &mut impl FnMut(&[Entry], &Facts, Timestamp, &Decision),
+) -> Played {
     let mut facts = Facts { arming: Arming::NotYet, orders: world.orders.clone(), ..Facts::default() };
     let mut doing = Doing::default();
     let mut journal =
@@ -73,6 +83,7 @@ pub fn play(plan: &Plan, world: &World, until: Timestamp) -> Played {
     let mut now = plan.start_at - SignedDuration::from_hours(1);
     for _ in 0..20_000 {
         let decision = decide(plan, &journal, &facts, now);
+        see(&journal, &facts, now, &decision);
         journal.extend(decision.events.iter().cloned());
         let quiet = decision.events.is_empty();
         let is_new = |command: &Command| match command {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use notturno::operator::http_allow::HttpAllow;
 use notturno::operator::{ServerTime, health, http_get, run};
 use tokio::sync::watch;
 
@@ -17,7 +18,7 @@ async fn the_endpoints_say_that_the_loop_turns_that_all_was_seen_and_what_was_co
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(health::serve(listener, health));
-    let get = http_get::getter();
+    let get = http_get::getter(HttpAllow::and(vec!["127.0.0.0/8".parse().expect("a network")]));
     let ask = |path: &str| get(format!("http://{address}/{path}"));
     assert_eq!(ask("healthz").await, Ok(503), "no loop turns yet");
     assert_eq!(ask("readyz").await, Ok(503));

@@ -6,4 +6,5 @@ mod endpoints;
 mod isolation;
 mod nights;
 mod rehearsal;
+mod rehearsal_beside;
 mod world;

@@ -9,7 +9,7 @@ use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, Fault, FaultFn, RequestInfo, Stage, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
-use notturno::operator::effects::tenant::ClientForToken;
+use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What a step does, as written → [`Action`].
 //!
-//! In: a raw step. Out: its one action, or every problem of it. Invariants: exactly one action; no Secret; expressions compile elsewhere
-//! (the shell that evaluates them says so at arming). What is not here: undos ([`super::undo`]).
+//! In: a raw step. Out: its one action, or every problem of it. Invariants: exactly one action; no Secret; an expression that is waited
+//! for compiles and names nothing but `self`. What is not here: undos ([`super::undo`]).
 
 use serde_json::{Map, Value};
 
@@ -9,6 +9,7 @@ use super::inside::{Inside, bounded, refuse_secret};
 use super::service::{Asked, probe_of};
 use super::{Findings, only, patch};
 use crate::api::action as raw;
+use crate::api::expression::Expression;
 use crate::api::runbook::Step;
 use crate::model::action::{Action, Check, Hold};
 use crate::model::reference::Target;
@@ -33,6 +34,9 @@ pub(super) fn action(found: &mut Findings, inside: &Inside<'_>, path: &str, raw:
         restart.as_ref().map(|raw| change(found, inside, &at("restart"), &raw.target, Change::Restart {})),
         wait.as_ref().map(|raw| {
             let target = inside.object(found, &at("wait.target"), &raw.target);
+            if let Err(reason) = Expression::parse(&raw.until) {
+                found.refuse("BadExpression", &at("wait.until"), reason);
+            }
             Action::Check(Check::Wait { target, until: raw.until.clone() })
         }),
         http.as_ref().map(|ask| asks(found, &at("http"), &raw.name, ask, budget)),

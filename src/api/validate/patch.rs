@@ -1,6 +1,7 @@
 //! What a patch of a closing or of a step may say.
 //!
-//! In: the patch. Out: the change it is, or reasons why it may not be applied. Invariants: a patch cannot move an object, forge the marks that the
+//! In: the patch. Out: the change it is, or reasons why it may not be applied.
+//! Invariants: a patch cannot move an object, forge the marks that the
 //! program itself keeps on it, or write what only controllers write. What is not here: applying it.
 
 use serde_json::{Map, Value};

@@ -9,7 +9,7 @@ use super::{Checked, DEFAULT_NAMESPACE, Findings, action, undo};
 use crate::api::runbook as raw;
 use crate::model::parameter::{Kind, Parameter};
 use crate::model::refusal::Refusal;
-use crate::model::runbook::{Approvals, Reopening, Runbook, Smoke, Step};
+use crate::model::runbook::{Approvals, OnOverrun, Reopening, Runbook, Smoke, Step};
 
 /// Validates a runbook.
 ///
@@ -106,6 +106,10 @@ fn step(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) 
         let message =
             format!("the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time");
         found.refuse("HardCapBelowBudget", &format!("{path}.hardCap"), message);
+    }
+    if hard_cap.is_none() && matches!(raw.on_overrun, Some(OnOverrun::Ask | OnOverrun::Continue)) {
+        let message = "the hard cap is the budget when none is written, so there is no time in which to go on: write hardCap";
+        found.warn("NoHardCap", &format!("{path}.onOverrun"), message);
     }
     Step {
         name: raw.name.clone(),

@@ -78,15 +78,13 @@ pub(super) fn undo(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &
 fn own(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Undo, leaves: Leaves) -> Undo {
     let budget = found.budget(&format!("{path}.budget"), &raw.budget);
     let attempts = u32::try_from(raw.attempts).unwrap_or_default();
-    match &raw.job {
-        Some(job) => Undo::Job { budget, attempts, job: inside.job(found, &format!("{path}.job"), job) },
-        None => {
-            if leaves == Leaves::Anything {
-                found.refuse("Missing", &format!("{path}.job"), "what a job did only a job can undo: write undo.job");
-            }
-            Undo::Restore { budget }
-        }
+    if let Some(job) = &raw.job {
+        return Undo::Job { budget, attempts, job: inside.job(found, &format!("{path}.job"), job) };
     }
+    if leaves == Leaves::Anything {
+        found.refuse("Missing", &format!("{path}.job"), "what a job did only a job can undo: write undo.job");
+    }
+    Undo::Restore { budget }
 }
 
 fn no_undo(found: &mut Findings, inside: &Inside<'_>, step: &raw::Step, path: &str, raw: &raw::NoUndo) -> Undo {

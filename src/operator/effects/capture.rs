@@ -27,7 +27,7 @@ pub struct FieldChange {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preimage {
-    /// The object's UID.
+    /// The object's UID; empty when it was not there.
     pub uid: String,
     /// The plural by which the API serves it, so that the way back needs no discovery.
     pub resource: String,
@@ -44,6 +44,23 @@ pub struct Field {
     /// Its value; none when it was absent.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
+    /// What a step makes of it, kept where only the API server could tell; none also when the step removes it.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+impl Preimage {
+    /// The object was not there: a step makes it, and its undo deletes it.
+    #[must_use]
+    pub fn absent(resource: &str) -> Self {
+        Self { uid: String::new(), resource: resource.to_owned(), fields: Vec::new() }
+    }
+
+    /// Whether the object was not there.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.uid.is_empty()
+    }
 }
 
 /// A null that was there is a value.
@@ -69,6 +86,7 @@ pub fn changes(live: &Value, change: &Change) -> Vec<FieldChange> {
         Change::Suspend {} => merge(live, &json!({"spec": {"suspend": true}}), "", &mut found),
         Change::Merge { merge: patch } => merge(live, patch, "", &mut found),
         Change::Cordon {} => merge(live, &json!({"spec": {"unschedulable": true}}), "", &mut found),
+        // Only the API server knows what they leave ([`super::found`]), or which night restarts ([`super::spots`]).
         Change::Json { .. } | Change::Apply { .. } | Change::Restart {} => {}
     }
     found
@@ -111,7 +129,7 @@ fn without_nulls(members: &Map<String, Value>) -> Map<String, Value> {
 /// The pre-image of `live`, as far as `change` goes.
 #[must_use]
 pub fn preimage(live: &Value, resource: &str, change: &Change) -> Preimage {
-    let field = |change: FieldChange| Field { pointer: change.pointer, before: change.before };
+    let field = |change: FieldChange| Field { pointer: change.pointer, before: change.before, after: None };
     Preimage {
         uid: text(live, &["metadata", "uid"]).to_owned(),
         resource: resource.to_owned(),

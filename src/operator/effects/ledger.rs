@@ -189,14 +189,9 @@ pub(super) fn objects(plan: &Plan, by: &str, entries: Vec<Entry>) -> [Value; 2] 
 /// [`LedgerError::OtherPlan`] when another plan is frozen already.
 pub async fn accept(tenant: &Tenant, plan: &Plan, by: &str, entries: Vec<Entry>) -> Result<Head, LedgerError> {
     let names = LedgerNames::of(&plan.name, &plan.uid);
-    let collection = path("v1", &tenant.namespace, "configmaps", "");
-    let exists = |error: &CallError| error.answer() == Some(Answer::AlreadyExists);
     let whole = plan_text(plan);
     let data = Map::from_iter([(PLAN.to_owned(), whole.clone().into())]);
-    let stored = match tenant.create(&collection, &config_map(plan, &names.plan, &data)).await {
-        Err(error) if exists(&error) => tenant.get(&place(tenant, &names.plan)).await?,
-        other => other?,
-    };
+    let stored = create_or_find(tenant, &names.plan, &config_map(plan, &names.plan, &data)).await?;
     let found = text(&stored, &["data", PLAN]);
     if found != whole {
         return Err(LedgerError::OtherPlan { found: sha256(found) });
@@ -207,12 +202,17 @@ pub async fn accept(tenant: &Tenant, plan: &Plan, by: &str, entries: Vec<Entry>)
     let record = Record::after(None, by, entries);
     let head = record.head();
     let data = Map::from_iter([("head".to_owned(), head.to_string().into()), (head.key(), record.text().into())]);
-    match tenant.create(&collection, &config_map(plan, &names.ledger, &data)).await {
-        Err(error) if exists(&error) => {
-            let ledger = tenant.get(&place(tenant, &names.ledger)).await?;
-            Ok(Head::parse(text(&ledger, &["data", "head"])).unwrap_or(head))
+    let ledger = create_or_find(tenant, &names.ledger, &config_map(plan, &names.ledger, &data)).await?;
+    Ok(Head::parse(text(&ledger, &["data", "head"])).unwrap_or(head))
+}
+
+/// What may have been created is looked for, and not sent again.
+async fn create_or_find(tenant: &Tenant, name: &str, object: &Value) -> Result<Value, CallError> {
+    match tenant.create(&path("v1", &tenant.namespace, "configmaps", ""), object).await {
+        Err(error) if error.answer() == Some(Answer::AlreadyExists) || error.is_unknown() => {
+            look(tenant, name).await?.ok_or(error)
         }
-        other => other.map(|_| head).map_err(Into::into),
+        other => other,
     }
 }
 

@@ -13,8 +13,13 @@ pub const BURNED: &str = "notturno.dev/burned";
 pub const BURNED_AT: &str = "notturno.dev/burned-at";
 /// Annotation on Jobs: SHA-256 of the spec they were made with.
 pub const MADE_AS: &str = "notturno.dev/made-as";
-/// Annotation on targets, one for each closing: the night that gave them their pre-image again. A hash of the closing follows.
+/// Annotation on targets, one for each change: the night that gave them their pre-image again, or closed them again after that. A hash of
+/// the change's key follows.
 pub const RESTORED: &str = "notturno.dev/restored-";
+/// Annotation on objects that a step made: the night and the step.
+pub const CREATED: &str = "notturno.dev/created-by";
+/// Annotation on Pod templates: the night and the step that replaced the Pods.
+pub const RESTARTED: &str = "notturno.dev/restarted-by";
 /// Everything of ours on objects starts with this.
 pub const PREFIX: &str = "notturno.dev/";
 

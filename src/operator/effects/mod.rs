@@ -7,12 +7,14 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`tenant`], [`call`] | clients by tenant; one call, its deadline and its errors |
+//! | [`tenant`], [`tenants`], [`call`] | clients by tenant, and their tokens; one call, its deadline and its errors |
 //! | [`ledger`] | the two ConfigMaps that are the truth of a night |
 //! | [`token`], [`marks`], [`operations`] | the words on objects, and patches as values |
-//! | [`capture`], [`preimages`], [`drain`] | what a closing changes, and how it is exactly taken back |
+//! | [`capture`], [`found`], [`preimages`] | what a change changes, and how it is exactly taken back |
+//! | [`spots`], [`change`], [`restore`], [`targets`], [`look`], [`drain`] | the objects of the night: changed, burned, restored, seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
-//! | [`arm`] | everything that has to stand before the night |
+//! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
+//! | [`arm`], [`survey`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 //! | [`mod@rehearse`] | all of it as dry runs |
@@ -20,27 +22,37 @@
 pub mod arm;
 pub mod call;
 pub mod capture;
+mod change;
 pub mod drain;
+mod found;
 pub mod jobs;
 pub mod ledger;
+mod look;
 pub mod marks;
 pub mod names;
 pub mod observe;
 pub mod operations;
 pub mod perform;
+pub mod pod_security;
 pub mod pods;
 pub mod preimages;
 pub mod rehearse;
+mod restore;
+mod spots;
+mod survey;
 mod targets;
 pub mod tenant;
+pub mod tenants;
 pub mod token;
+pub mod watch;
 mod work;
 
 pub use arm::{ArmError, arm};
-pub use call::{Advice, CallError};
+pub use call::{Advice, CallError, LIMIT};
 pub use ledger::{Head, LedgerRead};
 pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
 pub use rehearse::{Rehearsed, rehearse};
-pub use tenant::{Tenant, Tenants, real_client_for_token};
+pub use tenant::Tenant;
+pub use tenants::Tenants;

@@ -4,25 +4,27 @@
 //! Pods, so that a burn seen is older than the Pods seen; what cannot be read is left out, never guessed, and holds nothing else.
 //! Not here: probes, orders, and what follows from the facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, ServiceFact, TokenFact};
+use crate::engine::facts::{Burned, ChangeFact, ClosingFact, JobEnd, JobFact, ServiceFact, TokenFact};
 use crate::engine::{Interest, JobKey};
-use crate::model::plan::{Plan, ServiceIndex};
+use crate::model::plan::{Plan, ServiceIndex, StepIndex};
+use crate::model::reference::Target;
 
 use super::call::{Advice, CallError, LIMIT};
+use super::look::Look;
 use super::marks;
 use super::names::job_names;
 use super::operations::{annotated, at, text};
 use super::perform::PerformError;
 use super::pods::{all, belongs, is_held};
-use super::preimages::{Preimages, key};
-use super::targets::spots;
+use super::preimages::Preimages;
+use super::spots::{spots, step_spot};
 use super::tenant::{Tenant, path};
 use super::token::Standing;
 use super::work::{NEVER_STARTED, is_suspended};
@@ -37,22 +39,30 @@ pub struct Seen {
     pub jobs: BTreeMap<JobKey, JobFact>,
     /// The services that were looked at and could be read.
     pub services: BTreeMap<ServiceIndex, ServiceFact>,
+    /// The objects of steps that were looked at and could be read.
+    pub changes: BTreeMap<StepIndex, ChangeFact>,
     /// What could not be read, and why.
     pub blind: Vec<PerformError>,
 }
 
-/// Looks, for two limits of a call at most. `preimages` are those of arming as intentions renewed them.
-pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, interest: &Interest) -> Seen {
+/// Looks, for two limits of a call at most. `preimages` are those of arming as intentions renewed them; `now` is API-server time.
+pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, now: Timestamp, interest: &Interest) -> Seen {
     let mut seen = Seen::default();
+    let until = Instant::now() + 2 * LIMIT;
     let looking = async { if interest.jobs { Some(jobs(tenant, plan, preimages).await) } else { None } };
-    let since = Instant::now();
     let services = interest.targets.clone().into_iter().map(|index| async move {
-        let in_time = since.elapsed() < LIMIT;
-        let fact = if in_time { service(tenant, plan, preimages, index).await } else { Err(not_looked_at(plan, index)) };
-        (index, fact)
+        let fact = timeout_at(until, service(tenant, plan, preimages, now, index)).await;
+        (index, fact.unwrap_or_else(|_| Err(not_looked_at(plan, index))))
     });
     let services = futures::stream::iter(services).buffered(AT_ONCE_MAX).collect::<Vec<_>>();
-    let (jobs, services) = tokio::join!(looking, services);
+    let changes = changes(tenant, plan, preimages, now, &interest.changes);
+    let (jobs, services, changes) = tokio::join!(looking, services, changes);
+    for (step, fact) in changes {
+        match fact {
+            Ok(fact) => drop(seen.changes.insert(step, fact)),
+            Err(error) => seen.blind.push(error),
+        }
+    }
     match jobs {
         None => {}
         Some(Ok(jobs)) => seen.jobs = jobs,
@@ -67,10 +77,10 @@ pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, intere
     seen
 }
 
-/// When the API server is silent, looking at every target in turn would take longer than the night has.
+/// When the API server is slow, looking at every target in turn would take longer than the night has.
 fn not_looked_at(plan: &Plan, index: ServiceIndex) -> PerformError {
     let what = plan.services.get(index).map(|service| service.id.to_string()).unwrap_or_default();
-    let source = CallError::Timeout { what: format!("looking at {what}"), limit: LIMIT };
+    let source = CallError::Timeout { what: format!("looking at {what}"), limit: 2 * LIMIT };
     PerformError::Unreached { what, source }
 }
 
@@ -123,25 +133,95 @@ fn job_end(job: &Value) -> Option<JobEnd> {
     Some(JobEnd::Failed { reason })
 }
 
-async fn service(tenant: &Tenant, plan: &Plan, preimages: &Preimages, index: ServiceIndex) -> Result<ServiceFact, PerformError> {
+/// Each object is read once, whatever steps change it: what is said of one step must not be older than what is said of another.
+async fn changes(
+    tenant: &Tenant,
+    plan: &Plan,
+    preimages: &Preimages,
+    now: Timestamp,
+    steps: &BTreeSet<StepIndex>,
+) -> Vec<(StepIndex, Result<ChangeFact, PerformError>)> {
+    let mut by_target: BTreeMap<&Target, Vec<StepIndex>> = BTreeMap::new();
+    for &step in steps {
+        if let Some(target) = plan.steps.get(step).and_then(|planned| planned.target()) {
+            by_target.entry(target).or_default().push(step);
+        }
+    }
+    let since = Instant::now();
+    let looks = by_target.into_values().map(|steps| async move {
+        let mut facts = Vec::new();
+        let mut live = None;
+        for step in steps {
+            let fact = if since.elapsed() < LIMIT {
+                change(tenant, plan, preimages, now, step, &mut live).await
+            } else {
+                Err(late(step))
+            };
+            facts.push((step, fact));
+        }
+        facts
+    });
+    futures::stream::iter(looks).buffered(AT_ONCE_MAX).collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
+
+fn late(step: StepIndex) -> PerformError {
+    let what = format!("the object of step {step}");
+    PerformError::Unreached { source: CallError::Timeout { what: format!("looking at {what}"), limit: LIMIT }, what }
+}
+
+/// `read` is the object as it was read for an earlier step.
+async fn change(
+    tenant: &Tenant,
+    plan: &Plan,
+    preimages: &Preimages,
+    now: Timestamp,
+    step: StepIndex,
+    read: &mut Option<Option<Value>>,
+) -> Result<ChangeFact, PerformError> {
+    let spot = step_spot(tenant, plan, preimages, step)?;
+    let look = async {
+        let live = match read.take() {
+            Some(live) => live,
+            None => spot.read().await?,
+        };
+        let look = spot.look(live.as_ref(), now).await;
+        *read = Some(live);
+        look
+    };
+    let Look { closing, burned, restored, lost, preimage } = match look.await {
+        Ok(look) => look,
+        Err(error) if matches!(error.advice(), Advice::TellAPerson) => {
+            return Ok(ChangeFact { change: ClosingFact::Refused { reason: error.story() }, ..ChangeFact::default() });
+        }
+        Err(error) => return Err(PerformError::of(&spot.what(), error)),
+    };
+    let preimages = preimage.map(|preimage| (spot.planned.key.clone(), preimage)).into_iter().collect();
+    Ok(ChangeFact { change: closing, burned, restored, cannot_restore: lost, preimages })
+}
+
+async fn service(
+    tenant: &Tenant,
+    plan: &Plan,
+    preimages: &Preimages,
+    now: Timestamp,
+    index: ServiceIndex,
+) -> Result<ServiceFact, PerformError> {
     let mut fact = ServiceFact { burned: true, restored: true, closing: ClosingFact::Closed, ..ServiceFact::default() };
-    let planned = plan.services.get(index);
-    // Collected: an iterator of closures that lives across an await makes the future not Send.
-    let closings = planned.into_iter().flat_map(|service| service.close.iter().map(move |closing| key(service, closing)));
-    let closings: Vec<String> = closings.collect();
-    for (key, spot) in closings.into_iter().zip(spots(tenant, plan, preimages, index)) {
-        let look = match spot?.look().await {
+    for spot in spots(tenant, plan, preimages, index) {
+        let spot = spot?;
+        let look = async { spot.look(spot.read().await?.as_ref(), now).await };
+        let look = match look.await {
             Ok(look) => look,
             Err(error) if matches!(error.advice(), Advice::TellAPerson) => {
                 fact = ServiceFact { burned: false, restored: false, ..fact };
                 fact.closing = ClosingFact::Refused { reason: error.story() };
                 continue;
             }
-            Err(error) => return Err(PerformError::of(&key, error)),
+            Err(error) => return Err(PerformError::of(&spot.planned.key, error)),
         };
         fact.burned &= look.burned;
         fact.restored &= look.restored;
-        fact.preimages.extend(look.preimage.map(|preimage| (key, preimage)));
+        fact.preimages.extend(look.preimage.map(|preimage| (spot.planned.key.clone(), preimage)));
         fact.closing = worse(fact.closing, look.closing);
     }
     Ok(fact)

@@ -14,8 +14,8 @@ use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
 use super::call::{Advice, Answer, CallError, LIMIT};
-use super::preimages::{Preimages, key};
-use super::targets::{Spot, closings, spots};
+use super::preimages::Preimages;
+use super::spots::{Spot, planned, spots, step_spot};
 use super::tenant::Tenant;
 use super::work::Work;
 
@@ -23,10 +23,18 @@ use super::work::Work;
 pub(super) const ATTEMPTS_MAX: usize = 5;
 
 /// A command was carried out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// How many writes that took; none when everything was as it should be.
     pub write_count: u32,
+    /// What of others' work a restoring wrote over, in words for people.
+    pub overwritten: Vec<String>,
+}
+
+impl Done {
+    pub(super) fn of(write_count: u32) -> Self {
+        Self { write_count, overwritten: Vec::new() }
+    }
 }
 
 /// Why a command was not carried out.
@@ -148,20 +156,13 @@ pub async fn perform(
     command: &Command,
 ) -> Result<Done, PerformError> {
     let work = |job| Work::of(tenant, plan, preimages, job);
+    let at = |step| step_spot(tenant, plan, preimages, step);
     let write_count = match command {
         Command::Arm | Command::Probe { .. } | Command::Check { .. } => 0,
-        Command::Change { step, .. } | Command::BurnChange { step } | Command::Restore { step } => {
-            return Err(PerformError::Refused {
-                what: format!("step {step}"),
-                reason: "changes of objects are not there yet".to_owned(),
-            });
-        }
-        Command::CloseAgain { service } => {
-            return Err(PerformError::Refused {
-                what: format!("service {service}"),
-                reason: "closing again is not there yet".to_owned(),
-            });
-        }
+        Command::Change { step, not_after } => at(*step)?.change(&Fence::new(Some(*not_after), now)).await?,
+        Command::BurnChange { step } => at(*step)?.burn().await?,
+        Command::Restore { step } => return at(*step)?.restore().await,
+        Command::CloseAgain { service } => close_again(tenant, plan, preimages, *service).await?,
         Command::Close { service, not_after } => {
             close(tenant, plan, preimages, *service, &Fence::new(Some(*not_after), now)).await?
         }
@@ -172,7 +173,7 @@ pub async fn perform(
         Command::Reopen { service } => reopen(tenant, plan, preimages, *service).await?,
         Command::Disarm => disarm(tenant, plan, preimages).await?,
     };
-    Ok(Done { write_count })
+    Ok(Done::of(write_count))
 }
 
 /// In declared order; the first failure ends it.
@@ -185,9 +186,21 @@ async fn close(
 ) -> Result<u32, PerformError> {
     let mut write_count = 0;
     for spot in spots(tenant, plan, preimages, service) {
-        write_count += spot?.close(fence).await?;
+        write_count += spot?.change(fence).await?;
     }
     Ok(write_count)
+}
+
+/// In declared order; what fails on one target holds no other: the service is red, and a person comes anyway.
+async fn close_again(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: ServiceIndex) -> Result<u32, PerformError> {
+    let mut tally = Tally::default();
+    for spot in spots(tenant, plan, preimages, service) {
+        tally.note(match spot {
+            Ok(spot) => spot.close_again().await,
+            Err(error) => Err(error),
+        });
+    }
+    tally.result()
 }
 
 /// Every target is tried, all at once: none waits for another's burn.
@@ -205,7 +218,7 @@ async fn reopen(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: Se
     let mut tally = Tally::default();
     for spot in spots(tenant, plan, preimages, service).into_iter().rev() {
         let outcome = match spot {
-            Ok(spot) => spot.reopen().await,
+            Ok(spot) => spot.restore().await.map(|done| done.write_count),
             Err(error) => Err(error),
         };
         let wait = outcome.as_ref().is_err_and(|error| !error.is_for_good());
@@ -219,9 +232,11 @@ async fn reopen(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: Se
 
 /// Also of a night whose arming was interrupted, when no pre-image is there yet.
 async fn disarm(tenant: &Tenant, plan: &Plan, preimages: &Preimages) -> Result<u32, PerformError> {
-    let known = |service, closing| preimages.targets.get(&key(service, closing)).map(|preimage| preimage.resource.as_str());
-    let targets: BTreeMap<&Target, Option<&str>> =
-        closings(plan).map(|(_, service, closing)| (&closing.target, known(service, closing))).collect();
+    let mut targets: BTreeMap<&Target, Option<&str>> = BTreeMap::new();
+    for planned in planned(plan) {
+        let known = preimages.targets.get(&planned.key).map(|preimage| preimage.resource.as_str());
+        targets.insert(planned.target, known);
+    }
     let one = |(target, resource)| super::targets::disarm(tenant, &plan.uid, target, resource);
     Tally::of(futures::future::join_all(targets.into_iter().map(one)).await)
 }

@@ -1,141 +1,28 @@
 //! Whose hands do the work: a client with the rights of a `ServiceAccount` of the tenant's namespace.
 //!
-//! In: the operator's client, for `TokenRequests` only, and a way to make a client from a token. Out: [`Tenant`], with the few calls that
-//! effects need. Invariants: no effect ever uses the operator's own rights; a token is renewed before three quarters of its life; every
-//! call has its own deadline, at the server too. Not here: which calls to make when.
+//! In: a client that bears its token. Out: [`Tenant`], with the few calls that effects need. Invariants: no effect ever uses the
+//! operator's own rights; every call has its own deadline; one that is refused for its token is repeated once with a new one, within
+//! the same deadline, which the server is told too. Not here: which calls to make when, where tokens come from ([`super::tenants`]).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use kube::Client;
-use kube::client::{Body, ConfigExt};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::call::{Answer, CallError, LIMIT, within};
 use super::marks::US;
 use super::operations::text;
+use super::tenants::Tenants;
+use crate::operator::connect::Within;
 
-/// How long a token is asked to live.
-const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// When it is renewed.
-const RENEW_AFTER: Duration = Duration::from_secs(2600);
-
+/// With less time left, a call is not repeated.
+const REPEAT_WITHIN_MIN: Duration = Duration::from_secs(1);
 /// A PATCH whose body is an object to apply.
 const APPLY: &str = "APPLY";
-
-/// Makes a client that speaks with the given token.
-pub type ClientForToken = Arc<dyn Fn(&str) -> kube::Result<Client> + Send + Sync>;
-
-/// Clients by tenant.
-pub struct Tenants {
-    own: Client,
-    client_for_token: ClientForToken,
-    kinds: Kinds,
-    known: std::sync::Mutex<BTreeMap<(String, String), Slot>>,
-}
-
-type Slot = Arc<tokio::sync::Mutex<Option<Hands>>>;
-
-struct Hands {
-    tenant: Tenant,
-    since: Instant,
-}
-
-/// Why there is no client for a tenant.
-#[derive(Debug, thiserror::Error)]
-pub enum TenantError {
-    /// The token was not given; the call says what to do.
-    #[error("no token for ServiceAccount {namespace}/{service_account}")]
-    NoToken {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        service_account: String,
-        /// Why.
-        #[source]
-        source: CallError,
-    },
-    /// A client cannot be made with the operator's configuration: tell a person.
-    #[error("no client can be made")]
-    NoClient(#[source] kube::Error),
-}
-
-impl Tenants {
-    /// None known yet.
-    #[must_use]
-    pub fn new(own: Client, client_for_token: ClientForToken) -> Self {
-        Self { own, client_for_token, kinds: Kinds::default(), known: std::sync::Mutex::default() }
-    }
-
-    /// The tenant, with a token that is good for a quarter of an hour at least.
-    ///
-    /// # Errors
-    /// When a token is needed and not given. A token that is still good outlives a failed renewal.
-    pub async fn of(&self, namespace: &str, service_account: &str) -> Result<Tenant, TenantError> {
-        let slot = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry((namespace.to_owned(), service_account.to_owned())).or_default())
-        };
-        let mut hands = slot.lock().await;
-        let fresh = |hands: &&Hands| hands.since.elapsed() < RENEW_AFTER && !hands.tenant.is_refused();
-        if let Some(hands) = hands.as_ref().filter(fresh) {
-            return Ok(hands.tenant.clone());
-        }
-        match self.fetch(namespace, service_account).await {
-            Ok(new) => Ok(hands.insert(Hands { tenant: new, since: Instant::now() }).tenant.clone()),
-            Err(error) => {
-                let good = |hands: &&Hands| hands.since.elapsed() + 3 * LIMIT < TOKEN_LIFE && !hands.tenant.is_refused();
-                hands.as_ref().filter(good).map(|hands| hands.tenant.clone()).ok_or(error)
-            }
-        }
-    }
-
-    async fn fetch(&self, namespace: &str, service_account: &str) -> Result<Tenant, TenantError> {
-        let operator = Tenant { kinds: self.kinds.clone(), ..Tenant::new(self.own.clone(), namespace, service_account) };
-        let at = path("v1", namespace, "serviceaccounts", &format!("{service_account}/token"));
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"expirationSeconds": TOKEN_LIFE.as_secs()}});
-        let what = format!("asking a token of {namespace}/{service_account}");
-        let answer = operator.call(&what, "POST", &at, "", Some(&request)).await;
-        let source = |source| {
-            let [namespace, service_account] = [namespace, service_account].map(str::to_owned);
-            TenantError::NoToken { namespace, service_account, source }
-        };
-        let answer = answer.map_err(source)?;
-        let client = (self.client_for_token)(text(&answer, &["status", "token"])).map_err(TenantError::NoClient)?;
-        Ok(Tenant { client, refused: Arc::default(), ..operator })
-    }
-}
-
-/// A client for each token, beside the operator's own configuration: same server and CA, no other identity, no retries, and TCP gives
-/// up on silence in step with the calls' own deadlines.
-pub fn real_client_for_token(config: &kube::Config) -> impl Fn(&str) -> kube::Result<Client> + Send + Sync + 'static {
-    let config = config.clone();
-    move |token| {
-        let mut config = config.clone();
-        config.default_retry = false;
-        config.auth_info = kube::config::AuthInfo { token: Some(token.to_owned().into()), ..Default::default() };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(LIMIT));
-        tcp.set_keepalive(Some(LIMIT));
-        tcp.set_tcp_user_timeout(Some(LIMIT));
-        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .build::<_, Body>(config.rustls_https_connector_with_connector(tcp)?);
-        let service = tower::ServiceBuilder::new()
-            .layer(config.base_uri_layer())
-            .option_layer(config.auth_layer()?)
-            .map_err(tower::BoxError::from)
-            .service(http);
-        Ok(Client::new(service, config.default_namespace))
-    }
-}
 
 /// One tenant's hands.
 #[derive(Clone)]
@@ -148,10 +35,12 @@ pub struct Tenant {
     pub service_account: String,
     kinds: Kinds,
     refused: Arc<AtomicBool>,
+    /// Who gives another token.
+    given_by: Option<Tenants>,
 }
 
 /// What is served under which plural, once asked; the same for all tenants.
-type Kinds = Arc<std::sync::Mutex<BTreeMap<(String, String), Kind>>>;
+pub(super) type Kinds = Arc<std::sync::Mutex<BTreeMap<(String, String), Kind>>>;
 
 /// How the API serves a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +67,17 @@ impl Tenant {
     #[must_use]
     pub fn new(client: Client, namespace: &str, service_account: &str) -> Self {
         let [namespace, service_account] = [namespace, service_account].map(str::to_owned);
-        Self { client, namespace, service_account, kinds: Kinds::default(), refused: Arc::default() }
+        Self { client, namespace, service_account, kinds: Kinds::default(), refused: Arc::default(), given_by: None }
+    }
+
+    /// A tenant whose token can be asked for again.
+    pub(super) fn given_by(tenants: Tenants, kinds: Kinds, client: Client, namespace: &str, service_account: &str) -> Self {
+        Self { given_by: Some(tenants), kinds, ..Self::new(client, namespace, service_account) }
+    }
+
+    /// The API server no longer takes its token: the next who asks for the tenant gets a new one.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
     }
 
     /// The API server no longer takes its token.
@@ -236,6 +135,14 @@ impl Tenant {
         self.call(&format!("trying to create {}/{name}", short(path)), "POST", path, &query, Some(object)).await
     }
 
+    /// Deletes that very object at that very revision, and what it owns.
+    pub(super) async fn delete(&self, path: &str, object: &Value) -> Result<Value, CallError> {
+        let [uid, revision] = ["uid", "resourceVersion"].map(|field| text(object, &["metadata", field]));
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": uid, "resourceVersion": revision}});
+        self.call(&format!("deleting {}", short(path)), "DELETE", path, "", Some(&options)).await
+    }
+
     /// How a kind is served; none when it is not.
     pub(super) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, CallError> {
         let key = (api_version.to_owned(), kind.to_owned());
@@ -258,27 +165,51 @@ impl Tenant {
         Ok(Some(kind))
     }
 
+    /// One call, repeated once with a new token when the server no longer takes this one.
     async fn call(&self, what: &str, method: &str, path: &str, query: &str, body: Option<&Value>) -> Result<Value, CallError> {
+        let at = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let until = Instant::now() + LIMIT;
+        let answer = self.ask(what, method, &at, body, LIMIT).await;
+        if !answer.as_ref().is_err_and(|error| error.answer() == Some(Answer::Unauthorized)) {
+            return answer;
+        }
+        self.refuse();
+        let left = || until.saturating_duration_since(Instant::now());
+        let Some(tenants) = &self.given_by else { return answer };
+        match timeout(left(), tenants.of(&self.namespace, &self.service_account)).await {
+            Ok(Ok(renewed)) if left() >= REPEAT_WITHIN_MIN => {
+                let answer = renewed.ask(what, method, &at, body, left()).await;
+                if answer.as_ref().is_err_and(|error| error.answer() == Some(Answer::Unauthorized)) {
+                    renewed.refuse();
+                }
+                answer
+            }
+            Ok(_) | Err(_) => answer,
+        }
+    }
+
+    /// One request.
+    pub(super) async fn ask(
+        &self,
+        what: &str,
+        method: &str,
+        at: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Value, CallError> {
         let (method, media) = match method {
             APPLY => ("PATCH", "application/apply-patch+yaml"),
             "PATCH" => ("PATCH", "application/json-patch+json"),
             other => (other, "application/json"),
         };
-        let and = if query.is_empty() { "" } else { "&" };
         let request = http::Request::builder()
             .method(method)
-            .uri(format!("{path}?{query}{and}timeout={}s", LIMIT.as_secs()))
+            .uri(at)
+            .extension(Within(limit))
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, media)
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
-        let answer =
-            within(LIMIT, what, async { self.client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }).await;
-        if let Err(error) = &answer
-            && error.answer() == Some(Answer::Unauthorized)
-        {
-            self.refused.store(true, Ordering::Relaxed);
-        }
-        answer
+        within(limit, what, async { self.client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }).await
     }
 }
 

@@ -1,0 +1,176 @@
+//! CEL expressions over one object, as `wait` has them.
+//!
+//! In: what people write, and objects. Out: [`Expression`], and whether it holds. Invariants: an expression that does not compile, or that
+//! names anything but `self`, is refused with words; a field that is not there makes it not true; a deep expression overflows no stack of
+//! the program, and a fault of the interpreter is an error value. Not here: how long an evaluation may take (the operator), costs as the
+//! API server counts them.
+
+use std::sync::Arc;
+
+use cel::{Context, ExecutionError, Program};
+use serde_json::Value;
+
+/// The longest expression, in characters.
+pub const CHARS_MAX: usize = 1024;
+/// The largest object that is looked into, as JSON.
+pub const OBJECT_BYTES_MAX: usize = 1024 * 1024;
+/// Enough for the deepest expression of that length.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// The longest words kept of an error.
+const REASON_CHARS_MAX: usize = 300;
+
+/// An expression that compiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expression(Arc<str>);
+
+impl Expression {
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let length = text.chars().count();
+        if text.trim().is_empty() || length > CHARS_MAX {
+            return Err(format!("an expression has 1 to {CHARS_MAX} characters, this has {length}"));
+        }
+        let own: Arc<str> = text.into();
+        let source = Arc::clone(&own);
+        with_room(move || {
+            let program = Program::compile(&source).map_err(|error| bounded(&format!("it is not CEL: {error}")))?;
+            let mut context = Context::default();
+            context.add_variable_from_value("self", cel::Value::Map(cel::objects::Map { map: Arc::default() }));
+            match program.execute(&context) {
+                Err(ExecutionError::UndeclaredReference(name)) => {
+                    Err(bounded(&format!("{name} is not known here: the object is called self")))
+                }
+                Ok(_) | Err(_) => Ok(()),
+            }
+        })??;
+        Ok(Self(own))
+    }
+
+    /// Whether it is true of the object; an error says why that cannot be told.
+    ///
+    /// # Errors
+    /// What the interpreter says, or that the object is too large.
+    pub fn holds(&self, object: &Value) -> Result<bool, String> {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        let bytes = object.to_string().len();
+        if bytes > OBJECT_BYTES_MAX {
+            return Err(format!("the object has {bytes} bytes; expressions look into {OBJECT_BYTES_MAX} at most"));
+        }
+        let source = Arc::clone(&self.0);
+        with_room(move || {
+            let program = Program::compile(&source).map_err(|error| bounded(&error.to_string()))?;
+            let mut context = Context::default();
+            context.add_variable_from_value("self", of_json(&object));
+            match program.execute(&context) {
+                Ok(cel::Value::Bool(holds)) => Ok(holds),
+                Ok(other) => Err(bounded(&format!("it gives {:?}, which is neither true nor false", other.type_of()))),
+                Err(ExecutionError::NoSuchKey(_)) => Ok(false),
+                Err(error) => Err(bounded(&error.to_string())),
+            }
+        })?
+    }
+}
+
+/// Runs it on a stack of its own, where a fault of the interpreter ends nothing else.
+fn with_room<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let thread = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK_BYTES).spawn(run);
+    let thread = thread.map_err(|error| format!("no thread to evaluate it on: {error}"))?;
+    thread.join().map_err(|_| "the interpreter itself failed on it".to_owned())
+}
+
+fn bounded(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(REASON_CHARS_MAX).collect()
+}
+
+/// As the API server's CEL sees JSON: whole numbers are `int`.
+fn of_json(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(value) => cel::Value::Bool(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(value), _) => cel::Value::Int(value),
+            (None, Some(value)) => cel::Value::UInt(value),
+            (None, None) => cel::Value::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
+        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(of_json).collect())),
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| (cel::objects::Key::String(Arc::new(key.clone())), of_json(value));
+            cel::Value::Map(cel::objects::Map { map: Arc::new(members.iter().map(member).collect()) })
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test may")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(text: &str, object: &Value) -> Result<bool, String> {
+        Expression::parse(text).expect("it compiles").holds(object)
+    }
+
+    #[test]
+    fn what_people_wait_for_is_told() {
+        let live = json!({"kind": "Deployment", "spec": {"replicas": 3}, "status": {"readyReplicas": 3, "share": 0.5,
+            "conditions": [{"type": "Available", "status": "True"}, {"type": "Progressing", "status": "False"}]}});
+        for (text, expected) in [
+            ("self.status.readyReplicas >= 3", true),
+            ("self.status.readyReplicas == self.spec.replicas", true),
+            ("self.status.readyReplicas > 3", false),
+            ("self.status.conditions.exists(c, c.type == 'Available' && c.status == 'True')", true),
+            ("self.status.conditions.all(c, c.status == 'True')", false),
+            ("has(self.status.share) && self.status.share < 1.0", true),
+            ("has(self.status.absent)", false),
+            ("self.status.conditions.filter(c, c.type == 'Progressing')[0].status == 'False'", true),
+            ("self.kind.startsWith('Deploy') && size(self.status.conditions) == 2", true),
+        ] {
+            assert_eq!(holds(text, &live), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_not_true() {
+        for text in ["self.status.readyReplicas >= 3", "self.status.phase == 'Bound'", "self.a.b.c"] {
+            assert_eq!(holds(text, &json!({"status": {}})), Ok(false), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_says_why() {
+        let live = json!({"spec": {"replicas": 3}});
+        assert!(holds("self.spec.replicas", &live).is_err_and(|why| why.contains("neither true nor false")));
+        assert!(holds("self.spec.replicas > 'x'", &live).is_err());
+        let large = json!({"data": "x".repeat(OBJECT_BYTES_MAX)});
+        assert!(holds("true", &large).is_err_and(|why| why.contains("bytes")));
+        let managed = json!({"metadata": {"managedFields": "x".repeat(OBJECT_BYTES_MAX)}});
+        assert_eq!(holds("!has(self.metadata.managedFields)", &managed), Ok(true));
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused_with_words() {
+        let refused = |text: &str| Expression::parse(text).expect_err("it is refused");
+        assert!(refused("self.status.").contains("it is not CEL"));
+        assert!(refused("object.status.ready").contains("object is not known here"));
+        assert!(refused("niente(self)").contains("niente is not known here"));
+        assert!(refused(" ").contains("1 to 1024"));
+        assert!(refused(&"a".repeat(1025)).contains("1025"));
+    }
+
+    #[test]
+    fn a_deep_expression_ends_no_process() {
+        for deep in [
+            format!("{}true{}", "(".repeat(500), ")".repeat(500)),
+            "!".repeat(1000) + "true",
+            format!("self{}", ".a".repeat(500)),
+        ] {
+            let _ = Expression::parse(&deep).map(|expression| expression.holds(&json!({})));
+        }
+    }
+}
