@@ -198,3 +198,13 @@ fn the_table_tells_the_night_on_one_screen() {
     }
     assert!(ran.out.lines().count() <= 40);
 }
+
+#[test]
+fn a_rehearsal_is_planned_like_the_night_and_shown_as_one() {
+    let rehearsal = with(&[("mode: Run ", "mode: Rehearse ")]);
+    let (run, rehearse) = (plan(SOGEI), plan(&rehearsal));
+    assert_eq!((&run.json()["mode"], &rehearse.json()["mode"]), (&Value::from("Run"), &Value::from("Rehearse")));
+    assert_eq!((rehearse.code, &rehearse.json()["plannedOpen"]), (0, &Value::from(moment("05:00"))));
+    let table = self::run(&["plan", "-"], &rehearsal).out;
+    assert!(table.contains("mode            Rehearse: tried as soon as it is created"), "{table}");
+}

@@ -251,7 +251,7 @@ fn the_archive_on_the_twelfth_of_february_is_refused_by_the_freeze_in_words() {
 
 #[test]
 fn the_archive_on_the_last_day_before_the_freeze_and_on_the_first_after_it_is_accepted() {
-    // Mondays 8 February and 15 March; the frozen days are civil days, both included.
+    // Civil days, the first and the last included.
     for (day, frozen) in [("2027-02-08", false), ("2027-02-09", true), ("2027-03-08", true), ("2027-03-09", false)] {
         let night = read(&changed("archivio-730", &[("2027-01-13T20:00", &format!("{day}T20:00"))]));
         assert_eq!(!night.verdict().refusals.is_empty(), frozen, "{day}");
@@ -303,8 +303,8 @@ fn on_the_nights_of_the_clock_change_budgets_are_elapsed_and_deadlines_are_civil
         ["2026-03-29T07:30:00+02:00", "2026-03-29T04:35:00+02:00", "2026-03-29T04:40:00+02:00"].map(str::to_owned)
     );
     assert_eq!(after(&spring), "2h55m", "an hour less than on 13 January");
-    // Put back at 03:00: it shows 02:35, for the second time. The open site bears twelve hours of the clock on the wall of nobody:
-    // 20:00 + 12 h = 07:00, and that binds before the counters do.
+    // Put back at 03:00: it shows 02:35, for the second time. What the open site bears is elapsed time too: 20:00 + 12 h shows 07:00,
+    // and that binds before the counters do.
     let autumn = on("2026-10-24T20:00:00+02:00", &[]);
     assert_eq!(autumn.deadline.site, "in-linea");
     assert_eq!(

@@ -50,7 +50,7 @@ impl Rehearsal {
 /// When the API server gives no usable answer now: try again later.
 pub(super) async fn rehearse(plan: &Plan, context: &Context) -> Result<Rehearsal, IntroduceError> {
     let mut rehearsed = match context.tenants.of(&plan.namespace, &plan.service_account).await {
-        Ok(tenant) => try_effects(&tenant, plan).await?,
+        Ok(tenant) => try_effects(&tenant, plan, context.pod_security).await?,
         Err(error) => Rehearsed { findings: vec![no_token(plan, error)?], ..Rehearsed::default() },
     };
     let mut services = Vec::new();
@@ -117,7 +117,7 @@ fn told(plan: &Plan, rehearsed: Rehearsed, services: Vec<ServiceReport>) -> Rehe
     let Rehearsed { tried_count, findings, untried, closed: _ } = rehearsed;
     let and_untried = match untried.as_slice() {
         [] => String::new(),
-        [first, ..] => format!("; {} could not be tried, as a webhook takes no dry runs: {first}", untried.len()),
+        [first, ..] => format!("; {} could not be tried, the first: {first}", untried.len()),
     };
     let (outcome, why) = if findings.is_empty() {
         (Outcome::Completed, format!("rehearsed: {tried_count} effects would be accepted{and_untried}"))

@@ -9,6 +9,7 @@ mod kstatus;
 mod nights;
 mod numbers;
 mod rehearsal;
+mod rehearsal_beside;
 mod told;
 mod waits;
 mod world;

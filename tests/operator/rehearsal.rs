@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::world::{NIGHT, WORK, World};
 
 /// The data centre once its services have come up, with the night as a rehearsal.
-async fn world(change: impl Fn(&mut Value)) -> World {
+pub async fn world(change: impl Fn(&mut Value)) -> World {
     let world = World::new(false);
     world.until("2023-02-09T18:35:00+01:00").await;
     declare(&world, change);
@@ -53,7 +53,7 @@ fn condition(status: &Value, kind: &str) -> String {
 }
 
 /// Reason, object and place of every finding, sorted.
-fn findings(status: &Value) -> Vec<[String; 3]> {
+pub fn findings(status: &Value) -> Vec<[String; 3]> {
     let all = status["refusals"].as_array().cloned().unwrap_or_default();
     let word = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
     let mut found: Vec<_> = all.iter().map(|one| ["reason", "object", "path"].map(|field| word(one, field))).collect();
@@ -61,7 +61,7 @@ fn findings(status: &Value) -> Vec<[String; 3]> {
     found
 }
 
-fn message(status: &Value, object: &str) -> String {
+pub fn message(status: &Value, object: &str) -> String {
     let all = status["refusals"].as_array().unwrap();
     all.iter().find(|one| one["object"] == object).unwrap_or_else(|| panic!("{object}: {status:#}"))["message"]
         .as_str()

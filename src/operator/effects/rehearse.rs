@@ -24,6 +24,7 @@ use super::ledger;
 use super::marks;
 use super::names::LedgerNames;
 use super::operations::{at, text};
+use super::pod_security::{Level, violations};
 use super::tenant::{Tenant, path};
 
 /// Where access reviews are asked.
@@ -38,20 +39,20 @@ pub struct Rehearsed {
     pub tried_count: u32,
     /// What would be refused: the object, whose effect it is, the API server's words, what to do.
     pub findings: Vec<Refusal>,
-    /// What could not be tried, because a webhook takes no dry runs.
+    /// What could not be tried by day, each with the reason.
     pub untried: Vec<String>,
     /// Services that are closed just now: their objects show it.
     pub closed: BTreeSet<ServiceIndex>,
 }
 
-/// Tries everything that arming, working, going back and reopening would do.
+/// Tries everything that arming, working, going back and reopening would do. Templates that stand in the runbook have to keep `level`.
 ///
 /// # Errors
 /// When the API server gives no usable answer now: nothing is known, try again.
-pub async fn rehearse(tenant: &Tenant, plan: &Plan) -> Result<Rehearsed, CallError> {
+pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level) -> Result<Rehearsed, CallError> {
     let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default() };
     stage.ledger().await?;
-    stage.jobs().await?;
+    stage.jobs(level).await?;
     stage.targets().await?;
     stage.checks().await?;
     stage.rights().await?;
@@ -125,13 +126,18 @@ impl Stage<'_> {
     }
 
     /// Every Job, forward, undo and smoke, as arming creates them: suspended, and marked as rehearsed.
-    async fn jobs(&mut self) -> Result<(), CallError> {
+    async fn jobs(&mut self, level: Level) -> Result<(), CallError> {
         let mut cron_jobs: BTreeMap<String, Option<Value>> = BTreeMap::new();
         for key in jobs(self.plan) {
             let whose = self.whose(key);
             let Some(source) = source(self.plan, key) else { continue };
             let (object, cron_job) = match &source.template {
                 Template::Inline(template) => {
+                    let pods = template.pointer("/spec/template").unwrap_or(&Value::Null);
+                    for violation in violations(pods, level) {
+                        let message = format!("{violation} (Pod Security {})", level.as_str());
+                        self.find("PodSecurity", "the template in the runbook", &whose, message);
+                    }
                     ("the template in the runbook".to_owned(), Some(json!({"spec": {"suspend": true, "jobTemplate": template}})))
                 }
                 Template::CronJob(name) => {
