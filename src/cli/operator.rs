@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::operator::effects::{Tenants, real_client_for_token};
-use crate::operator::server_time::TimeError;
-use crate::operator::{self, Context, ServerTime, health, http_get, run::RunError};
+use crate::operator::lease::Elector;
+use crate::operator::{self, Context, ServerTime, health, http_get, lead::lead, run::RunError};
 
 /// Run the operator: watch Interventions and play their nights.
 #[derive(Debug, Args)]
@@ -30,6 +30,12 @@ pub struct OperatorArgs {
     /// What is logged: info, debug, or a filter as notturno=debug,kube=info.
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log: String,
+    /// The namespace of the lease by which one of several replicas works; without it this one always works.
+    #[arg(long, value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// The name of that lease.
+    #[arg(long, default_value = "notturno", value_name = "NAME")]
+    lease: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,9 +53,6 @@ enum OperatorError {
     /// Tell a person.
     #[error("no client can be made for the cluster")]
     NoClient(#[source] kube::Error),
-    /// Retry later: the kubelet starts it again.
-    #[error("the API server's time is not known")]
-    NoTime(#[source] TimeError),
     /// Tell a person.
     #[error("{0} cannot be listened on")]
     NoSocket(SocketAddr, #[source] std::io::Error),
@@ -91,14 +94,21 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let config = config().await?;
     let client = Client::try_from(config.clone()).map_err(OperatorError::NoClient)?;
     let tenants = Tenants::new(client.clone(), std::sync::Arc::new(real_client_for_token(&config)));
-    let time = ServerTime::measured(&client).await.map_err(OperatorError::NoTime)?;
+    let time = ServerTime::measured(&client, local_time).await;
     let context = Context::new(client, tenants, time.clone(), http_get::getter()).map_err(OperatorError::NoNumbers)?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
     let (health, pulse) = health::health(context.metrics.clone(), time);
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
     tracing::info!(listen = %args.listen, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     let serving = tokio::spawn(health::serve(listener, health));
-    let ended = operator::run(context, pulse, stop).await;
+    let ended = match &args.lease_namespace {
+        Some(namespace) => {
+            let (time, metrics) = (context.time.clone(), context.metrics.clone());
+            let elector = Elector::new(context.client.clone(), namespace, &args.lease, &identity(), time, metrics);
+            lead(context, elector, pulse, stop).await
+        }
+        None => operator::run(context, pulse, stop).await,
+    };
     serving.abort();
     tracing::info!("the operator stops; every night can be resumed anywhere");
     ended.map_err(OperatorError::Ended)
@@ -117,6 +127,18 @@ async fn config() -> Result<Config, OperatorError> {
     };
     config.default_retry = false;
     Ok(config)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the process's edge: only shown, and used where the API server says no time")]
+fn local_time() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// Another one for each process: its host, which is its Pod, and when it started there.
+#[allow(clippy::disallowed_methods, reason = "the process's edge")]
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "notturno".to_owned());
+    format!("{host}_{:x}{:x}", std::process::id(), local_time().as_nanosecond())
 }
 
 fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {

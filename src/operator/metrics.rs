@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::model::phase::Phase;
 
@@ -24,6 +24,10 @@ struct Inner {
     deadlines_missed: IntCounter,
     passes: IntCounterVec,
     status_writes: IntCounterVec,
+    leads: IntGauge,
+    lease_transitions: IntGauge,
+    clock_offset_seconds: Gauge,
+    clock_width_seconds: Gauge,
     known: Mutex<BTreeMap<String, Standing>>,
 }
 
@@ -56,12 +60,32 @@ impl Metrics {
         let help = "Nights whose must-serve-by passed with something closed";
         let deadlines_missed = IntCounter::new("notturno_must_serve_by_missed_total", help)?;
         registry.register(Box::new(deadlines_missed.clone()))?;
+        let number = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let leads = number("notturno_leader", "Whether this replica leads: 1 or 0")?;
+        let lease_transitions = number("notturno_lease_transitions", "How often the lease has changed hands, as last held here")?;
+        let fraction = |name: &str, help: &str| {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let help = "How far the API server's clock is ahead of this machine's, in seconds, at the latest";
+        let clock_offset_seconds = fraction("notturno_clock_offset_seconds", help)?;
+        let help = "Within how many seconds the API server's clock is known; above 5, or infinite, no night starts";
+        let clock_width_seconds = fraction("notturno_clock_width_seconds", help)?;
         Ok(Self(Arc::new(Inner {
             nights: gauge("notturno_nights", "Unsettled nights, by phase", &["phase"])?,
             ledger_appends: counter("notturno_ledger_appends_total", "Appends to ledgers, by result", &["result"])?,
             effects: counter("notturno_effects_total", "Commands carried out, by kind and result", &["kind", "result"])?,
             passes: counter("notturno_passes_total", "Passes of a night's loop, by result", &["result"])?,
             status_writes: counter("notturno_status_writes_total", "Writes of interventions/status, by result", &["result"])?,
+            leads,
+            lease_transitions,
+            clock_offset_seconds,
+            clock_width_seconds,
             slack_seconds,
             deadlines_missed,
             registry,
@@ -96,6 +120,25 @@ impl Metrics {
 
     pub(super) fn settled(&self, night: &str) {
         self.known().remove(night);
+    }
+
+    pub(super) fn leads(&self, leads: bool) {
+        self.0.leads.set(i64::from(leads));
+    }
+
+    pub(super) fn lease_transitions(&self, count: i32) {
+        self.0.lease_transitions.set(i64::from(count));
+    }
+
+    /// This replica has no nights any more.
+    pub(super) fn nobody_stands(&self) {
+        self.known().clear();
+    }
+
+    /// What is known of the API server's clock; a width is infinite while it is not bounded at all.
+    pub(super) fn clock(&self, offset_seconds: f64, width_seconds: f64) {
+        self.0.clock_offset_seconds.set(offset_seconds);
+        self.0.clock_width_seconds.set(width_seconds);
     }
 
     /// Everything as text.

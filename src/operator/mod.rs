@@ -9,8 +9,10 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`run`] | watches Interventions, gives each its task, stops them all gracefully |
+//! | [`lead`], [`lease`] | which of several replicas does so |
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
+//! | `start` | no night starts by a clock that is not bounded |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
@@ -27,6 +29,8 @@ pub mod health;
 pub mod http_get;
 mod introduce;
 mod jobs;
+pub mod lead;
+pub mod lease;
 mod mailbox;
 pub mod metrics;
 mod night;
@@ -36,6 +40,7 @@ mod reconcile;
 mod report;
 pub mod run;
 pub mod server_time;
+mod start;
 mod story;
 mod tries;
 mod wave;

@@ -57,6 +57,9 @@ pub(super) struct Night {
     pub(super) reports: Attempt,
     /// Looks that did not see everything.
     pub(super) looks: Attempt,
+    /// Why it does not start though it could.
+    pub(super) start_held: Option<String>,
+    pub(super) start_tries: Attempt,
     failures: Attempt,
 }
 
@@ -135,6 +138,8 @@ impl Night {
             reporter: Reporter::default(),
             reports: Attempt::default(),
             looks: Attempt::default(),
+            start_held: None,
+            start_tries: Attempt::default(),
             failures: Attempt::default(),
         }
     }
