@@ -30,6 +30,8 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 pub const LEADS_FOR_MAX: Duration = Duration::from_secs(7);
 /// Out of reach or refused for so long, the lease keeps nobody from working.
 pub const ALONE_AFTER: Duration = Duration::from_secs(60);
+/// Tries to give it back.
+const RELEASES_MAX: u32 = 3;
 /// The limit of each call.
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -106,20 +108,31 @@ impl Elector {
         }
     }
 
-    /// Lets another replica begin at once. What fails is not tried again: the lease expires.
+    /// Lets another replica begin at once. Where that fails the lease expires.
     pub async fn release(&mut self) {
         self.metrics.leads(false);
         if self.renewed_at.take().is_none() {
             return;
         }
-        let Some(seen) = &self.seen else { return };
-        let mut lease = seen.lease.clone();
-        let spec = lease.spec.get_or_insert_default();
-        spec.holder_identity = None;
-        spec.renew_time = Some(MicroTime(self.time.now()));
-        if let Err(error) = self.replace(&lease).await {
-            tracing::warn!(error = story(&error), "the lease could not be released; it expires");
+        for _ in 0..RELEASES_MAX {
+            match self.try_to_release().await {
+                // A renewal that nobody waited for has landed meanwhile.
+                Err(error) if error.answer() == Some(Answer::Conflict) => {}
+                Err(error) => return tracing::warn!(error = story(&error), "the lease could not be released; it expires"),
+                Ok(()) => return,
+            }
         }
+    }
+
+    async fn try_to_release(&mut self) -> Result<(), CallError> {
+        self.look().await?;
+        let Some(Seen { lease, .. }) = &self.seen else { return Ok(()) };
+        let spec = lease.spec.clone().unwrap_or_default();
+        if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
+            return Ok(());
+        }
+        let spec = LeaseSpec { holder_identity: None, renew_time: Some(MicroTime(self.time.now())), ..spec };
+        self.replace(&Lease { spec: Some(spec), ..lease.clone() }).await.map(drop)
     }
 
     fn leads(&self, why: &str) {

@@ -21,3 +21,6 @@ mod death;
 mod goes_back;
 mod goes_well;
 mod killed;
+mod many;
+mod outage;
+mod replicas;
