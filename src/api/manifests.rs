@@ -18,6 +18,8 @@ use super::{GROUP, Intervention, OfficeCalendar, PublicService, Runbook};
 pub const NAMESPACE: &str = "notturno-system";
 /// The operator's `ServiceAccount`, `Deployment` and `ClusterRole`.
 pub const OPERATOR: &str = "notturno";
+/// The lease by which one of its replicas works.
+pub const LEASE: &str = "notturno";
 /// The image in the manifests; replace it by yours.
 pub const IMAGE: &str = "notturno.test/notturno:dev";
 /// Where `/healthz`, `/readyz` and `/metrics` answer.
@@ -37,7 +39,15 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// Never for the types of this crate; `serde_json` cannot promise it.
 pub fn install() -> Result<Vec<Value>, serde_json::Error> {
     let mut objects = crds().iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
-    objects.extend([namespace(), service_account(), cluster_role(), cluster_role_binding(), deployment()]);
+    objects.extend([
+        namespace(),
+        service_account(),
+        cluster_role(),
+        cluster_role_binding(),
+        lease_role(),
+        lease_role_binding(),
+        deployment(),
+    ]);
     Ok(objects)
 }
 
@@ -139,18 +149,46 @@ fn cluster_role_binding() -> Value {
     })
 }
 
+/// Which replica works: a lease in its own namespace. Creation cannot be granted by name.
+fn lease_role() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": OPERATOR, "namespace": NAMESPACE, "labels": labels()},
+        "rules": [
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE], "verbs": ["get", "update"]},
+        ],
+    })
+}
+
+fn lease_role_binding() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": OPERATOR, "namespace": NAMESPACE, "labels": labels()},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}],
+    })
+}
+
+/// On two nodes, where there are two.
+fn apart() -> Value {
+    let term = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels()}});
+    let preferred = json!([{"weight": 100, "podAffinityTerm": term}]);
+    json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}})
+}
+
 fn deployment() -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": OPERATOR, "namespace": NAMESPACE, "labels": labels()},
         "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
+            "replicas": 2,
             "selector": {"matchLabels": labels()},
             "template": {
                 "metadata": {"labels": labels()},
                 "spec": {
                     "serviceAccountName": OPERATOR,
+                    "affinity": apart(),
                     "enableServiceLinks": false,
                     "terminationGracePeriodSeconds": 30,
                     "securityContext": {
@@ -170,7 +208,7 @@ fn operator_container() -> Value {
         "name": "operator",
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["operator"],
+        "args": ["operator", format!("--lease-namespace={NAMESPACE}")],
         "ports": [{"name": "http", "containerPort": HTTP_PORT}],
         "livenessProbe": probe("/healthz"),
         "readinessProbe": probe("/readyz"),

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use crate::operator::effects::pod_security::Level;
 use crate::operator::effects::{LIMIT, Tenants};
 use crate::operator::http_allow::{Allowed, HttpAllow};
-use crate::operator::server_time::TimeError;
-use crate::operator::{self, Context, ServerTime, connect, health, http_get, run::RunError};
+use crate::operator::lease::Elector;
+use crate::operator::{self, Context, ServerTime, connect, health, http_get, lead::lead, run::RunError};
 
 /// Run the operator: watch Interventions and play their nights.
 #[derive(Debug, Args)]
@@ -38,6 +38,12 @@ pub struct OperatorArgs {
     /// What Job templates that stand in a runbook may ask for: restricted, baseline or privileged.
     #[arg(long, default_value = "restricted", value_name = "LEVEL")]
     pod_security: Level,
+    /// The namespace of the lease by which one of several replicas works; without it this one always works.
+    #[arg(long, value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// The name of that lease.
+    #[arg(long, default_value = "notturno", value_name = "NAME")]
+    lease: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,9 +61,6 @@ enum OperatorError {
     /// Tell a person.
     #[error("no client can be made for the cluster")]
     NoClient(#[source] kube::Error),
-    /// Retry later: the kubelet starts it again.
-    #[error("the API server's time is not known")]
-    NoTime(#[source] TimeError),
     /// Tell a person.
     #[error("{0} cannot be listened on")]
     NoSocket(SocketAddr, #[source] std::io::Error),
@@ -105,7 +108,7 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let config = config().await?;
     let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
     let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
-    let time = ServerTime::measured(&client).await.map_err(OperatorError::NoTime)?;
+    let time = ServerTime::measured(&client, local_time).await;
     let getter = http_get::getter(HttpAllow::and(args.http_allow.clone()));
     let mut context = Context::new(client, tenants, time.clone(), getter).map_err(OperatorError::NoNumbers)?;
     context.pod_security = args.pod_security;
@@ -114,7 +117,14 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
     tracing::info!(listen = %args.listen, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     let serving = tokio::spawn(health::serve(listener, health));
-    let ended = operator::run(context, pulse, stop).await;
+    let ended = match &args.lease_namespace {
+        Some(namespace) => {
+            let (time, metrics) = (context.time.clone(), context.metrics.clone());
+            let elector = Elector::new(context.client.clone(), namespace, &args.lease, &identity(), time, metrics);
+            lead(context, elector, pulse, stop).await
+        }
+        None => operator::run(context, pulse, stop).await,
+    };
     serving.abort();
     tracing::info!("the operator stops; every night can be resumed anywhere");
     ended.map_err(OperatorError::Ended)
@@ -131,6 +141,18 @@ async fn config() -> Result<Config, OperatorError> {
             Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))
         }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the process's edge: only shown, and used where the API server says no time")]
+fn local_time() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// Another one for each process: its host, which is its Pod, and when it started there.
+#[allow(clippy::disallowed_methods, reason = "the process's edge")]
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "notturno".to_owned());
+    format!("{host}_{:x}{:x}", std::process::id(), local_time().as_nanosecond())
 }
 
 fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {

@@ -72,8 +72,9 @@ fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     });
     let targets = unburned.map(|(service, _)| Command::BurnTargets { service });
     let burn = |job: JobKey| {
-        let fact = facts.jobs.get(&job)?;
         let to = burn_to(state, job);
+        // One that could not be looked at is burned all the same: its name is known.
+        let Some(fact) = facts.jobs.get(&job) else { return Some(Command::BurnJob { job, to }) };
         let needed = match (fact.token, to) {
             (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
             (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back, _) => true,

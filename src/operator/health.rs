@@ -1,6 +1,6 @@
 //! The endpoints for the kubelet and for Prometheus.
 //!
-//! Out: `/healthz` (the loop that hands out news turns), `/readyz` (it has seen all Interventions), `/metrics`. Invariants: liveness is
+//! Out: `/healthz` (the loop that hands out news turns), `/readyz` (it has seen all Interventions, or another replica leads), `/metrics`. Invariants: liveness is
 //! asked of the loop itself, so nothing has to tick; a night that waits never makes the operator unhealthy. Not here: the numbers.
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Health {
     pub synced: watch::Receiver<bool>,
     /// The numbers.
     pub metrics: Metrics,
-    /// The API server's time, which is bounded once it exists.
+    /// The API server's time.
     pub time: ServerTime,
 }
 
@@ -70,13 +70,15 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
     if *health.synced.borrow() {
-        (StatusCode::OK, "every Intervention was seen, the clock is bounded\n")
+        (StatusCode::OK, "every Intervention was seen, or another replica leads\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not every Intervention was seen yet\n")
     }
 }
 
 async fn metrics(State(health): State<Health>) -> (StatusCode, String) {
+    let width = health.time.width().map_or(f64::INFINITY, |width| width.as_secs_f64());
+    health.metrics.clock(health.time.offset().as_secs_f64(), width);
     match health.metrics.text(health.time.now()) {
         Ok(text) => (StatusCode::OK, text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

@@ -154,6 +154,25 @@ impl Metrics {
         self.known().remove(night);
     }
 
+    pub(super) fn leads(&self, leads: bool) {
+        self.set(Name::Leader, &[], f64::from(u8::from(leads)));
+    }
+
+    pub(super) fn lease_transitions(&self, count: i32) {
+        self.set(Name::LeaseTransitions, &[], f64::from(count));
+    }
+
+    /// This replica has no nights any more.
+    pub(super) fn nobody_stands(&self) {
+        self.known().clear();
+    }
+
+    /// What is known of the API server's clock; a width is infinite while it is not bounded at all.
+    pub(super) fn clock(&self, offset_seconds: f64, width_seconds: f64) {
+        self.set(Name::ClockOffset, &[], offset_seconds);
+        self.set(Name::ClockWidth, &[], width_seconds);
+    }
+
     /// Everything as text.
     ///
     /// # Errors

@@ -9,8 +9,10 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`run`] | watches Interventions, gives each its task, stops them all gracefully |
+//! | [`lead`], [`lease`] | which of several replicas does so |
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
+//! | `start` | no night starts by a clock that is not bounded |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
@@ -34,6 +36,8 @@ pub mod http_allow;
 pub mod http_get;
 mod introduce;
 mod jobs;
+pub mod lead;
+pub mod lease;
 mod mailbox;
 pub mod metrics;
 mod night;
@@ -44,6 +48,7 @@ mod rehearse;
 pub(crate) mod report;
 pub mod run;
 pub mod server_time;
+mod start;
 pub(crate) mod story;
 mod tries;
 pub mod watching;

@@ -19,6 +19,7 @@ use super::introduce;
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::report;
+use super::start;
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
@@ -38,7 +39,7 @@ const LEDGER_OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
 pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Context) -> Result<Rest, Trouble> {
     for _ in 0..ROUNDS_MAX {
         let facts = observe(night, book, context).await;
-        let decision = decide(book, &facts, context);
+        let decision = start::held(decide(book, &facts, context), night, context);
         record(night, book, &decision, context).await?;
         let write_count = perform(night, book, &decision, context).await?;
         let quiet = decision.events.is_empty() && write_count == 0;
@@ -341,7 +342,7 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
         Arming::Impossible { reason } if !state.armed => format!("{}: {reason}", decision.why),
         Arming::Impossible { .. } | Arming::NotYet | Arming::Armed => decision.why.clone(),
     };
-    let status = report::status(&book.plan, &book.entries, &state, decision, &why);
+    let status = start::told(report::status(&book.plan, &book.entries, &state, decision, &why), night.start_held.as_deref());
     match night.reporter.write(&object, status, context).await {
         Ok(()) => night.reports = Attempt::default(),
         Err(error) if error.answer() == Some(Answer::NotFound) => night.reports = Attempt::default(),
@@ -359,12 +360,13 @@ async fn rest(night: &mut Night, book: &Book, decision: &Decision, context: &Con
         return settle(night, book, context).await;
     }
     let arming = decision.commands.contains(&Command::Arm).then(|| night.arming_tries.next_at()).flatten();
-    let moments: [Option<Timestamp>; 5] = [
+    let moments: [Option<Timestamp>; 6] = [
         decision.wake.as_ref().map(|wake| wake.at),
         night.tries.next_at(),
         arming,
         night.reports.next_at(),
         night.looks.next_at(),
+        night.start_tries.next_at(),
     ];
     Ok(Rest::Until(moments.into_iter().flatten().min()))
 }

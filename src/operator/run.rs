@@ -2,8 +2,8 @@
 //!
 //! In: the shared context, a signal to stop. Out: nights, until it stops. Invariants: no night runs in two tasks at once, told apart by
 //! UID; an Intervention that cannot be decoded is a night of its own that is refused; a night that is settled has no task; dropping the
-//! future ends every task at once, stopping lets each finish its turn. Single replica: nothing here elects a leader.
-//! Not here: what a night does; sockets and signals ([`crate::cli`]).
+//! future ends every task at once, stopping lets each finish its turn. Not here: what a night does; which replica works ([`super::lead`]);
+//! sockets and signals ([`crate::cli`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,7 +44,12 @@ pub enum RunError {
 ///
 /// # Errors
 /// When it cannot see Interventions any more.
-pub async fn run(context: Context, mut pulse: Pulse, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
+pub async fn run(context: Context, mut pulse: Pulse, stop: watch::Receiver<bool>) -> Result<(), RunError> {
+    serve(context, &mut pulse, stop).await
+}
+
+/// The same, with a pulse that outlives it.
+pub(super) async fn serve(context: Context, pulse: &mut Pulse, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
     let (tell, mut news) = mpsc::channel(NEWS_MAX);
     let mut watching = JoinSet::new();
     watching.spawn(watch_interventions(context.clone(), tell));
@@ -69,7 +74,7 @@ pub async fn run(context: Context, mut pulse: Pulse, mut stop: watch::Receiver<b
     Ok(())
 }
 
-fn answer(ping: Ping) {
+pub(super) fn answer(ping: Ping) {
     // Who asked may have gone: nothing is lost.
     let _ = ping.send(());
 }

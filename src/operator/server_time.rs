@@ -1,10 +1,11 @@
 //! The time of the API server, on the side that is safe for the public: never earlier than it really is there.
 //!
-//! In: `Date` headers of a cheap call, with the time that the call took. Out: [`ServerTime`], which all of the operator reads.
-//! Invariants: never goes back; a `Date` says only the second, so that what is true lies in `[Date, Date + 1 s + round trip)`, of which
-//! the end is taken; not known within [`WIDTH_MAX`], it does not start. A monotonic clock may stand still while a machine is
-//! suspended: it is measured again before a pass when the last time is longer ago than [`FRESH_FOR`].
-//! Not here: time zones, deadlines of the night.
+//! In: `Date` headers of a cheap call, with the time that the call took; this machine's clock only where there is no other. Out:
+//! [`ServerTime`], which all of the operator reads. Invariants: a `Date` says only the second, so that what is true lies in
+//! `[Date, Date + 1 s + round trip)`, of which the end is taken; a clock that is known within [`WIDTH_MAX`] never goes back, and one that is
+//! known worse never replaces it; no measuring holds up a pass for longer than [`WAIT_FOR_MAX`]. A monotonic clock may stand still while a
+//! machine is suspended: it is measured again before a pass when the last time is longer ago than [`FRESH_FOR`].
+//! Not here: time zones, deadlines of the night, what must not begin while the clock is not bounded ([`super::reconcile`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,32 +13,33 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::client::Body;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 
-/// The widest interval with which the operator starts.
+/// The widest interval with which a night may start.
 pub const WIDTH_MAX: Duration = Duration::from_secs(5);
 /// How long a measurement is trusted.
 pub const FRESH_FOR: Duration = Duration::from_secs(600);
-const CALL_FOR_MAX: Duration = Duration::from_secs(5);
-const TRIES_MAX: u32 = 5;
+/// How long after a measurement that bounds nothing the next one may begin.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long a pass waits for a measurement.
+pub const WAIT_FOR_MAX: Duration = Duration::from_secs(1);
+const CALL_FOR_MAX: Duration = Duration::from_secs(10);
 
-/// Why the server's time is not known.
+/// Why the server's time is not known. Retry later, whatever it is.
 #[derive(Debug, thiserror::Error)]
 pub enum TimeError {
-    /// Retry later.
+    /// Nothing came.
     #[error("the API server did not answer within {CALL_FOR_MAX:?}")]
     Timeout,
-    /// Retry later.
+    /// The call failed.
     #[error("the API server cannot be asked for the time")]
     Call(#[source] kube::Error),
-    /// Tell a person: a proxy takes the header away.
+    /// A person has to look for a proxy that takes the header away.
     #[error("the API server's answer has no readable Date")]
     NoDate,
-    /// Retry later.
-    #[error("the offset of the clock is only known within {0:?}")]
-    Wide(Duration),
 }
 
 /// The API server's time. Clones are the same clock.
@@ -47,30 +49,41 @@ pub struct ServerTime(Arc<Mutex<Known>>);
 #[derive(Debug)]
 struct Known {
     clock: Clock,
-    /// None: the clock is the server's own.
-    measured_at: Option<Instant>,
+    /// It is the server's own: nothing has to be measured.
+    own: bool,
+    /// When the server's time was last bounded, and within what.
+    bounded: Option<(Instant, Duration)>,
+    /// Why the last measurement bounded nothing.
+    why_not: Option<String>,
+    tried_at: Option<Instant>,
+    /// A measurement under way; it turns true, or is dropped, at its end.
+    measuring: Option<watch::Receiver<bool>>,
+    local: fn() -> Timestamp,
+}
+
+/// One answer.
+struct Measured {
+    clock: Clock,
+    width: Duration,
 }
 
 impl ServerTime {
     /// A clock that is the server's own, as that of the embedded API.
     #[must_use]
     pub fn of(clock: Clock) -> Self {
-        Self(Arc::new(Mutex::new(Known { clock, measured_at: None })))
+        Self::new(clock, true, || Timestamp::UNIX_EPOCH)
     }
 
-    /// Measures.
-    ///
-    /// # Errors
-    /// When the offset is not known within [`WIDTH_MAX`] after a few tries.
-    pub async fn measured(client: &Client) -> Result<Self, TimeError> {
-        let mut last = TimeError::NoDate;
-        for _ in 0..TRIES_MAX {
-            match measure(client).await {
-                Ok(clock) => return Ok(Self(Arc::new(Mutex::new(Known { clock, measured_at: Some(Instant::now()) })))),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+    fn new(clock: Clock, own: bool, local: fn() -> Timestamp) -> Self {
+        let (bounded, why_not, tried_at, measuring) = (None, None, None, None);
+        Self(Arc::new(Mutex::new(Known { clock, own, bounded, why_not, tried_at, measuring, local })))
+    }
+
+    /// Measures. Where the server says nothing, `local` has to do, which bounds nothing: nights under way go on by it, and none starts.
+    pub async fn measured(client: &Client, local: fn() -> Timestamp) -> Self {
+        let time = Self::new(Clock::starting_at(local()), false, local);
+        time.take(measure(client).await);
+        time
     }
 
     /// The present moment there, at the latest.
@@ -84,21 +97,80 @@ impl ServerTime {
         self.clock().sleep_until(moment).await;
     }
 
-    /// Measures again when the last time is too long ago; what cannot be measured now stays as it was.
+    /// Why the clock is not known within [`WIDTH_MAX`]; none when it is.
+    #[must_use]
+    pub fn unbounded(&self) -> Option<String> {
+        self.known(|known| {
+            let fresh = known.bounded.is_some_and(|(at, _)| at.elapsed() < FRESH_FOR);
+            let why = || known.why_not.clone().unwrap_or_else(|| "it has to be measured again".to_owned());
+            (!known.own && !fresh).then(why)
+        })
+    }
+
+    /// How far the server's clock is ahead of this machine's, at the latest.
+    #[must_use]
+    pub fn offset(&self) -> SignedDuration {
+        self.known(|known| if known.own { SignedDuration::ZERO } else { known.clock.now().duration_since((known.local)()) })
+    }
+
+    /// Within what it is known; none when it is not bounded.
+    #[must_use]
+    pub fn width(&self) -> Option<Duration> {
+        if self.unbounded().is_some() {
+            return None;
+        }
+        self.known(|known| Some(known.bounded.map(|(_, width)| width).unwrap_or_default()))
+    }
+
+    /// Measures again when the last time is too long ago, and waits a little for it; what cannot be measured now stays as it was.
     pub async fn refresh(&self, client: &Client) {
-        let measured_at = self.known(|known| known.measured_at);
-        if measured_at.is_none_or(|at| at.elapsed() < FRESH_FOR) {
+        let due = self.unbounded().is_some();
+        let Some(mut ending) = self.known(|known| {
+            let again = known.tried_at.is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
+            if due && again && known.measuring.is_none() {
+                let (end, ending) = watch::channel(false);
+                known.measuring = Some(ending);
+                let (time, client) = (self.clone(), client.clone());
+                tokio::spawn(async move {
+                    time.take(measure(&client).await);
+                    end.send_replace(true);
+                });
+            }
+            known.measuring.clone()
+        }) else {
             return;
-        }
-        match measure(client).await {
-            Ok(clock) => self.known(|known| {
-                if clock.now() > known.clock.now() {
-                    known.clock = clock;
+        };
+        // Ended or given up: what is known now has to do.
+        let _ = timeout(WAIT_FOR_MAX, ending.changed()).await;
+    }
+
+    /// Takes what was measured, if it is better than what is known.
+    fn take(&self, measured: Result<Measured, TimeError>) {
+        self.known(|known| {
+            known.measuring = None;
+            known.tried_at = Some(Instant::now());
+            match measured {
+                Ok(Measured { clock, width }) if width <= WIDTH_MAX => {
+                    if known.bounded.is_none() || clock.now() > known.clock.now() {
+                        known.clock = clock;
+                    }
+                    let offset = known.clock.now().duration_since((known.local)());
+                    tracing::info!(%offset, ?width, "the API server's clock is known");
+                    known.bounded = Some((Instant::now(), width));
+                    known.why_not = None;
                 }
-                known.measured_at = Some(Instant::now());
-            }),
-            Err(error) => tracing::warn!(%error, "the server's time could not be measured again"),
-        }
+                Ok(Measured { clock, width }) => {
+                    if known.bounded.is_none() {
+                        known.clock = clock;
+                    }
+                    known.why_not = Some(format!("the API server took {} s to say the time", width.as_secs()));
+                }
+                Err(error) => known.why_not = Some(super::story::story(&error)),
+            }
+            if let Some(why) = &known.why_not {
+                tracing::warn!(why, "the API server's clock is not bounded: no night starts");
+            }
+        });
     }
 
     fn clock(&self) -> Clock {
@@ -110,17 +182,21 @@ impl ServerTime {
     }
 }
 
-async fn measure(client: &Client) -> Result<Clock, TimeError> {
+/// The server's time now, at the latest, for who asks once.
+///
+/// # Errors
+/// When the server does not say it.
+pub async fn asked(client: &Client) -> Result<Timestamp, TimeError> {
+    Ok(measure(client).await?.clock.now())
+}
+
+async fn measure(client: &Client) -> Result<Measured, TimeError> {
     let request = http::Request::get("/version").body(Body::empty()).map_err(|_| TimeError::NoDate)?;
     let asked_at = Instant::now();
     let answer = timeout(CALL_FOR_MAX, client.send(request)).await.map_err(|_| TimeError::Timeout)?.map_err(TimeError::Call)?;
-    let round_trip = asked_at.elapsed();
+    let width = asked_at.elapsed() + Duration::from_secs(1);
     let date = answer.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
     let date = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).ok_or(TimeError::NoDate)?;
-    let width = round_trip + Duration::from_secs(1);
-    if width > WIDTH_MAX {
-        return Err(TimeError::Wide(width));
-    }
     let latest = SignedDuration::try_from(width).unwrap_or_default();
-    Ok(Clock::starting_at(date.timestamp().checked_add(latest).unwrap_or(Timestamp::MAX)))
+    Ok(Measured { clock: Clock::starting_at(date.timestamp().checked_add(latest).unwrap_or(Timestamp::MAX)), width })
 }

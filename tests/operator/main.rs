@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 mod actions;
+mod clock;
 mod crashes;
 mod endpoints;
 mod isolation;
 mod kstatus;
+mod lease;
 mod nights;
 mod numbers;
 mod rehearsal;

@@ -48,6 +48,12 @@ async fn every_number_moves_in_a_night_that_goes_wrong() {
     }
     for row in CATALOGUE {
         let name = row.name.as_str();
+        // With one replica nothing elects, and the test's API says its own time: lease.rs and clock.rs see those move.
+        if ["notturno_leader", "notturno_lease_transitions", "notturno_clock_offset_seconds", "notturno_clock_width_seconds"]
+            .contains(&name)
+        {
+            continue;
+        }
         let constant =
             name == "notturno_build_info" && before.iter().any(|(series, value)| series.starts_with(name) && *value > 0.0);
         assert!(moved.contains(name) || constant, "{name} never moved:\n{after}");

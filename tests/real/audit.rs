@@ -94,6 +94,11 @@ fn starts(writes: &[Write]) -> BTreeMap<String, (usize, usize)> {
 }
 
 impl Write {
+    /// Whether it appends a record to a ledger.
+    pub fn appends(&self) -> bool {
+        self.result == Result::Stored && self.body[0]["path"] == "/data/head"
+    }
+
     /// Whether it lets a Job run.
     pub fn releases(&self) -> bool {
         let lets_run =

@@ -38,7 +38,7 @@ fn known_limit_with_the_operator_dead_for_good_during_the_upgrade_all_that_was_c
         ));
     }
 
-    operator::scale(&stage.cluster, 1);
+    operator::scale(&stage.cluster, 2);
     let ledger = night.until_settled();
     assert_eq!(ledger.outcome(), Some("ReopenedLate"), "late, and said so: {}", ledger.story());
     assert_eq!(stage.database.fingerprint(), stage.fingerprint, "restored byte for byte, late");

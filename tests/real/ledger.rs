@@ -58,6 +58,11 @@ impl Ledger {
         self.place(kind, of).is_some()
     }
 
+    /// When the first such event was decided.
+    pub fn at(&self, kind: &str, of: &str) -> Option<Timestamp> {
+        self.place(kind, of).map(|place| self.decided_at[place])
+    }
+
     /// The place of the first such event.
     pub fn place(&self, kind: &str, of: &str) -> Option<usize> {
         self.events.iter().position(|(found, fields, _)| found == kind && fields.to_string().contains(of))

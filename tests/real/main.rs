@@ -22,3 +22,6 @@ mod gitops;
 mod goes_back;
 mod goes_well;
 mod killed;
+mod many;
+mod outage;
+mod replicas;

@@ -1,6 +1,6 @@
 //! The operator as people install it, and the ways in which it dies.
 //!
-//! In: the manifests or the chart, as they are. Out: one running Pod. Invariants: installed anew for each test; ended by the id of its own
+//! In: the manifests or the chart, as they are. Out: two running Pods, one of which leads. Invariants: installed anew for each test; ended by the id of its own
 //! process, or by the API. Not here: what it does.
 
 use std::fs;
@@ -59,8 +59,59 @@ pub fn install(cluster: &Cluster, by: By) {
 pub fn until_ready(cluster: &Cluster) {
     wait(60, "an operator that is ready", || {
         let deployment = cluster.get(DEPLOYMENT)?;
-        (deployment["status"]["readyReplicas"] == 1).then_some(())
+        (deployment["status"]["readyReplicas"] == deployment["spec"]["replicas"]).then_some(())
     });
+    wait(30, "a replica that leads", || (!leader(cluster).is_empty()).then_some(()));
+}
+
+fn lease(cluster: &Cluster) -> Value {
+    cluster.get("/apis/coordination.k8s.io/v1/namespaces/notturno-system/leases/notturno").unwrap_or_default()
+}
+
+/// The name of the Pod that leads; empty when none does.
+pub fn leader(cluster: &Cluster) -> String {
+    let holder = lease(cluster)["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
+    holder.split_once('_').map(|(pod, _)| pod.to_owned()).unwrap_or_default()
+}
+
+/// How often the lease has changed hands.
+pub fn epoch(cluster: &Cluster) -> i64 {
+    lease(cluster)["spec"]["leaseTransitions"].as_i64().unwrap_or_default()
+}
+
+/// A leader that sleeps; it wakes at the end, whatever the end is.
+pub struct Asleep(u32);
+
+impl Asleep {
+    /// `SIGSTOP` to its process.
+    pub fn put(cluster: &Cluster) -> Self {
+        let process = wait(30, "an operator that runs", || process(cluster));
+        assert!(Command::new("kill").args(["-STOP", &process.to_string()]).status().unwrap().success());
+        Self(process)
+    }
+
+    /// `SIGCONT`.
+    pub fn wake(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        // The kubelet may have ended it; that is told by what is asserted.
+        let _ = Command::new("kill").args(["-CONT", &self.0.to_string()]).status();
+    }
+}
+
+/// The kubelet no longer ends what does not answer it: a test that lets a replica sleep wants it to wake.
+pub fn may_sleep(cluster: &Cluster) {
+    let patch = r#"[{"op": "remove", "path": "/spec/template/spec/containers/0/livenessProbe"}]"#;
+    let name = ["-n", "notturno-system", "patch", "deployment", "notturno", "--type=json", "-p", patch];
+    cluster.run("kubectl", &name, "");
+    cluster.run("kubectl", &["-n", "notturno-system", "rollout", "status", "deployment/notturno", "--timeout=60s"], "");
+    wait(60, "two Pods", || (pods(cluster).len() == 2).then_some(()));
+    let alive = |name: &String| pod_names(cluster).contains(name);
+    wait(30, "a replica that leads", || Some(leader(cluster)).filter(alive).map(drop));
 }
 
 /// So many replicas, from now on; waits until none is left when none is wanted.
@@ -80,9 +131,10 @@ pub fn pod_names(cluster: &Cluster) -> Vec<String> {
     pods(cluster).iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The id of its process on this machine, found by the container's name in the process's groups.
+/// The id of the leader's process on this machine, found by the container's name in the process's groups.
 fn process(cluster: &Cluster) -> Option<u32> {
-    let pod = pods(cluster).into_iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null())?;
+    let leader = leader(cluster);
+    let pod = pods(cluster).into_iter().find(|pod| pod["metadata"]["name"] == leader.as_str())?;
     let status = &pod["status"]["containerStatuses"][0];
     let container = status["containerID"].as_str()?.strip_prefix("containerd://")?.to_owned();
     if status["state"]["running"].is_null() {
@@ -93,7 +145,7 @@ fn process(cluster: &Cluster) -> Option<u32> {
     ids.into_iter().find(ours)
 }
 
-/// `kill -9` of the process; the kubelet starts another one in the same Pod.
+/// `kill -9` of the leader; the kubelet starts another one in the same Pod.
 pub fn kill(cluster: &Cluster) {
     let process = wait(30, "an operator that runs", || process(cluster));
     let killed = Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
@@ -103,7 +155,7 @@ pub fn kill(cluster: &Cluster) {
 
 /// `kubectl delete pod --force --grace-period=0`: the Pod is gone from the API while its process may still live.
 pub fn delete_by_force(cluster: &Cluster) {
-    let name = pod_names(cluster).pop().expect("an operator");
+    let name = wait(30, "a leader", || Some(leader(cluster)).filter(|name| !name.is_empty()));
     cluster.run("kubectl", &["-n", "notturno-system", "delete", "pod", &name, "--force", "--grace-period=0"], "");
 }
 

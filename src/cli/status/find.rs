@@ -12,12 +12,11 @@ use kube::{Client, Config, ResourceExt};
 
 use crate::api::Intervention;
 use crate::api::status::InterventionStatus;
-use crate::operator::ServerTime;
 use crate::operator::effects::call::{Answer, CallError, LIMIT, within};
 use crate::operator::effects::ledger::{self, LedgerError};
 use crate::operator::effects::names::LedgerNames;
 use crate::operator::effects::{LedgerRead, Tenant, marks};
-use crate::operator::server_time::TimeError;
+use crate::operator::server_time::{self, TimeError};
 
 /// Where to look, and how to print.
 #[derive(Args, Clone, Debug)]
@@ -102,7 +101,7 @@ pub async fn find(args: &ClusterArgs, asked: &str) -> Result<Found, FindError> {
     let (own, name) = asked.split_once('/').map_or((None, asked), |(namespace, name)| (Some(namespace.to_owned()), name));
     let namespace = own.or_else(|| args.namespace.clone()).unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).map_err(FindError::NoClient)?;
-    let now = ServerTime::measured(&client).await.map_err(FindError::NoTime)?.now();
+    let now = server_time::asked(&client).await.map_err(FindError::NoTime)?;
     let mut found = Found { night: format!("{namespace}/{name}"), report: None, ledger: None, now, notes: Vec::new() };
     look(&client, &namespace, name, args.from_ledger, &mut found).await?;
     Ok(found)

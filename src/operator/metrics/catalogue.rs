@@ -22,6 +22,10 @@ pub enum Name {
     Passes,
     StatusWrites,
     Events,
+    Leader,
+    LeaseTransitions,
+    ClockOffset,
+    ClockWidth,
     BuildInfo,
 }
 
@@ -43,6 +47,10 @@ impl Name {
             Self::Passes => "notturno_passes_total",
             Self::StatusWrites => "notturno_status_writes_total",
             Self::Events => "notturno_events_total",
+            Self::Leader => "notturno_leader",
+            Self::LeaseTransitions => "notturno_lease_transitions",
+            Self::ClockOffset => "notturno_clock_offset_seconds",
+            Self::ClockWidth => "notturno_clock_width_seconds",
             Self::BuildInfo => "notturno_build_info",
         }
     }
@@ -141,7 +149,13 @@ pub const CATALOGUE: &[Row] = &[
     Row { name: Name::LedgerAppends, labels: &[RESULT], unit: "appends", meaning: "Appends to ledgers, by result" },
     Row {
         name: Name::Effects,
-        labels: &[Label { name: "kind", values: "arm, close, release, burn-job, burn-targets, reopen, let-go, disarm" }, RESULT],
+        labels: &[
+            Label {
+                name: "kind",
+                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, restore, reopen, let-go, disarm",
+            },
+            RESULT,
+        ],
         unit: "commands",
         meaning: "Commands carried out, by kind and result",
     },
@@ -157,6 +171,25 @@ pub const CATALOGUE: &[Row] = &[
         labels: &[Label { name: "result", values: "told, known, lost" }],
         unit: "Events",
         meaning: "Events for people: told, known already (told before a restart), or lost",
+    },
+    Row { name: Name::Leader, labels: &[], unit: "1", meaning: "Whether this replica leads: 1 or 0" },
+    Row {
+        name: Name::LeaseTransitions,
+        labels: &[],
+        unit: "changes",
+        meaning: "How often the lease has changed hands, as last held here",
+    },
+    Row {
+        name: Name::ClockOffset,
+        labels: &[],
+        unit: "seconds",
+        meaning: "How far the API server's clock is ahead of this machine's, at the latest",
+    },
+    Row {
+        name: Name::ClockWidth,
+        labels: &[],
+        unit: "seconds",
+        meaning: "Within how much the API server's clock is known; above 5, or infinite, no night starts",
     },
     Row {
         name: Name::BuildInfo,
