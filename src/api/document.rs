@@ -124,7 +124,24 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
     let mut refuse = |reason: &str, field: &str, message: &str| {
         found.push(Refusal::new(reason, object, &format!("metadata.{field}"), message.to_owned()));
     };
+    for field in ["name", "namespace"] {
+        if fields.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            refuse("WrongType", field, "a text is expected here: quote it");
+        }
+    }
+    for field in ["labels", "annotations"] {
+        match fields.get(field) {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(marks)) => {
+                for (key, _) in marks.iter().filter(|(_, value)| !value.is_string()) {
+                    refuse("WrongType", &format!("{field}[{key:?}]"), "a text is expected here: quote it");
+                }
+            }
+            Some(_) => refuse("WrongType", field, "texts by name are expected here, as {app: sportello}"),
+        }
+    }
     match fields.get("name").and_then(Value::as_str) {
+        None if fields.get("name").is_some_and(|name| !name.is_null()) => {}
         None => refuse("Missing", "name", "the object has no name: write metadata.name"),
         Some(name) if !is_subdomain(name) => {
             refuse("BadName", "name", "an object's name has small letters, digits, '-' and '.', at most 253 of them");

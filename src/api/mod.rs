@@ -11,6 +11,7 @@ pub mod document;
 pub mod intervention;
 pub mod manifests;
 pub mod repair;
+pub mod rules;
 pub mod runbook;
 pub mod schema;
 pub mod service;

@@ -48,7 +48,10 @@ pub fn run(args: &PlanArgs) -> ExitCode {
         Err(problems) => return unreadable(args.output, &problems),
     };
     match assemble::assemble(&documents, args.intervention.as_deref()) {
-        Err(usage) => unreadable(args.output, &[ReadProblem { file: String::new(), line: None, column: None, message: usage }]),
+        Err(message) => {
+            let usage = ReadProblem { reason: "Usage", file: String::new(), line: None, column: None, message };
+            unreadable(args.output, &[usage])
+        }
         Ok(assembled) => print(args.output, &assembled),
     }
 }

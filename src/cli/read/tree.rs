@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Options, Spanned};
 
-use super::ReadProblem;
 use super::places::Position;
+use super::{NOT_YAML, ReadProblem, TOO_LARGE};
 
 /// Nesting of lists and objects; the deepest Kubernetes schemas stay below 60.
 const DEPTH_MAX: usize = 100;
@@ -39,6 +39,7 @@ pub(super) enum Node {
 
 /// Why a text cannot be parsed any further.
 pub(super) struct Fault {
+    reason: &'static str,
     position: Option<Position>,
     message: String,
 }
@@ -46,14 +47,14 @@ pub(super) struct Fault {
 impl Fault {
     pub(super) fn in_file(self, file: &str) -> ReadProblem {
         let (line, column) = self.position.map_or((None, None), |(line, column)| (Some(line), Some(column)));
-        ReadProblem { file: file.to_owned(), line, column, message: self.message }
+        ReadProblem { reason: self.reason, file: file.to_owned(), line, column, message: self.message }
     }
 }
 
 /// Parses every document of the text; empty ones are left out. On a thread of its own: parsing descends with the
 /// text's nesting, and the caller's stack may be any.
 pub(super) fn parse(text: &str) -> Result<Vec<Root>, Fault> {
-    let unparsed = |message: String| Fault { position: None, message };
+    let unparsed = |message: String| Fault { reason: NOT_YAML, position: None, message };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("read".to_owned())
@@ -93,12 +94,12 @@ fn fault(error: serde_saphyr::Error) -> Fault {
     let at = error.location().map(position);
     let error = error.without_snippet();
     if let Some(limit) = limit_reached(error) {
-        return Fault { position: at, message: limit };
+        return Fault { reason: TOO_LARGE, position: at, message: limit };
     }
     let said = error.to_string();
     // The place is told apart from the words.
     let words = at.and_then(|(line, column)| said.strip_suffix(&format!(" at line {line}, column {column}")));
-    Fault { position: at, message: words.unwrap_or(&said).to_owned() }
+    Fault { reason: NOT_YAML, position: at, message: words.unwrap_or(&said).to_owned() }
 }
 
 /// What to do about a limit, in our words; None for faults of the text itself.
