@@ -73,7 +73,8 @@ fn stand_in(kind: &str, mut document: Value) -> Value {
 fn object_of(kind: &str, document: &Value) -> String {
     let of = |field: &str| document.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
     let kind = if kind.is_empty() { "?" } else { kind };
-    validate::object_name(kind, of("namespace").filter(|_| kind != "OfficeCalendar"), of("name").unwrap_or("?"))
+    let namespace = of("namespace").filter(|namespace| !namespace.is_empty()).unwrap_or(validate::DEFAULT_NAMESPACE);
+    validate::object_name(kind, (kind != "OfficeCalendar").then_some(namespace), of("name").unwrap_or("?"))
 }
 
 fn head(kind: &str, object: &str, document: &Value) -> Vec<Refusal> {

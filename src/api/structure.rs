@@ -15,6 +15,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{manifests, schema};
+pub use crate::model::near::closest;
 use crate::model::refusal::Refusal;
 
 /// What the schema says of a document.
@@ -84,6 +85,21 @@ pub fn check_spec(kind: &str, object: &str, spec: &Value) -> Structure {
     walk.found
 }
 
+/// Whether the schema leaves what stands at `path` to whoever writes it, as in a patch.
+#[must_use]
+pub fn is_free(kind: &str, path: &str) -> bool {
+    let mut here = schema_of(kind);
+    for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
+        let Some(schema) = here else { return false };
+        if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+            return true;
+        }
+        let field = schema.properties.as_ref().and_then(|fields| fields.get(step));
+        here = field.or_else(|| children(schema).last().filter(|_| schema.properties.is_none()));
+    }
+    here.is_some_and(|schema| schema.x_kubernetes_preserve_unknown_fields == Some(true))
+}
+
 /// Removes every `null` from `spec` where the schema has a field for it, as an API server does before it stores an object.
 pub fn prune_nulls(kind: &str, spec: &mut Value) {
     if let Some(schema) = spec_schema(kind) {
@@ -111,13 +127,6 @@ fn prune(schema: &JSONSchemaProps, value: &mut Value) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-/// The closest of `words` to `word`, when it is close.
-#[must_use]
-pub fn closest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = words.map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate));
-    near.filter(|(far, candidate)| *far <= 1 + candidate.len() / 4).min().map(|(_, candidate)| candidate)
 }
 
 struct Walk<'a> {
@@ -241,7 +250,7 @@ fn wrong_type(expected: &str, found: &Value) -> String {
     };
     match (expected, found) {
         ("string", Value::Bool(_) | Value::Number(_)) => {
-            format!("a text is expected here, not {found_name}: quote it, \"{found}\"")
+            format!("a text is expected here, not {found_name}: put what is written in quotes")
         }
         ("string", _) => format!("a text is expected here, not {found_name}"),
         ("object", _) => format!("an object is expected here, not {found_name}"),
@@ -283,20 +292,4 @@ fn is_plain(name: &str) -> bool {
 
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-/// Levenshtein's.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, left) in from.chars().enumerate() {
-        let mut next = vec![index + 1];
-        for ((diagonal, above), right) in row.iter().zip(row.iter().skip(1)).zip(&to) {
-            let replaced = diagonal + usize::from(left != *right);
-            let beside = next.last().copied().unwrap_or_default().min(*above) + 1;
-            next.push(replaced.min(beside));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -3,8 +3,8 @@
 //! In: files as people write them. Out: one table or one JSON object on stdout, also when refused; exit code 0 accepted, 1 refused,
 //! 2 unreadable or wrong usage. Invariants: never reads the clock or a cluster. Not here: the arithmetic ([`crate::plan`]).
 
-mod assemble;
-mod report;
+pub(in crate::cli) mod assemble;
+pub(in crate::cli) mod report;
 mod table;
 
 use std::process::ExitCode;

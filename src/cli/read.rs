@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::Read;
 
 pub use document::Document;
-pub use places::Position;
+pub use places::{Position, joined};
 pub use spelling::{Role, Spelling, spellings};
 
 /// The largest file, in bytes.

@@ -7,6 +7,7 @@
 
 pub mod calendar;
 pub mod duration;
+pub mod near;
 pub mod need;
 pub mod phase;
 pub mod plan;

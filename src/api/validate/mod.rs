@@ -133,7 +133,7 @@ impl Findings {
     }
 
     fn budget(&mut self, path: &str, text: &str) -> Span {
-        self.positive(path, text, "a budget is longer than nothing")
+        self.positive(path, text, "a budget is longer than nothing: write how long it may take, such as 30m")
     }
 
     /// A reference; the text as a bare name in the place of one that cannot be read.

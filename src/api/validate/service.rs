@@ -140,7 +140,11 @@ fn reopening(found: &mut Findings, raw: Option<&raw::Reopen>, closes: bool) -> (
 
 fn probe(found: &mut Findings, index: usize, raw: &raw::Probe, budget: Span) -> Probe {
     let path = format!("spec.reopen.probes[{index}]");
-    let every = found.positive(&format!("{path}.every"), &raw.every, "time between two questions is longer than nothing");
+    let every = found.positive(
+        &format!("{path}.every"),
+        &raw.every,
+        "time between two questions is longer than nothing: write one such as 10s",
+    );
     if let Some(message) = bad_address(&raw.http.url) {
         found.refuse("BadAddress", &format!("{path}.http.url"), message);
     }
