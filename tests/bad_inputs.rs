@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Each input is answered within a second by a machine that has nothing else to do; a busy one is asked again.
-const WITHIN: Duration = Duration::from_secs(1);
+/// Each input is answered within a second (without optimisations, within ten) by a machine that has nothing else to do; a busy one is
+/// asked again.
+const WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
 const ASKED_MAX: usize = 5;
 /// Address space, in KiB.
 const MEMORY_MAX: usize = 1024 * 1024;
@@ -109,7 +110,12 @@ fn giants() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
     let bomb: String = (1..30).map(|n| format!("  a{n}: &a{n} [*a{}, *a{}]\n", n - 1, n - 1)).collect();
     vec![
         ("10,000 steps", steps(10_000).into_bytes(), 1, "10000 entries, at most 256"),
-        ("256 steps in a circle", steps(255).replace("[passo-255]", "[passo-0]").into_bytes(), 0, "0 errors"),
+        (
+            "256 steps in a circle",
+            steps(255).replace("[passo-255]", "[passo-0]").into_bytes(),
+            1,
+            "these steps wait for each other",
+        ),
         (
             "a description of 1 MiB",
             format!("{RUNBOOK}  description: \"{}\"\n  steps: []\n", text(1 << 20)).into_bytes(),
@@ -122,9 +128,9 @@ fn giants() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
             1,
             "an object's name has small letters",
         ),
-        ("a field name of 1 MiB", format!("{RUNBOOK}  {}: x\n", "k".repeat(1 << 20)).into_bytes(), 1, "there is no field"),
+        ("a field name of 1 MiB", format!("{RUNBOOK}  {}: x\n", "k".repeat(1 << 20)).into_bytes(), 2, "NotYaml"),
         ("a duration of 1 MiB", RUNBOOK.replace("20m\n", &format!("{}m\n", "2".repeat(1 << 20))).into_bytes(), 1, "at most 64"),
-        ("lists 100,000 deep", deep("[", "]").into_bytes(), 2, "nested deeper than 100 levels"),
+        ("lists 100,000 deep", deep("[", "]").into_bytes(), 2, "nested deeper than"),
         ("objects 100,000 deep", deep("{a: ", "}").into_bytes(), 2, "nested deeper than 100 levels"),
         (
             "100,000 indents",
@@ -151,7 +157,7 @@ fn giants() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
             1,
             "more findings are not shown",
         ),
-        ("4 MiB of zeros", vec![0; 4 << 20], 2, "NotYaml"),
+        ("4 MiB of zeros", vec![0; 4 << 20], 2, "NUL character"),
         ("4 MiB of quotes", vec![b'"'; 4 << 20], 2, "NotYaml"),
         ("4 MiB of dashes", b"- ".repeat(2 << 20), 2, "nested deeper than 100 levels"),
     ]
@@ -161,6 +167,7 @@ fn giants() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
 fn giants_are_answered_in_bounded_time_and_memory() {
     for (what, input, code, said) in giants() {
         for output in ["text", "sarif"] {
+            eprintln!("{what}");
             let ran = ran(&format!("check - -o {output}"), &input);
             let shown: String = ran.out.chars().take(3_000).collect();
             assert_eq!(ran.code, Some(code), "{what}: {shown} {}", ran.err);

@@ -127,7 +127,7 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
     };
     for field in ["name", "namespace"] {
         if fields.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
-            refuse("WrongType", field, "a text is expected here: quote it");
+            refuse("WrongType", field, "a text is expected here: put what is written in quotes");
         }
     }
     for field in ["labels", "annotations"] {
@@ -135,7 +135,8 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
             None | Some(Value::Null) => {}
             Some(Value::Object(marks)) => {
                 for (key, _) in marks.iter().filter(|(_, value)| !value.is_string()) {
-                    refuse("WrongType", &format!("{field}[{key:?}]"), "a text is expected here: quote it");
+                    let here = structure::field_path(field, key);
+                    refuse("WrongType", &here, "a text is expected here: put what is written in quotes");
                 }
             }
             Some(_) => refuse("WrongType", field, "texts by name are expected here, as {app: sportello}"),

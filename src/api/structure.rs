@@ -147,7 +147,7 @@ impl Walk<'_> {
             ("string", Value::String(text)) => self.text(schema, text, path),
             ("integer", Value::Number(number)) if number.is_i64() => self.integer(schema, number.as_i64(), path),
             ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) | ("", _) => {}
-            (_, found) => self.refuse("WrongType", path, wrong_type(expected, found)),
+            (_, found) => self.refuse("WrongType", path, wrong_type(schema, found)),
         }
     }
 
@@ -159,10 +159,10 @@ impl Walk<'_> {
         let known = schema.properties.as_ref().unwrap_or(&none);
         let max = schema.max_properties.unwrap_or(i64::MAX);
         if count(fields.len()) > max {
-            self.refuse("TooMany", path, format!("{} entries, at most {max}", fields.len()));
+            self.refuse("TooMany", path, format!("{} entries, at most {max}: remove some", fields.len()));
         }
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            let here = if is_plain(name) { format!("{path}.{name}") } else { format!("{path}[{name:?}]") };
+            let here = field_path(path, name);
             match (known.get(name), &schema.additional_properties) {
                 (Some(schema), _) => self.value(schema, value, &here),
                 (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => self.value(schema, value, &here),
@@ -181,10 +181,10 @@ impl Walk<'_> {
     fn list(&mut self, schema: &JSONSchemaProps, items: &[Value], path: &str) {
         let (min, max) = (schema.min_items.unwrap_or(0), schema.max_items.unwrap_or(i64::MAX));
         if count(items.len()) > max {
-            return self.refuse("TooMany", path, format!("{} entries, at most {max}", items.len()));
+            return self.refuse("TooMany", path, format!("{} entries, at most {max}: remove some", items.len()));
         }
         if count(items.len()) < min {
-            self.refuse("TooFew", path, format!("{} entries, at least {min}", items.len()));
+            self.refuse("TooFew", path, format!("{} entries, at least {min}: add what is missing", items.len()));
         }
         if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
             for (index, item) in items.iter().enumerate() {
@@ -206,7 +206,11 @@ impl Walk<'_> {
             };
             let Some(value) = value.filter(|value| !value.is_object() && !value.is_null()) else { continue };
             match seen.get(&value.to_string()) {
-                Some(first) => self.refuse("Duplicate", &here, format!("{value} stands already at {path}[{first}]")),
+                Some(first) => self.refuse(
+                    "Duplicate",
+                    &here,
+                    format!("{value} stands already at {path}[{first}]: keep one, or choose another name"),
+                ),
                 None => drop(seen.insert(value.to_string(), index)),
             }
         }
@@ -217,7 +221,7 @@ impl Walk<'_> {
         let max = schema.max_length.unwrap_or(i64::MAX);
         let words: Vec<&str> = schema.enum_.iter().flatten().filter_map(|word| word.0.as_str()).collect();
         if length > max {
-            self.refuse("TooLong", path, format!("{length} characters, at most {max}"));
+            self.refuse("TooLong", path, format!("{length} characters, at most {max}: shorten it"));
         } else if length < schema.min_length.unwrap_or(0) {
             self.refuse("Empty", path, "is empty: write something, or remove it".to_owned());
         } else if !words.is_empty() && !words.contains(&text) {
@@ -239,7 +243,9 @@ impl Walk<'_> {
     }
 }
 
-fn wrong_type(expected: &str, found: &Value) -> String {
+fn wrong_type(schema: &JSONSchemaProps, found: &Value) -> String {
+    let expected = schema.type_.as_deref().unwrap_or_default();
+    let form = schema.pattern.as_deref().filter(|pattern| !matches(pattern, &found.to_string())).and_then(schema::form_of);
     let found_name = match found {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -249,9 +255,11 @@ fn wrong_type(expected: &str, found: &Value) -> String {
         Value::Object(_) => "an object",
     };
     match (expected, found) {
-        ("string", Value::Bool(_) | Value::Number(_)) => {
-            format!("a text is expected here, not {found_name}: put what is written in quotes")
-        }
+        ("string", Value::Bool(_) | Value::Number(_)) => match form {
+            Some(form) => format!("a text is expected here, not {found_name}: write {form}"),
+            None => format!("a text is expected here, not {found_name}: put what is written in quotes"),
+        },
+        ("integer", Value::Number(_)) => "a whole number of at most 64 bits is expected here: write one".to_owned(),
         ("string", _) => format!("a text is expected here, not {found_name}"),
         ("object", _) => format!("an object is expected here, not {found_name}"),
         ("array", _) => format!("a list is expected here, not {found_name}"),
@@ -284,6 +292,16 @@ fn first_sentence(text: &str) -> &str {
 
 fn matches(pattern: &str, text: &str) -> bool {
     PATTERNS.get(pattern).is_some_and(|pattern| pattern.is_match(text))
+}
+
+/// The path of a field of what stands at `path`: `spec.steps`, `metadata.labels["a.b/c"]`.
+#[must_use]
+pub fn field_path(path: &str, name: &str) -> String {
+    match (path, is_plain(name)) {
+        ("", true) => name.to_owned(),
+        (_, true) => format!("{path}.{name}"),
+        (_, false) => format!("{path}[{name:?}]"),
+    }
 }
 
 fn is_plain(name: &str) -> bool {

@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::Read;
 
 pub use document::Document;
-pub use places::{Position, joined};
+pub use places::Position;
 pub use spelling::{Role, Spelling, spellings};
 
 /// The largest file, in bytes.
@@ -89,7 +89,7 @@ impl Loaded {
             Err(problem) => self.problems.push(problem),
             Ok(text) => {
                 match tree::parse(text) {
-                    Err(fault) => self.problems.push(fault.in_file(name)),
+                    Err(fault) => self.problems.push(fault.in_file(name, text)),
                     Ok(roots) => {
                         for root in roots {
                             document::from_tree(name, root, &mut self.documents, &mut self.problems);
@@ -182,8 +182,17 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ReadProblem> {
         return Err(whole_file(NOT_TEXT, file, "is UTF-16 text: save it as UTF-8".to_owned()));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|error| {
-        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let message = "holds a NUL character, which text never does: remove it; if the file is UTF-16, save it as UTF-8";
+        return Err(not_text(file, bytes, at, message));
+    }
+    std::str::from_utf8(bytes).map_err(|error| not_text(file, bytes, error.valid_up_to(), "is not UTF-8 text: save it as UTF-8"))
+}
+
+/// A problem of the byte at a place.
+fn not_text(file: &str, bytes: &[u8], at: usize, message: &str) -> ReadProblem {
+    {
+        let valid = bytes.get(..at).unwrap_or_default();
         let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         let start_of_line = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let column = String::from_utf8_lossy(valid.get(start_of_line..).unwrap_or_default()).chars().count() + 1;
@@ -192,9 +201,9 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ReadProblem> {
             file: file.to_owned(),
             line: u32::try_from(line).ok(),
             column: u32::try_from(column).ok(),
-            message: "is not UTF-8 text: save it as UTF-8".to_owned(),
+            message: message.to_owned(),
         }
-    })
+    }
 }
 
 fn whole_file(reason: &'static str, file: &str, message: String) -> ReadProblem {

@@ -17,6 +17,12 @@ pub fn closest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&
     near.filter(|(far, candidate)| *far <= 1 + candidate.len() / 4).min().map(|(_, candidate)| candidate)
 }
 
+/// `; did you mean budget?`, or nothing.
+#[must_use]
+pub fn did_you_mean<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> String {
+    closest(word, words).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
+}
+
 /// Levenshtein's distance, in characters. The cost is the product of the lengths.
 #[must_use]
 pub fn letters_apart(from: &str, to: &str) -> usize {

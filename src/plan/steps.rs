@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use regex::Regex;
 
+use crate::model::near::did_you_mean;
 use crate::model::plan::{PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::runbook::{Action, EnvValue, EnvVar, JobSource, Runbook, Smoke, Step, Undo};
 use crate::model::schedule::ancestors;
@@ -24,7 +25,11 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
     let night_object = night_object(night);
     for name in night.parameters.keys() {
         if !runbook.parameters.iter().any(|parameter| &parameter.name == name) {
-            let message = format!("runbook {} has no parameter {name:?}", runbook.name);
+            let message = format!(
+                "runbook {} has no parameter {name:?}{}",
+                runbook.name,
+                did_you_mean(name, runbook.parameters.iter().map(|p| p.name.as_str()))
+            );
             findings.refuse("UnknownParameter", &night_object, &format!("spec.parameters.{name}"), message);
         }
     }
@@ -42,7 +47,11 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
                 findings.refuse("BadPattern", &runbook_object(runbook), &place, error.to_string().replace('\n', " "));
             }
             Some(Ok(pattern)) if !pattern.is_match(value) => {
-                let message = format!("{value:?} does not match {:?}", pattern.as_str());
+                let message = format!(
+                    "{value:?} does not match the pattern of parameter {:?}: {}",
+                    parameter.name,
+                    parameter.pattern.as_deref().unwrap_or_default()
+                );
                 findings.refuse("ParameterMismatch", &night_object, &path, message);
             }
             Some(Ok(_)) | None => {

@@ -153,7 +153,7 @@ impl Findings {
         let mut seen = std::collections::BTreeMap::new();
         for (path, name) in names {
             if let Some(first) = seen.get(&name) {
-                let message = format!("\"{}\" stands already at {first}", name.to_string());
+                let message = format!("\"{}\" stands already at {first}: keep one, or choose another name", name.to_string());
                 self.refuse("Duplicate", &path, message);
             } else {
                 seen.insert(name, path);

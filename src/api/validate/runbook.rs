@@ -89,7 +89,7 @@ fn parameter(found: &mut Findings, index: usize, raw: &raw::Parameter) -> Parame
                 found.refuse(
                     "BadValue",
                     &format!("{path}.default"),
-                    format!("{value:?} does not match the parameter's own pattern {text}"),
+                    format!("{value:?} does not match the parameter's own pattern {text}: change one of them"),
                 );
             }
         }
@@ -118,8 +118,9 @@ fn step(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) 
     let budget = found.budget(&format!("{path}.budget"), budget);
     let hard_cap = hard_cap.as_ref().map(|text| found.budget(&format!("{path}.hardCap"), text));
     if let Some(cap) = hard_cap.filter(|cap| !cap.is_zero() && *cap < budget) {
-        let message =
-            format!("the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time");
+        let message = format!(
+            "the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time; raise it"
+        );
         found.refuse("HardCapBelowBudget", &format!("{path}.hardCap"), message);
     }
     if touches.is_some() && raw.close.is_some() {
@@ -198,7 +199,7 @@ fn no_undo(found: &mut Findings, inside: &Inside<'_>, own: &str, path: &str, raw
 
 fn points_to_step(found: &mut Findings, inside: &Inside<'_>, own: &str, name: &str, path: &str) {
     if name == own {
-        found.refuse("PointsToItself", path, format!("{name} points to itself"));
+        found.refuse("PointsToItself", path, format!("{name} points to itself: remove it"));
     } else if !inside.steps.contains(name) {
         found.refuse("UnknownStep", path, not_there("step", name, &inside.steps));
     }

@@ -95,7 +95,7 @@ fn one_change<'a>(found: &mut Findings, path: &str, raw: &'a raw::Closing) -> Op
     if let Some(patch) = patch {
         let path = format!("{path}.patch");
         if patch.target.kind == "Secret" && patch.target.api_version == "v1" {
-            let message = "a Secret is never a target: its content would stand in the night's records";
+            let message = "a Secret is never a target: its content would stand in the night's records; name another object";
             found.refuse("SecretTarget", &format!("{path}.target.kind"), message);
         }
         for (field, message) in merge::problems(&patch.merge) {
@@ -152,7 +152,7 @@ fn probe(found: &mut Findings, index: usize, raw: &raw::Probe, budget: Span) -> 
     let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
     if !budget.is_zero() && least >= budget {
         let message = format!(
-            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves"
+            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves; ask less, or more often, or raise the budget"
         );
         found.refuse("DoesNotFit", &path, message);
     }

@@ -12,12 +12,19 @@ use crate::api::{document::is_ours, rules, structure};
 use crate::cli::plan::assemble::{Planned, Words, object_of};
 use crate::cli::plan::report::{term_of, zone};
 use crate::cli::read::{Document, Loaded, ReadProblem};
+use crate::model::near::did_you_mean;
 use crate::model::plan::Plan;
 use crate::model::refusal::{Refusal, Warning, object_name};
 use crate::model::runbook::Intervention;
+use crate::plan::order_refusals;
 
 /// The most findings of one run.
 const FINDINGS_MAX: usize = 1_000;
+
+/// Characters of an object's name or of a path that are shown.
+const NAME_MAX: usize = 512;
+/// Characters of a message that are shown: room for every step of a cycle.
+const MESSAGE_MAX: usize = 20_000;
 
 /// Checks what was read.
 #[must_use]
@@ -28,6 +35,7 @@ pub fn check(loaded: &Loaded, files_count: usize) -> Checked {
     words.refusals.iter().for_each(|refusal| gather.refusal(refusal, None));
     words.warnings.iter().for_each(|(object, warning)| gather.warning(object, warning));
     gather.broken_rules(&ours);
+    words.runbooks.iter().flat_map(order_refusals).for_each(|refusal| gather.refusal(&refusal, None));
     gather.plans();
     for (file, text) in &loaded.texts {
         spelling::findings(file, text, &ours, &mut gather.found);
@@ -84,9 +92,9 @@ impl Gather<'_> {
             file: document.map(|document| document.file.clone()).unwrap_or_default(),
             line: at.map(|(line, _)| line),
             column: at.map(|(_, column)| column),
-            object: object.to_owned(),
-            path: path.to_owned(),
-            message: message.to_owned(),
+            object: cut(object, NAME_MAX),
+            path: cut(path, NAME_MAX),
+            message: cut(message, MESSAGE_MAX),
             sum: Vec::new(),
             sum_said: String::new(),
         }
@@ -132,6 +140,13 @@ impl Gather<'_> {
         for (name, night) in &self.words.interventions {
             let Ok(night) = night else { continue };
             match self.words.plan(night) {
+                Planned::NoRunbook if self.words.runbooks.iter().any(|runbook| runbook.namespace == night.namespace) => {
+                    let of_namespace = self.words.runbooks.iter().filter(|runbook| runbook.namespace == night.namespace);
+                    let hint = did_you_mean(&night.runbook, of_namespace.map(|runbook| runbook.name.as_str()));
+                    let message = format!("there is no Runbook {}/{}{hint}", night.namespace, night.runbook);
+                    let object = object_name("Intervention", Some(&night.namespace), &night.name);
+                    self.refusal(&Refusal::new("UnknownRunbook", &object, "spec.runbook", message), None);
+                }
                 Planned::NoRunbook => {
                     let message = format!(
                         "not planned: Runbook {}/{} is not in these files; give them together to know whether the night fits",
@@ -151,7 +166,10 @@ impl Gather<'_> {
                     verdict.refusals.iter().for_each(|refusal| self.refusal(refusal, verdict.timeline.as_ref()));
                     let object = object_name("Runbook", Some(&night.namespace), &night.runbook);
                     verdict.warnings.iter().for_each(|warning| self.warning(&object, warning));
-                    self.nights.push((name.clone(), verdict.refusals.is_empty()));
+                    let in_part = verdict.warnings.iter().any(|warning| warning.reason == "PlannedInPart");
+                    if !in_part || !verdict.refusals.is_empty() {
+                        self.nights.push((name.clone(), verdict.refusals.is_empty()));
+                    }
                 }
             }
         }
@@ -166,4 +184,11 @@ impl Gather<'_> {
 
 fn is_at_or_in(path: &str, place: &str) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }

@@ -11,18 +11,19 @@ use serde_json::Value;
 
 use super::catalog::level_of;
 use super::finding::Finding;
-use crate::api::structure::is_free;
+use crate::api::structure::{field_path, is_free};
 use crate::cli::plan::assemble::object_of;
-use crate::cli::read::{Document, Position, Role, Spelling, joined, spellings};
+use crate::cli::read::{Document, Position, Role, Spelling, spellings};
 
 /// Appends what there is to say of one file.
 pub(super) fn findings(file: &str, text: &str, documents: &[Document], found: &mut Vec<Finding>) {
     let here: Vec<&Document> = documents.iter().filter(|document| document.file == file).collect();
     let starts: BTreeMap<Position, usize> = here.iter().enumerate().map(|(index, document)| (document.start(), index)).collect();
     let mut once: BTreeSet<(usize, &str)> = BTreeSet::new();
+    let known = known(file, found);
     for spelling in spellings(text, &starts) {
         let Some(document) = here.get(spelling.object) else { continue };
-        if spelling.role == Role::Value && quoted_instead(&spelling, document, found) {
+        if spelling.role == Role::Value && said_already(&spelling, document, &known, found) {
             continue;
         }
         if let Some((rule, message)) = judged(&spelling, document) {
@@ -40,25 +41,32 @@ pub(super) fn findings(file: &str, text: &str, documents: &[Document], found: &m
     }
 }
 
-/// Where a text is expected and something else is read, what was written is shown as the text it should be; nothing more is said there.
-fn quoted_instead(spelling: &Spelling, document: &Document, found: &mut [Finding]) -> bool {
-    let object = object_of(document);
-    let same_place =
-        |finding: &&mut Finding| finding.path == spelling.path && finding.object == object && finding.file == document.file;
-    let Some(known) = found.iter_mut().find(same_place) else { return false };
-    match (known.rule.as_str(), document.value_at(&spelling.path)) {
-        ("Missing", Some(Value::Null)) => true,
-        ("WrongType", Some(read @ (Value::Bool(_) | Value::Number(_)))) if known.message.starts_with("a text is expected") => {
-            let text = &spelling.text;
-            known.message = if read.to_string() == *text {
-                format!("a text is expected here, and {text} is none: write \"{text}\"")
-            } else {
-                format!("a text is expected here, and {text} is read as {read}: write \"{text}\"")
-            };
-            true
-        }
-        _ => false,
+/// What is found already, by object and field.
+type Known = BTreeMap<(String, String), usize>;
+
+fn known(file: &str, found: &[Finding]) -> Known {
+    let here = found.iter().enumerate().filter(|(_, finding)| finding.file == file && !finding.path.is_empty());
+    here.map(|(index, finding)| ((finding.object.clone(), finding.path.clone()), index)).collect()
+}
+
+/// Where a text is expected and something else is read, what was written is shown as the text it should be; nothing more is said where
+/// the value is missing or of a wrong type.
+fn said_already(spelling: &Spelling, document: &Document, known: &Known, found: &mut [Finding]) -> bool {
+    let index = known.get(&(object_of(document), spelling.path.clone()));
+    let Some(finding) = index.and_then(|&index| found.get_mut(index)) else { return false };
+    let Some(read) = document.value_at(&spelling.path) else { return false };
+    if finding.rule == "WrongType" && finding.message.ends_with("put what is written in quotes") {
+        let (text, read) = (&spelling.text, shown(read));
+        let and = if read == *text { format!("{text} is none") } else { format!("{text} is read as {read}") };
+        finding.message = format!("a text is expected here, and {and}: write \"{text}\"");
     }
+    finding.rule == "WrongType" || finding.rule == "Missing"
+}
+
+/// A value as people write it.
+fn shown(value: &Value) -> String {
+    let whole = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
+    whole.map_or_else(|| value.to_string(), |number| number.to_string())
 }
 
 fn finding(document: &Document, path: &str, (line, column): Position, rule: &str, message: String) -> Finding {
@@ -124,7 +132,7 @@ fn value(spelling: &Spelling, document: &Document) -> Option<(&'static str, Stri
             Some(("NotWhatIsWritten", format!("{text} is read as {truth}: quote it if it is a text")))
         }
         Value::Number(number) if (is_free || is_too_large(number)) && text != number.to_string() => {
-            Some(("NotWhatIsWritten", format!("{text} is read as the number {number}: quote it if it is a text")))
+            Some(("NotWhatIsWritten", format!("{text} is read as the number {}: quote it if it is a text", shown(ours))))
         }
         Value::String(_) if SEXAGESIMAL.as_ref().is_some_and(|form| form.is_match(text)) => {
             Some(("OtherReaders", format!("{text} is a number in base 60 to other YAML 1.1 readers: quote it")))
@@ -143,7 +151,7 @@ fn is_too_large(number: &serde_json::Number) -> bool {
 
 fn what_to_write(ours: &Value, text: &str) -> String {
     match ours {
-        Value::Number(number) => format!("write {number}, or quote it if it is a text"),
+        Value::Number(_) => format!("write {}, or quote it if it is a text", shown(ours)),
         Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => format!("quote it, \"{text}\""),
     }
 }
@@ -152,7 +160,7 @@ fn said(value: &Value) -> String {
     match value {
         Value::String(_) => "a text".to_owned(),
         Value::Null => "nothing".to_owned(),
-        other => other.to_string(),
+        other => shown(other),
     }
 }
 
@@ -232,7 +240,7 @@ fn hidden(document: &Document, path: &str, value: &Value, found: &mut Vec<Findin
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                let here = joined(path, name);
+                let here = field_path(path, name);
                 seen(document, &here, name, found);
                 hidden(document, &here, value, found);
             }

@@ -49,7 +49,8 @@ pub(in crate::cli) struct Words {
     pub refusals: Vec<Refusal>,
     /// What to know of documents, by object.
     pub warnings: Vec<(String, Warning)>,
-    runbooks: Vec<Runbook>,
+    /// Every runbook that is not refused.
+    pub runbooks: Vec<Runbook>,
     services: Vec<Service>,
     calendars: BTreeMap<String, Calendar>,
     /// Objects that are refused: what names them cannot be judged.

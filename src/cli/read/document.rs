@@ -142,6 +142,12 @@ impl Reader<'_> {
         let namespace = of_metadata("namespace").filter(|namespace| !namespace.is_empty()).map(str::to_owned);
         if ours && name.is_empty() {
             let at = place.of("metadata.name").unwrap_or(place.position);
+            if let Some(written) =
+                metadata.and_then(|metadata| metadata.get("name")).filter(|name| !name.is_null() && !name.is_string())
+            {
+                let message = format!("metadata.name is {}, not a text: put what is written in quotes", word_for(written));
+                return self.problem("WrongType", at, message);
+            }
             return self.problem("Missing", at, format!("this {kind} has no metadata.name: give it a name, as a text"));
         }
         let (file, index) = (self.file.to_owned(), self.found.len());

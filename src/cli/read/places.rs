@@ -49,17 +49,6 @@ impl Place {
     }
 }
 
-/// The path of a field of what stands at `path`.
-#[must_use]
-pub fn joined(path: &str, key: &str) -> String {
-    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    match (path, plain) {
-        ("", true) => key.to_owned(),
-        (_, true) => format!("{path}.{key}"),
-        (_, false) => format!("{path}[{key:?}]"),
-    }
-}
-
 /// `a.b[2]["c.d"][e/f]` → a, b, 2, c.d, e/f. Every turn consumes at least one character.
 pub(super) fn steps(path: &str) -> Vec<&str> {
     let mut steps = Vec::new();

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::places::{Position, joined};
+use super::places::Position;
+use crate::api::structure::field_path;
 
 /// What stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +113,7 @@ impl Walk<'_> {
         let path = match &open.inside {
             Inside::List(index) => format!("{}[{index}]", open.path),
             Inside::Object(None) => open.path.clone(),
-            Inside::Object(Some(key)) => joined(&open.path, key),
+            Inside::Object(Some(key)) => field_path(&open.path, key),
         };
         (open.object, path)
     }

@@ -45,9 +45,25 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn in_file(self, file: &str) -> ReadProblem {
+    pub(super) fn in_file(self, file: &str, text: &str) -> ReadProblem {
+        let message = if self.reason == NOT_YAML { self.advised(text) } else { self.message };
         let (line, column) = self.position.map_or((None, None), |(line, column)| (Some(line), Some(column)));
-        ReadProblem { reason: self.reason, file: file.to_owned(), line, column, message: self.message }
+        ReadProblem { reason: self.reason, file: file.to_owned(), line, column, message }
+    }
+
+    /// What to do about a fault of the text, as far as the line tells.
+    fn advised(&self, text: &str) -> String {
+        let line = self.position.and_then(|(line, _)| text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?));
+        let line = line.unwrap_or_default();
+        let indent = line.split(|c: char| !c.is_whitespace()).next().unwrap_or_default();
+        let advice = if self.message.contains("tab") || indent.contains('\t') {
+            "indent with spaces, here and on the next line"
+        } else if line.contains("{{") {
+            "this looks like a template: render it first"
+        } else {
+            "mend this line, or what is left open above it"
+        };
+        format!("{}: {advice}", self.message)
     }
 }
 
@@ -117,6 +133,10 @@ fn limit_reached(error: &serde_saphyr::Error) -> Option<String> {
             Some(format!("the file has more than {DOCUMENTS_MAX} documents: split it"))
         }
         Error::Budget { breach, .. } => Some(format!("the file exceeds a limit of the parser ({breach:?}): split it")),
+        // The scanner has a limit of its own, below ours, for lists in brackets.
+        deep if deep.to_string().contains("recursion limit") => {
+            Some("is nested deeper than the parser follows: simplify it".to_owned())
+        }
         // Wrapped with both places when it happens inside an alias; only its words are left to know it by.
         replay if replay.to_string().starts_with("alias replay ") => {
             Some(format!("aliases repeat more than {REPEATED_NODES_MAX} values: write them out, or split the file"))
