@@ -152,7 +152,8 @@ fn probe(found: &mut Findings, index: usize, raw: &raw::Probe, budget: Span) -> 
     let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
     if !budget.is_zero() && least >= budget {
         let message = format!(
-            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves; ask less, or more often, or raise the budget"
+            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves; \
+             ask less, or raise it"
         );
         found.refuse("DoesNotFit", &path, message);
     }

@@ -63,7 +63,7 @@ impl Fault {
         } else {
             "mend this line, or what is left open above it"
         };
-        format!("{}: {advice}", self.message)
+        if self.message.ends_with("quote it") { self.message.clone() } else { format!("{}: {advice}", self.message) }
     }
 }
 
