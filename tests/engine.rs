@@ -9,16 +9,17 @@ use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::phases::TABLE;
 use notturno::engine::state::jobs;
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
+use notturno::model::action::{JobSource, Template};
 use notturno::model::phase::Phase;
 use notturno::model::plan::{Plan, PlannedAction, PlannedUndo};
-use notturno::model::runbook::{JobSource, OnFutile};
+use notturno::model::runbook::OnFutile;
 use notturno::model::span::{Span, after};
 use proptest::prelude::*;
 
 /// SETTLED.md, Numbers: M = 250 minutes after the start, fixed part 65, disjoint services.
 fn parallel() -> Plan {
     let mut plan = sogei().plan();
-    let job = PlannedAction::Job(JobSource { cron_job: "x".to_owned(), env: vec![] });
+    let job = PlannedAction::Job(JobSource { template: Template::CronJob("x".to_owned()), env: vec![] });
     let mut template = plan.steps[4].clone();
     template.needs = vec![];
     template.action = job;

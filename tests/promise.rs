@@ -44,7 +44,7 @@ fn changed_inputs_move_the_moments() {
 
     let mut longer_restore = sogei();
     let restore = &mut longer_restore.step("aggiorna").undo;
-    if let notturno::model::runbook::Undo::Job { budget, .. } = restore {
+    if let notturno::model::action::Undo::Job { budget, .. } = restore {
         *budget = Span::minutes(75);
     }
     assert_eq!(longer_restore.plan().steps[4].turn_back_at, t("04:40"));

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use notturno::api::conditions::{Standing, conditions};
 use notturno::api::status::{InterventionStatus, StepReport};
 use notturno::api::{Document, from_value, is_ours, validate};
+use notturno::model::action::{Action, EnvValue, Undo};
 use notturno::model::phase::{Outcome, Phase};
 use notturno::model::refusal::{Refusal, Warning};
-use notturno::model::runbook::{Action, EnvValue, Undo};
 use serde_json::{Value, json};
 
 fn words() -> PathBuf {

@@ -41,7 +41,7 @@ pub struct OfficeCalendarSpec {
     pub holidays: Option<Holidays>,
     /// Periods in which no work may start; a night that starts in one is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 366), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub freezes: Vec<Freeze>,
 }
 
@@ -55,7 +55,7 @@ pub struct Holidays {
     pub country: Option<String>,
     /// Local days, such as the patron saint's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["date"]))]
+    #[schemars(length(max = 366), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["date"]))]
     pub local: Vec<LocalDay>,
 }
 

@@ -71,29 +71,32 @@ pub fn yaml(objects: &[Value]) -> Result<String, String> {
     Ok(text)
 }
 
-/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes), without defaults, and with
-/// descriptions in one line of plain text. Defaults are ours to fill in when an object is read: written into list items by the
-/// API server they would make every `kubectl apply` and every tool that compares see a difference that is none.
+/// The same without `nullable` (an API server then drops an explicit null, as everywhere in Kubernetes), without defaults in list
+/// items, and with descriptions in one line of plain text. Defaults outside lists are written by the API server and seen in
+/// `kubectl get -o yaml`; in list items they would make every `kubectl apply` and every tool that compares see a difference that is none,
+/// so there they are ours to fill in when an object is read.
 fn lean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-            lean_schema(schema);
+            lean_schema(schema, false);
         }
     }
     crd
 }
 
-fn lean_schema(schema: &mut JSONSchemaProps) {
+fn lean_schema(schema: &mut JSONSchemaProps, in_list: bool) {
     schema.nullable = None;
-    schema.default = None;
+    if in_list {
+        schema.default = None;
+    }
     schema.description =
         schema.description.take().map(|text| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" "));
-    schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(lean_schema);
+    schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(|field| lean_schema(field, in_list));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        lean_schema(items);
+        lean_schema(items, true);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        lean_schema(values);
+        lean_schema(values, in_list);
     }
 }
 

@@ -5,6 +5,7 @@
 //! its object and field; what the CRD's schema and rules refuse, [`validate`] refuses too, so that a file can be judged where no
 //! API server is. What is not here, and never: a decision about a night, a call to a server, a write of what a user wrote.
 
+pub mod action;
 pub mod calendar;
 pub mod conditions;
 pub mod document;

@@ -9,6 +9,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::action::{Apply, Close, Cordon, Hold, Http, Job, Notify, Patch, Restart, Scale, Suspend, Wait};
 use super::calendar::Groups;
 use super::schema;
 use crate::model::runbook::{OnFutile, OnOverrun};
@@ -65,17 +66,38 @@ pub struct RunbookSpec {
 /// A value that a night may vary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!has(self.type) || self.type == 'String' || (!has(self.pattern) && !has(self.allowed))",
+     "message": "only a String has a pattern or a list of what is allowed: remove them"},
+    {"rule": "(has(self.type) && self.type == 'Integer') || (!has(self.minimum) && !has(self.maximum))",
+     "message": "only an Integer has a minimum and a maximum: remove them"},
+    {"rule": "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
+     "message": "the minimum is not above the maximum"},
+]))]
 pub struct Parameter {
     /// Its name: letters, digits, hyphens and underscores.
     #[schemars(schema_with = "schema::parameter")]
     pub name: String,
-    /// Its type. String, the default, is the only one so far.
+    /// Its type: String, the default, Integer, Boolean (true or false) or Duration (as 1h30m). On the wire all are text.
     #[serde(rename = "type", default)]
+    #[schemars(schema_with = "schema::parameter_type")]
     pub kind: ParameterType,
-    /// A regular expression (RE2) that the whole value has to match.
+    /// A regular expression (RE2) that the whole value of a String has to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::expression")]
     pub pattern: Option<String>,
+    /// The only values that a String may have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::allowed")]
+    pub allowed: Vec<String>,
+    /// The least that an Integer may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer")]
+    pub minimum: Option<i64>,
+    /// The most that an Integer may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer")]
+    pub maximum: Option<i64>,
     /// The value when the night gives none. Without it the night has to give one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::value")]
@@ -88,6 +110,12 @@ pub enum ParameterType {
     /// Text.
     #[default]
     String,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// An elapsed time.
+    Duration,
 }
 
 /// Verification before doors open.
@@ -122,18 +150,31 @@ pub struct Reopening {
     pub waves: Vec<Vec<String>>,
 }
 
-/// A step: a name, a budget, exactly one action (job or close), and for a job the way to undo it.
+/// A step: a name, a budget, exactly one action, and where something changes the way to undo it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "(has(self.job) ? 1 : 0) + (has(self.close) ? 1 : 0) == 1",
-     "message": "a step does exactly one thing: write one of job, close"},
-    {"rule": "!has(self.job) || has(self.close) || has(self.undo) != has(self.noUndo)",
+    {"rule": "[has(self.job), has(self.close), has(self.scale), has(self.patch), has(self.apply), has(self.suspend), has(self.restart), \
+has(self.wait), has(self.http), has(self.hold), has(self.cordon), has(self.notify)].filter(one, one).size() == 1",
+     "message": "a step does exactly one thing: write one of job, close, scale, patch, apply, suspend, restart, wait, http, hold, cordon, \
+notify"},
+    {"rule": "!has(self.job) || has(self.undo) != has(self.noUndo)",
      "message": "a job says how it is undone: write either undo, or noUndo with its reason"},
-    {"rule": "!has(self.close) || has(self.job) || (!has(self.undo) && !has(self.noUndo))",
+    {"rule": "!has(self.job) || !has(self.undo) || has(self.undo.job)",
+     "message": "what a job did only a job can undo: write undo.job"},
+    {"rule": "!has(self.undo) || !has(self.noUndo)", "message": "write undo or noUndo, not both"},
+    {"rule": "!has(self.close) || (!has(self.undo) && !has(self.noUndo))",
      "message": "closing is undone by reopening: remove undo and noUndo"},
-    {"rule": "!has(self.close) || !has(self.touches)",
-     "message": "closing changes no data: remove touches"},
+    {"rule": "!(has(self.restart) || has(self.wait) || has(self.http) || has(self.hold) || has(self.notify)) || \
+(!has(self.undo) && !has(self.noUndo))",
+     "message": "such a step leaves nothing to undo: remove undo and noUndo"},
+    {"rule": "!(has(self.close) || has(self.restart) || has(self.wait) || has(self.http) || has(self.hold) || has(self.notify)) || \
+!has(self.touches)",
+     "message": "such a step changes no data: remove touches"},
+    {"rule": "!has(self.noUndo) || self.noUndo.reason != 'Irreversible' || has(self.onOverrun)",
+     "message": "past a point of no return the policy for an overrun is said in advance: write onOverrun"},
+    {"rule": "!has(self.hold) || (!has(self.hardCap) && !has(self.onOverrun))",
+     "message": "a hold ends with its budget, and onSilence says how: remove hardCap and onOverrun"},
     {"rule": "duration(self.budget) > duration('0s')", "message": "a budget is longer than nothing", "fieldPath": ".budget"},
     {"rule": "!has(self.hardCap) || duration(self.hardCap) >= duration(self.budget)",
      "message": "the hard cap is not below the budget", "fieldPath": ".hardCap"},
@@ -155,9 +196,9 @@ pub struct Step {
     pub hard_cap: Option<String>,
     /// When the budget is gone and the hard cap is not. TurnBack: go back. Ask, the default: tell people and go on to the hard
     /// cap unless somebody decides. Continue: go on to the hard cap.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::on_overrun")]
-    pub on_overrun: OnOverrun,
+    pub on_overrun: Option<OnOverrun>,
     /// When the step ends and what follows cannot fit any more. TurnBack, the default: go back at once. Continue: go on as far
     /// as the deadline allows.
     #[serde(default)]
@@ -169,68 +210,48 @@ pub struct Step {
     /// Closes services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub close: Option<Close>,
-    /// The services whose data the job changes, by name or namespace/name. While its work is half done they do not open.
-    /// Not written: all that the runbook closes. [] says that it changes no data.
+    /// Sets the number of replicas of a workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+    /// Patches an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Patch>,
+    /// Applies an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<Apply>,
+    /// Suspends a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<Suspend>,
+    /// Restarts a workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// Waits for a state of an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+    /// Waits for an address to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+    /// Waits for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Keeps new Pods from a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cordon: Option<Cordon>,
+    /// Says something to people, as an Event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+    /// The services whose data the step changes, by name or namespace/name. While its work is half done they do not open.
+    /// Not written: for a job, all that the runbook closes; for other steps, none. [] says that it changes no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::references")]
     pub touches: Option<Vec<String>>,
-    /// How the job is undone when the night goes back.
+    /// How the step is undone when the night goes back. A change of an object is undone without it too: what it replaced is put
+    /// back, in the time that the step itself had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
-    /// Why the job has no undo of its own.
+    /// Why the step has no undo of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_undo: Option<NoUndo>,
-}
-
-/// A Job made from a CronJob.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Job {
-    /// Where the Job's template stands.
-    pub from: JobFrom,
-    /// Added to the environment of every container; wins over what the template says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub env: Vec<Variable>,
-}
-
-/// Where a Job's template stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct JobFrom {
-    /// A suspended CronJob of the runbook's namespace; its template is used as kubectl create job --from does.
-    #[schemars(schema_with = "schema::name")]
-    pub cron_job: String,
-}
-
-/// An environment variable: a name and exactly one of value and parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.value) != has(self.parameter)", "message": "a variable has exactly one source: write value or parameter"},
-]))]
-pub struct Variable {
-    /// Its name.
-    #[schemars(schema_with = "schema::variable")]
-    pub name: String,
-    /// Its value, as written. Nothing is expanded in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::value")]
-    pub value: Option<String>,
-    /// The parameter that its value comes from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::parameter")]
-    pub parameter: Option<String>,
-}
-
-/// Services to close.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Close {
-    /// The PublicServices, by name or namespace/name. A bare name means one of this namespace, else the only one anywhere
-    /// that allows this namespace.
-    #[schemars(schema_with = "schema::some_references")]
-    pub services: Vec<String>,
 }
 
 /// The way back of one step.
@@ -247,8 +268,9 @@ pub struct Undo {
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 5))]
     pub attempts: i32,
-    /// What runs.
-    pub job: Job,
+    /// What runs. Without it what a change replaced is put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
 }
 
 /// Why a step has no undo.

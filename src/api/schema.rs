@@ -9,9 +9,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::runbook::ParameterType;
+use crate::model::action::OnSilence;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::runbook::{Mode, OnFutile, OnOverrun};
-use crate::model::service::{DependencyMode, WhenDirty};
+use crate::model::service::{DependencyMode, WhenDirty, WhenRed};
 
 /// Steps in a runbook.
 pub const STEPS_MAX: usize = 256;
@@ -49,6 +51,8 @@ const PARAMETER: &str = "^[a-zA-Z][a-zA-Z0-9_-]*$";
 /// An address inside the cluster.
 const ADDRESS: &str = r"^http://[^\s@#]+$";
 
+/// A JSON pointer.
+const POINTER: &str = r"^(/([^~/]|~0|~1)*)+$";
 /// The version of an API.
 const API_VERSION: &str = r"^([a-z0-9.-]+/)?v[0-9][a-z0-9]*$";
 /// The kind of an object.
@@ -57,7 +61,8 @@ const KIND: &str = "^[A-Z][A-Za-z0-9]*$";
 const COUNTRY: &str = "^[A-Z]{2}$";
 
 /// What each pattern asks for, in words.
-const FORMS: [(&str, &str); 14] = [
+const FORMS: [(&str, &str); 15] = [
+    (POINTER, "a JSON pointer such as /spec/replicas"),
     (LABEL, "small letters, digits and inner '-', at most 63 of them"),
     (SUBDOMAIN, "small letters, digits, inner '-' and '.', at most 253 of them"),
     (REFERENCE, "name or namespace/name, in small letters, digits, '-' and '.'"),
@@ -239,8 +244,8 @@ pub fn kind(_: &mut SchemaGenerator) -> Schema {
     string(63, KIND)
 }
 
-/// A merge patch: any object.
-pub fn merge(_: &mut SchemaGenerator) -> Schema {
+/// An object as written: a patch, a template.
+pub fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
@@ -252,6 +257,46 @@ pub fn dependency_mode(_: &mut SchemaGenerator) -> Schema {
 /// What becomes of half-done work.
 pub fn when_dirty(_: &mut SchemaGenerator) -> Schema {
     words(&[WhenDirty::StayClosed])
+}
+
+/// Any value.
+pub fn anything(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A place in an object.
+pub fn pointer(_: &mut SchemaGenerator) -> Schema {
+    string(1024, POINTER)
+}
+
+/// An expression over an object.
+pub fn cel(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": 1024})
+}
+
+/// The values that a parameter may have.
+pub fn allowed(generator: &mut SchemaGenerator) -> Schema {
+    list_of(64, "set", &value(generator))
+}
+
+/// A whole number.
+pub fn integer(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int64"})
+}
+
+/// The types of parameters.
+pub fn parameter_type(_: &mut SchemaGenerator) -> Schema {
+    words(&[ParameterType::String, ParameterType::Integer, ParameterType::Boolean, ParameterType::Duration])
+}
+
+/// What silence means.
+pub fn on_silence(_: &mut SchemaGenerator) -> Schema {
+    words(&[OnSilence::TurnBack, OnSilence::Continue])
+}
+
+/// What becomes of a service that does not answer.
+pub fn when_red(_: &mut SchemaGenerator) -> Schema {
+    words(&[WhenRed::CallPerson, WhenRed::OpenDegraded, WhenRed::CloseAgain])
 }
 
 /// Run or Rehearse.

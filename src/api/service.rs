@@ -10,8 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::action::Operation;
 use super::schema;
-use crate::model::service::{DependencyMode, WhenDirty};
+use crate::model::service::{DependencyMode, WhenDirty, WhenRed};
 
 /// A service that people use. It says who stands before which door and when, what it cannot work without, how it is
 /// closed, how one knows that it is open again, and which namespaces may close it. Nothing is closed because a
@@ -62,6 +63,12 @@ pub struct PublicServiceSpec {
     #[serde(default)]
     #[schemars(schema_with = "schema::when_dirty")]
     pub when_dirty: WhenDirty,
+    /// What becomes of the service when the work was finished, the service was opened, and it does not answer within its budget.
+    /// CallPerson, the default: it is left as it is. OpenDegraded: it counts as open in part, and the night may end.
+    /// CloseAgain: it is closed again, with nothing restored. In all three people are told.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::when_red")]
+    pub when_red: WhenRed,
     /// The namespaces whose runbooks may close this service; its own always may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
@@ -178,6 +185,7 @@ pub struct Suspend {
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self.target.kind != 'Secret' || self.target.apiVersion != 'v1'",
      "message": "a Secret is never a target: its content would stand in the night's records"},
+    {"rule": "has(self.merge) != has(self.json)", "message": "a patch has exactly one form: write merge or json"},
 ]))]
 pub struct Patch {
     /// The object.
@@ -185,8 +193,13 @@ pub struct Patch {
     /// A JSON merge patch (RFC 7386): what it names becomes this while closed, null removes, lists are replaced whole.
     /// What it replaces comes back when the service opens. It may change anything but apiVersion, kind, status and, of the
     /// metadata, more than labels and annotations.
-    #[schemars(schema_with = "schema::merge")]
-    pub merge: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::any_object")]
+    pub merge: Option<Map<String, Value>>,
+    /// A JSON patch (RFC 6902), all or nothing. What it changes comes back when the service opens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub json: Vec<Operation>,
 }
 
 /// An object in the service's own namespace.
@@ -290,14 +303,14 @@ pub struct Contact {
     pub notify: Option<String>,
 }
 
-fn one() -> i32 {
+pub(super) fn one() -> i32 {
     1
 }
 
-fn ten_seconds() -> String {
+pub(super) fn ten_seconds() -> String {
     "10s".to_owned()
 }
 
-fn ok() -> Vec<i32> {
+pub(super) fn ok() -> Vec<i32> {
     vec![200]
 }

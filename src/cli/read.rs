@@ -79,12 +79,15 @@ pub struct Loaded {
     pub documents: Vec<Document>,
     /// Every problem, in the order of the paths.
     pub problems: Vec<ReadProblem>,
+    /// The files in the order in which they were named.
+    pub files: Vec<String>,
     /// The text of every file that is text, by its name.
     pub texts: BTreeMap<String, String>,
 }
 
 impl Loaded {
     fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.files.push(name.to_owned());
         match text_of(name, bytes) {
             Err(problem) => self.problems.push(problem),
             Ok(text) => {
@@ -130,7 +133,10 @@ pub fn load(paths: &[String]) -> Loaded {
         }
         match bytes_of(path) {
             Ok(bytes) => loaded.add(path, &bytes),
-            Err(problem) => loaded.problems.push(problem),
+            Err(problem) => {
+                loaded.files.push(path.clone());
+                loaded.problems.push(problem);
+            }
         }
     }
     loaded

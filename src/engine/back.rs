@@ -11,7 +11,7 @@ use crate::model::schedule::ancestors;
 use crate::model::span::{Span, after};
 
 use super::Next;
-use super::facts::{Burned, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
+use super::facts::{Burned, ChangeFact, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
 use super::journal::{Event, Proof};
 use super::state::{Running, State, StepState, Work};
 
@@ -29,18 +29,30 @@ fn begun<'a>(plan: &'a Plan, state: &'a State) -> impl DoubleEndedIterator<Item 
     all.collect::<Vec<_>>().into_iter().filter(|(_, _, step)| step.work != Work::Waiting)
 }
 
-/// Steps whose Job may still have run when the night turned.
+/// Steps whose Job may still have run, or whose object may still have been changed, when the night turned.
 fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     begun(plan, state).find_map(|(index, planned, step)| {
-        let is_job = matches!(planned.action, PlannedAction::Job(_));
-        if !is_job || step.stopped.is_some() || matches!(step.work, Work::Done { .. }) {
+        if step.stopped.is_some() || matches!(step.work, Work::Done { .. }) {
             return None;
         }
-        let proof = proof(facts.jobs.get(&JobKey::Step(index))?, now)?;
-        let why = match proof {
-            Proof::NeverStarted => format!("step {}: its Job was stopped before it ever started", planned.name),
-            Proof::Dead => format!("step {}: its Job is stopped and all its Pods were seen to end", planned.name),
+        let (proof, words) = match &planned.action {
+            PlannedAction::Job(_) => match proof(facts.jobs.get(&JobKey::Step(index))?, now)? {
+                Proof::NeverStarted => (Proof::NeverStarted, "its Job was stopped before it ever started"),
+                Proof::Dead => (Proof::Dead, "its Job is stopped and all its Pods were seen to end"),
+            },
+            PlannedAction::Change(_) => {
+                let fact = facts.changes.get(&index).filter(|fact| fact.burned)?;
+                if fact.restored {
+                    (Proof::NeverStarted, "its object was not changed and cannot be any more")
+                } else {
+                    (Proof::Dead, "nothing can change its object any more")
+                }
+            }
+            PlannedAction::Close { .. } | PlannedAction::Check(_) | PlannedAction::Hold(_) | PlannedAction::Notify { .. } => {
+                return None;
+            }
         };
+        let why = format!("step {}: {words}", planned.name);
         Some((Event::StepStopped { step: planned.name.clone(), proof }, why))
     })
 }
@@ -62,7 +74,14 @@ fn undo_outcome(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
     begun(plan, state).find_map(|(index, planned, step)| {
         let Running::Since { at, attempt, overrun } = step.undo else { return None };
         let name = planned.name.clone();
-        let end = facts.jobs.get(&JobKey::Undo(index, attempt)).and_then(|job| job.end.as_ref());
+        let end = match planned.undo {
+            PlannedUndo::Restore { .. } => facts.changes.get(&index).and_then(restored),
+            PlannedUndo::Job { .. }
+            | PlannedUndo::Reopening
+            | PlannedUndo::Nothing
+            | PlannedUndo::CoveredBy { .. }
+            | PlannedUndo::Irreversible => facts.jobs.get(&JobKey::Undo(index, attempt)).and_then(|job| job.end.clone()),
+        };
         let failed = |reason: &str| {
             let why = format!("undo of {}, attempt {attempt}, failed: {reason}", planned.name);
             Some((Event::UndoFailed { step: planned.name.clone(), attempt, reason: reason.to_owned() }, why))
@@ -72,7 +91,7 @@ fn undo_outcome(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
                 let why = format!("undo of {name}, attempt {attempt}, is complete");
                 Some((Event::UndoDone { step: name, attempt }, why))
             }
-            Some(JobEnd::Failed { reason }) => failed(reason),
+            Some(JobEnd::Failed { reason }) => failed(&reason),
             Some(JobEnd::Vanished) => failed("its Job is not there any more"),
             None if !overrun && now >= after(at, planned.undo_budget()) => {
                 let why =
@@ -82,6 +101,14 @@ fn undo_outcome(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
             None => None,
         }
     })
+}
+
+/// An object's way back ends as a Job's does.
+fn restored(fact: &ChangeFact) -> Option<JobEnd> {
+    if fact.restored {
+        return Some(JobEnd::Complete);
+    }
+    fact.cannot_restore.clone().map(|reason| JobEnd::Failed { reason })
 }
 
 fn smoke_outcome(state: &State, facts: &Facts) -> Next {
@@ -106,44 +133,64 @@ fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
     if !is_still(planned, step) {
         return false;
     }
+    if state.kept(plan).contains(&index) {
+        return true;
+    }
     match planned.undo {
-        PlannedUndo::Job { .. } => {
+        PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => {
             step.stopped == Some(Proof::NeverStarted) || matches!(step.undo, Running::Done { .. } | Running::Failed { .. })
         }
-        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } => true,
+        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => true,
     }
 }
 
 /// The step's own work is known to have ended.
 fn is_still(planned: &PlannedStep, step: &StepState) -> bool {
     match (&step.work, &planned.action) {
-        (Work::Waiting | Work::Done { .. }, _) | (_, PlannedAction::Close { .. }) => true,
-        (Work::Running { .. } | Work::Failed { .. }, PlannedAction::Job(_)) => step.stopped.is_some(),
+        (Work::Waiting | Work::Done { .. }, _)
+        | (_, PlannedAction::Close { .. } | PlannedAction::Check(_) | PlannedAction::Hold(_) | PlannedAction::Notify { .. }) => {
+            true
+        }
+        (Work::Running { .. } | Work::Failed { .. }, PlannedAction::Job(_) | PlannedAction::Change(_)) => step.stopped.is_some(),
     }
 }
 
 /// Reverse topological order; a later undo that shares a service goes first, as in `need`'s arithmetic.
 fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
+    let kept = state.kept(plan);
     begun(plan, state).rev().find_map(|(index, planned, step)| {
-        let PlannedUndo::Job { .. } = planned.undo else { return None };
-        let may = step.undo == Running::Waiting
+        let may = has_undo(planned)
+            && !kept.contains(&index)
+            && step.undo == Running::Waiting
             && step.stopped != Some(Proof::NeverStarted)
             && is_still(planned, step)
             && must_go_first(plan, state, index)
                 .iter()
-                .all(|&other| is_settled(plan, state, other) && has_left(state, facts, other, now));
+                .all(|&other| is_settled(plan, state, other) && has_left(plan, state, facts, other, now));
         if !may {
             return None;
         }
         let attempt = step.undo_failed_count + 1;
+        let event = Event::UndoReleased { step: planned.name.clone(), attempt };
+        if matches!(planned.undo, PlannedUndo::Restore { .. }) {
+            let burned = facts.changes.get(&index).is_some_and(|fact| fact.burned);
+            return burned.then(|| (event, format!("undo of {} starts: its object gets back what was captured", planned.name)));
+        }
         let ready = facts.jobs.get(&JobKey::Undo(index, attempt)).is_some_and(may_be_released);
         let previous_gone =
             attempt == 1 || facts.jobs.get(&JobKey::Undo(index, attempt - 1)).is_some_and(|job| is_gone(job, now));
         (ready && previous_gone).then(|| {
             let why = format!("undo of {} starts, attempt {attempt}", planned.name);
-            (Event::UndoReleased { step: planned.name.clone(), attempt }, why)
+            (event, why)
         })
     })
+}
+
+fn has_undo(planned: &PlannedStep) -> bool {
+    match planned.undo {
+        PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
+        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => false,
+    }
 }
 
 /// Its token says so; one that is not there any more is released too, so that its failure is told at once and not at reopen-by.
@@ -157,16 +204,17 @@ fn is_gone(job: &JobFact, now: Timestamp) -> bool {
 }
 
 /// No Pod of an undo that failed for good can run beside the next one.
-fn has_left(state: &State, facts: &Facts, index: StepIndex, now: Timestamp) -> bool {
+fn has_left(plan: &Plan, state: &State, facts: &Facts, index: StepIndex, now: Timestamp) -> bool {
     let Some(step) = state.steps.get(index) else { return true };
     let last = facts.jobs.get(&JobKey::Undo(index, step.undo_failed_count));
-    !matches!(step.undo, Running::Failed { .. }) || last.is_some_and(|job| is_gone(job, now))
+    let by_job = plan.steps.get(index).is_some_and(|planned| matches!(planned.undo, PlannedUndo::Job { .. }));
+    !by_job || !matches!(step.undo, Running::Failed { .. }) || last.is_some_and(|job| is_gone(job, now))
 }
 
 /// Begun steps whose undo comes before that of `index`.
 fn must_go_first(plan: &Plan, state: &State, index: StepIndex) -> Vec<StepIndex> {
     let Some(own) = plan.steps.get(index) else { return Vec::new() };
-    let shares = |planned: &PlannedStep| !planned.undo_budget().is_zero() && !planned.touches.is_disjoint(&own.touches);
+    let shares = |planned: &PlannedStep| !planned.undo_budget().is_zero() && planned.undo_shares_with(own);
     begun(plan, state)
         .filter(|&(other, planned, _)| {
             other > index && (shares(planned) || ancestors(&plan.steps, &planned.needs).contains(&index))

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::model::phase::Phase;
-use crate::model::plan::ServiceIndex;
+use crate::model::plan::{ServiceIndex, StepIndex};
 
 use super::facts::JobKey;
 use super::journal::Entry;
@@ -47,6 +47,18 @@ pub enum Command {
         /// The turn-back moment this creates: the time fence.
         not_after: Timestamp,
     },
+    /// Forward: change a step's object; no write may still be alive after `not_after`.
+    Change {
+        /// Which step.
+        step: StepIndex,
+        /// The turn-back moment this creates: the time fence.
+        not_after: Timestamp,
+    },
+    /// Look whether what a step waits for is so, and go on looking.
+    Check {
+        /// Which step.
+        step: StepIndex,
+    },
     /// Let a Job run. Forward for steps, backward for undos and smoke.
     Release {
         /// Which.
@@ -63,6 +75,21 @@ pub enum Command {
     },
     /// Take the right to close from a service's targets.
     BurnTargets {
+        /// Which.
+        service: ServiceIndex,
+    },
+    /// Take the right to change from a step's object.
+    BurnChange {
+        /// Which step.
+        step: StepIndex,
+    },
+    /// Give a step's object its pre-image again.
+    Restore {
+        /// Which step.
+        step: StepIndex,
+    },
+    /// After a commit: change a service's targets as its closing says, with nothing else restored.
+    CloseAgain {
         /// Which.
         service: ServiceIndex,
     },

@@ -4,10 +4,10 @@
 //! (write, then act); what facts show as done is not commanded again. Not here: which events happen.
 
 use crate::model::need::turn_back_at;
-use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
+use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
 use super::command::{BurnTo, Command};
-use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
+use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 
 /// Everything to do now.
@@ -45,6 +45,12 @@ fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
                     |service: &&ServiceIndex| facts.services.get(*service).is_none_or(|fact| fact.closing == ClosingFact::Open);
                 commands.extend(services.iter().filter(open).map(|&service| Command::Close { service, not_after }));
             }
+            PlannedAction::Change(_) => {
+                let open = facts.changes.get(&index).is_none_or(|fact| fact.change == ClosingFact::Open);
+                commands.extend(open.then_some(Command::Change { step: index, not_after }));
+            }
+            PlannedAction::Check(_) => commands.push(Command::Check { step: index }),
+            PlannedAction::Hold(_) | PlannedAction::Notify { .. } => {}
             PlannedAction::Job(_) => {
                 let job = JobKey::Step(index);
                 let waits = |fact: &JobFact| fact.suspended && fact.token == TokenFact::Forward && fact.end.is_none();
@@ -75,7 +81,15 @@ fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         let there = fact.end != Some(JobEnd::Vanished);
         (needed && there).then_some(Command::BurnJob { job, to })
     };
-    jobs(plan).into_iter().filter_map(burn).chain(targets).collect()
+    let unburned = |(index, planned): &(StepIndex, &PlannedStep)| {
+        planned.target().is_some() && !facts.changes.get(index).is_some_and(|fact| fact.burned) && !is_undone(state, *index)
+    };
+    let changes = plan.steps.iter().enumerate().filter(unburned).map(|(step, _)| Command::BurnChange { step });
+    jobs(plan).into_iter().filter_map(burn).chain(targets).chain(changes).collect()
+}
+
+fn is_undone(state: &State, index: StepIndex) -> bool {
+    state.steps.get(index).is_some_and(|step| matches!(step.undo, Running::Done { .. }))
 }
 
 fn burn_to(state: &State, job: JobKey) -> BurnTo {
@@ -90,12 +104,19 @@ fn burn_to(state: &State, job: JobKey) -> BurnTo {
 }
 
 fn releases(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
-    let undos = (0..plan.steps.len()).filter_map(|index| state.undo_job(index));
+    let undos = (0..plan.steps.len()).filter_map(|index| state.undo_job(plan, index));
     let smoke = matches!(state.smoke, Running::Since { .. }).then_some(JobKey::Smoke);
     let waits = |job: &JobKey| {
         facts.jobs.get(job).is_some_and(|fact| fact.suspended && fact.token == TokenFact::Back && fact.end.is_none())
     };
-    undos.chain(smoke).filter(waits).map(|job| Command::Release { job, not_after: None }).collect()
+    let jobs = undos.chain(smoke).filter(waits).map(|job| Command::Release { job, not_after: None });
+    let restoring = |(index, planned): &(StepIndex, &PlannedStep)| {
+        let running = state.steps.get(*index).is_some_and(|step| matches!(step.undo, Running::Since { .. }));
+        let seen = facts.changes.get(index).is_some_and(|fact| fact.restored || fact.cannot_restore.is_some());
+        running && matches!(planned.undo, PlannedUndo::Restore { .. }) && !seen
+    };
+    let changes = plan.steps.iter().enumerate().filter(restoring).map(|(step, _)| Command::Restore { step });
+    jobs.chain(changes).collect()
 }
 
 /// What was closed is restored until it is seen to be; what answers before that is not the service, so it is asked only then.
@@ -106,7 +127,13 @@ fn reopenings(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let (ask, restore): (Vec<ServiceIndex>, Vec<ServiceIndex>) =
         opening.map(|(index, _)| index).partition(|index| !closed.contains(index) || is_restored(index));
     let restore = restore.into_iter().map(|service| Command::Reopen { service });
-    restore.chain(ask.into_iter().map(|service| Command::Probe { service })).collect()
+    let shut = |index: &ServiceIndex| {
+        let closed = |fact: &ServiceFact| matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed);
+        facts.services.get(index).is_some_and(|fact| !fact.restored && closed(fact))
+    };
+    let again = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::ClosingAgain { .. }));
+    let again = again.map(|(index, _)| index).filter(|index| !shut(index)).map(|service| Command::CloseAgain { service });
+    restore.chain(again).chain(ask.into_iter().map(|service| Command::Probe { service })).collect()
 }
 
 /// Pods whose end is recorded, so that nothing needs to be seen of them any more.

@@ -20,6 +20,10 @@ pub struct Facts {
     pub jobs: BTreeMap<JobKey, JobFact>,
     /// The services looked at.
     pub services: BTreeMap<ServiceIndex, ServiceFact>,
+    /// The objects looked at that steps change.
+    pub changes: BTreeMap<StepIndex, ChangeFact>,
+    /// What checks that are under way have seen.
+    pub checks: BTreeMap<StepIndex, CheckFact>,
     /// Orders of people, oldest first.
     pub orders: Vec<Order>,
     /// The intervention is being deleted.
@@ -156,15 +160,50 @@ pub struct ServiceFact {
     pub probes: Probes,
 }
 
-/// How far a service is closed.
+/// The object that a step changes, as seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChangeFact {
+    /// How far it is as the step wants it.
+    pub change: ClosingFact,
+    /// It bears this night's `reopen` token, or is gone.
+    pub burned: bool,
+    /// It has its pre-image again.
+    pub restored: bool,
+    /// It cannot be given its pre-image, and trying again will not help.
+    pub cannot_restore: Option<String>,
+    /// Its pre-image, where that differs from the one taken at arming.
+    pub preimages: BTreeMap<String, Value>,
+}
+
+/// What a check says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CheckFact {
+    /// Nobody has looked yet.
+    #[default]
+    NotAsked,
+    /// It is not so yet.
+    Pending {
+        /// What was seen last.
+        reason: String,
+    },
+    /// It is so.
+    Passed,
+    /// It never will be.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How far what was asked of targets is done: a service's closing, or a step's change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClosingFact {
     /// Not all targets were changed.
     #[default]
     Open,
-    /// All targets were changed; what runs behind one has not ended yet.
+    /// All targets were changed; what runs behind one has not ended, or is not ready, yet.
     Draining,
-    /// All were, and nothing runs behind them any more.
+    /// All were, and what runs behind them is as it should be.
     Closed,
     /// A target refused, and trying again will not help.
     Refused {
@@ -213,4 +252,18 @@ pub enum Ask {
     },
     /// Go back now.
     TurnBack,
+    /// Say yes to a hold.
+    Confirm {
+        /// Which step.
+        step: String,
+    },
+    /// Say no to a hold: go back.
+    Reject {
+        /// Which step.
+        step: String,
+    },
+    /// Start no further step for now; the clock goes on.
+    Hold,
+    /// Go on after a hold.
+    Resume,
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::plan::{Plan, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::reference::ServiceRef;
+use crate::model::service::WhenRed;
 use crate::model::span::after;
 
 use super::journal::{Entry, Event, Proof};
@@ -35,7 +36,10 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
             Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
         },
         Event::Extended { step, until, order, .. } => extend(state, plan, step, *until, order),
-        Event::OrderRefused { order, .. } => state.answered.insert(order.clone()).then_some(()),
+        Event::Confirmed { step, order, by } => confirm(state, plan, step, order, by),
+        Event::Held { order, by } => answer(state, order).and_then(|()| set(&mut state.held, by.clone())),
+        Event::Resumed { order, .. } => answer(state, order).and_then(|()| state.held.take().map(drop)),
+        Event::OrderRefused { order, .. } => answer(state, order),
         Event::StepStopped { step, proof } => stopped(state, plan, step, *proof),
         Event::UndoReleased { step, attempt } => release_undo(state, plan, step, *attempt, at),
         Event::UndoDone { step, attempt } => {
@@ -66,6 +70,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
             set_service(state, plan, service, ServiceState::HeldClosed { since: at, through })
         }
         Event::OpeningLate { service, .. } => opening_late(state, plan, service),
+        Event::ClosedAgain { service, .. } => close_again(state, plan, service, at),
         Event::DeadlineMissed { .. } => mark(&mut state.deadline_missed),
         Event::Finished { outcome } => set(&mut state.outcome, *outcome),
     }
@@ -125,7 +130,7 @@ fn end(state: &mut State, plan: &Plan, name: &str, work: impl Fn(Timestamp) -> W
 }
 
 fn extend(state: &mut State, plan: &Plan, name: &str, until: Timestamp, order: &str) -> Option<()> {
-    state.answered.insert(order.to_owned()).then_some(())?;
+    answer(state, order)?;
     match &mut step_mut(state, plan, name)?.work {
         Work::Running { hard_cap_at, .. } => {
             *hard_cap_at = until;
@@ -133,6 +138,18 @@ fn extend(state: &mut State, plan: &Plan, name: &str, until: Timestamp, order: &
         }
         Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
     }
+}
+
+fn answer(state: &mut State, order: &str) -> Option<()> {
+    state.answered.insert(order.to_owned()).then_some(())
+}
+
+fn confirm(state: &mut State, plan: &Plan, name: &str, order: &str, by: &str) -> Option<()> {
+    answer(state, order)?;
+    let (_, planned) = plan.step_named(name)?;
+    let step = step_mut(state, plan, name)?;
+    let asked = matches!(planned.action, PlannedAction::Hold(_)) && matches!(step.work, Work::Running { .. });
+    (asked && step.confirmed_by.insert(by.to_owned())).then_some(())
 }
 
 fn stopped(state: &mut State, plan: &Plan, name: &str, proof: Proof) -> Option<()> {
@@ -157,11 +174,15 @@ fn fail_undo(state: &mut State, plan: &Plan, name: &str, attempt: u32, at: Times
     Some(())
 }
 
-/// On the way back, a step with an undo of its own, and how many Jobs may try that.
+/// On the way back, a step with an undo of its own, and how often that may be tried.
 fn undoable<'a>(state: &'a mut State, plan: &Plan, name: &str) -> Option<(&'a mut StepState, u32)> {
     matches!(state.direction, Direction::Back { .. }).then_some(())?;
     let (_, planned) = plan.step_named(name)?;
-    let PlannedUndo::Job { attempts, .. } = planned.undo else { return None };
+    let attempts = match planned.undo {
+        PlannedUndo::Job { attempts, .. } => attempts,
+        PlannedUndo::Restore { .. } => 1,
+        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => return None,
+    };
     Some((step_mut(state, plan, name)?, attempts))
 }
 
@@ -194,7 +215,7 @@ fn open(state: &mut State, plan: &Plan, services: &[ServiceRef], at: Timestamp) 
     for index in positions(plan, services)? {
         let service = state.services.get_mut(index)?;
         let again = matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. });
-        *service = ServiceState::Opening { since: at, late: false, again };
+        *service = ServiceState::Opening { since: at, late: false, again, tolerated: false };
     }
     Some(())
 }
@@ -205,14 +226,26 @@ fn set_service(state: &mut State, plan: &Plan, id: &ServiceRef, to: ServiceState
 }
 
 fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef) -> Option<()> {
+    let committed = matches!(state.direction, Direction::Committed { .. });
+    let (_, planned) = plan.service_named(id)?;
     match reopening_service(state, plan, id)? {
-        ServiceState::Opening { late, .. } => mark(late),
+        ServiceState::Opening { late, tolerated, .. } => {
+            *tolerated = committed && planned.when_red == WhenRed::OpenDegraded;
+            mark(late)
+        }
         ServiceState::Open
         | ServiceState::Closed { .. }
+        | ServiceState::ClosingAgain { .. }
         | ServiceState::Opened { .. }
         | ServiceState::Degraded { .. }
         | ServiceState::HeldClosed { .. } => None,
     }
+}
+
+fn close_again(state: &mut State, plan: &Plan, id: &ServiceRef, at: Timestamp) -> Option<()> {
+    matches!(state.direction, Direction::Committed { .. }).then_some(())?;
+    let service = reopening_service(state, plan, id)?;
+    matches!(service, ServiceState::Opening { late: true, .. }).then(|| *service = ServiceState::ClosingAgain { since: at })
 }
 
 /// The service, once services come back.

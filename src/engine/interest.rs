@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::model::plan::{Plan, ServiceIndex, StepIndex};
 use crate::model::schedule::predecessors;
 
-use super::state::{Direction, ServiceState, State, Work};
+use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 
 /// What to observe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Interest {
     pub jobs: bool,
     /// Services whose targets are to be read.
     pub targets: BTreeSet<ServiceIndex>,
+    /// Steps whose object is to be read.
+    pub changes: BTreeSet<StepIndex>,
 }
 
 /// What matters in this state.
@@ -26,7 +28,7 @@ pub fn interest(plan: &Plan, state: &State) -> Interest {
     let targets = match &state.direction {
         _ if state.outcome.is_some() => BTreeSet::new(),
         Direction::Still if !state.armed => BTreeSet::new(),
-        Direction::Still | Direction::Forward => near(plan, state),
+        Direction::Still | Direction::Forward => near(plan, state).into_iter().flat_map(|index| closes(plan, index)).collect(),
         Direction::Back { .. } | Direction::Committed { .. } => {
             let closing = plan.services.iter().zip(&state.services).enumerate();
             let open = closing
@@ -34,11 +36,29 @@ pub fn interest(plan: &Plan, state: &State) -> Interest {
             open.map(|(index, _)| index).collect()
         }
     };
-    Interest { jobs, targets }
+    Interest { jobs, targets, changes: changes(plan, state) }
 }
 
-/// What running steps close, and what the steps right behind them will: their intention carries a fresh pre-image.
-fn near(plan: &Plan, state: &State) -> BTreeSet<ServiceIndex> {
+fn closes(plan: &Plan, index: StepIndex) -> BTreeSet<ServiceIndex> {
+    plan.steps.get(index).map(|step| step.closes().clone()).unwrap_or_default()
+}
+
+/// Going back, every object has to be seen burned, and those of begun steps restored.
+fn changes(plan: &Plan, state: &State) -> BTreeSet<StepIndex> {
+    let near = match &state.direction {
+        _ if state.outcome.is_some() => BTreeSet::new(),
+        Direction::Still if !state.armed => BTreeSet::new(),
+        Direction::Still | Direction::Forward => near(plan, state),
+        Direction::Back { .. } | Direction::Committed { .. } => {
+            let undone = |(_, step): &(StepIndex, &StepState)| !matches!(step.undo, Running::Done { .. });
+            state.steps.iter().enumerate().filter(undone).map(|(index, _)| index).collect()
+        }
+    };
+    near.into_iter().filter(|&index| plan.steps.get(index).is_some_and(|step| step.target().is_some())).collect()
+}
+
+/// Running steps and those right behind them: an intention carries a fresh pre-image.
+fn near(plan: &Plan, state: &State) -> BTreeSet<StepIndex> {
     let begun = |index: &StepIndex| {
         state.steps.get(*index).is_some_and(|step| matches!(step.work, Work::Running { .. } | Work::Done { .. }))
     };
@@ -47,6 +67,5 @@ fn near(plan: &Plan, state: &State) -> BTreeSet<ServiceIndex> {
         Some(Work::Waiting) => predecessors(&plan.steps, index).iter().all(begun),
         Some(Work::Done { .. } | Work::Failed { .. }) | None => false,
     };
-    let near = plan.steps.iter().enumerate().filter(|(index, _)| is_near(*index));
-    near.flat_map(|(_, step)| step.closes().iter().copied()).collect()
+    (0..plan.steps.len()).filter(|&index| is_near(index)).collect()
 }

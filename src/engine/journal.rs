@@ -76,6 +76,29 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A person said yes to a hold.
+    Confirmed {
+        /// Which step.
+        step: String,
+        /// The order's name.
+        order: String,
+        /// Who.
+        by: String,
+    },
+    /// A person said that no further step starts for now.
+    Held {
+        /// The order's name.
+        order: String,
+        /// Who.
+        by: String,
+    },
+    /// A person said that steps may start again.
+    Resumed {
+        /// The order's name.
+        order: String,
+        /// Who.
+        by: String,
+    },
     /// An order of people was not obeyed.
     OrderRefused {
         /// The order's name.
@@ -171,6 +194,13 @@ pub enum Event {
         /// What the probes say.
         reason: String,
     },
+    /// After finished work a service does not answer, and it is to be closed again, as it declared, with nothing restored.
+    ClosedAgain {
+        /// Which.
+        service: ServiceRef,
+        /// What the probes say.
+        reason: String,
+    },
     /// Must-serve-by passed and these were not open.
     DeadlineMissed {
         /// Which.
@@ -200,6 +230,7 @@ impl Event {
             | Self::StepFailed { step, .. }
             | Self::Overrun { step }
             | Self::Extended { step, .. }
+            | Self::Confirmed { step, .. }
             | Self::StepStopped { step, .. }
             | Self::UndoReleased { step, .. }
             | Self::UndoDone { step, .. }
@@ -208,6 +239,8 @@ impl Event {
             Self::Accepted { .. }
             | Self::Armed {}
             | Self::WorkBegun {}
+            | Self::Held { .. }
+            | Self::Resumed { .. }
             | Self::OrderRefused { .. }
             | Self::GoingBack { .. }
             | Self::SmokeReleased {}
@@ -220,6 +253,7 @@ impl Event {
             | Self::Degraded { .. }
             | Self::HeldClosed { .. }
             | Self::OpeningLate { .. }
+            | Self::ClosedAgain { .. }
             | Self::DeadlineMissed { .. }
             | Self::Finished { .. } => None,
         }
@@ -247,6 +281,11 @@ pub enum Cause {
         /// Which.
         step: String,
     },
+    /// Nobody confirmed a hold in time.
+    Silence {
+        /// Which step.
+        step: String,
+    },
     /// What remains cannot fit any more.
     Futile,
     /// A person said so.
@@ -264,8 +303,8 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Proof {
-    /// Its Job was burned while it had never been started.
+    /// Its Job was burned while it had never been started; its object was burned while it was as before.
     NeverStarted,
-    /// Its Job is burned and every Pod of it was seen terminal.
+    /// Its Job is burned and every Pod of it was seen terminal; its object is burned.
     Dead,
 }

@@ -14,6 +14,8 @@ mod fold;
 mod forward;
 pub mod interest;
 pub mod journal;
+mod orders;
+mod outcome;
 pub mod phases;
 mod reopen;
 pub mod state;
@@ -59,7 +61,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
     Decision {
         commands: commands::commands(plan, &state, facts),
         wake: wake::wake(plan, &state, facts, now),
-        why: wake::why(plan, &state, now),
+        why: wake::why(plan, &state, facts, now),
         phase: state.phase(plan),
         events,
     }
@@ -77,10 +79,10 @@ fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         }
         Direction::Forward => forward::next(plan, state, facts, now),
         Direction::Back { .. } => back::next(plan, state, facts, now)
-            .or_else(|| forward::too_late(plan, state, facts, now))
+            .or_else(|| orders::too_late(plan, state, facts, now))
             .or_else(|| reopen::next(plan, state, facts, now)),
         Direction::Committed { .. } => {
-            forward::too_late(plan, state, facts, now).or_else(|| reopen::next(plan, state, facts, now))
+            orders::too_late(plan, state, facts, now).or_else(|| reopen::next(plan, state, facts, now))
         }
     }
 }

@@ -13,9 +13,10 @@ use crate::model::need::reopen_by;
 use crate::model::phase::Outcome;
 use crate::model::plan::{Plan, PlannedService, ServiceIndex, StepIndex};
 use crate::model::reference::ServiceRef;
+use crate::model::service::{Text, WhenRed};
 use crate::model::span::{Span, after};
 
-use super::facts::{Facts, JobKey, Probes, TokenFact};
+use super::facts::{ClosingFact, Facts, JobKey, Probes, ServiceFact, TokenFact};
 use super::journal::Event;
 use super::state::{Direction, ServiceState, State, Work, jobs};
 use super::words::clock;
@@ -88,6 +89,7 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         let planned = plan.services.get(index)?;
         match state.services.get(index)? {
             ServiceState::Open | ServiceState::Closed { .. } => held(plan, state, index),
+            ServiceState::ClosingAgain { .. } => closed_again(planned, facts.services.get(&index)?),
             ServiceState::Opening { since, late, .. } => {
                 let ours = is_closed_by_us(state, plan, index);
                 // An answer from what is not seen as it was (a courtesy page, no probe at all) is none.
@@ -103,8 +105,12 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
                     Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
                         Some(degraded(plan, index, &waits_for))
                     }
-                    Some(Probes::Red { reason }) if gone && !late => Some(opening_late(&planned.id, reason)),
-                    Some(Probes::NotAsked) | None if gone && !late => Some(opening_late(&planned.id, "no answer yet")),
+                    Some(Probes::Red { reason }) if gone && !late => Some(opening_late(state, planned, reason)),
+                    Some(Probes::NotAsked) | None if gone && !late => Some(opening_late(state, planned, "no answer yet")),
+                    Some(Probes::Red { reason }) if *late && ours && is_closed_when_red(state, planned) => {
+                        let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
+                        Some((Event::ClosedAgain { service: planned.id.clone(), reason: reason.clone() }, why))
+                    }
                     Some(Probes::Red { .. } | Probes::NotAsked) | None => None,
                 }
             }
@@ -117,9 +123,28 @@ fn is_closed_by_us(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
     state.begun(plan).closed.contains(&index)
 }
 
-fn opening_late(id: &ServiceRef, reason: &str) -> (Event, String) {
-    let why = format!("{id} does not answer within its reopening budget: {reason}; it holds nobody else");
+fn opening_late(state: &State, planned: &PlannedService, reason: &str) -> (Event, String) {
+    let id = &planned.id;
+    let committed = matches!(state.direction, Direction::Committed { .. });
+    let then = match planned.when_red {
+        WhenRed::OpenDegraded if committed => format!("it counts as open in part, as it declares{}", instead(planned)),
+        WhenRed::OpenDegraded | WhenRed::CallPerson | WhenRed::CloseAgain => "it holds nobody else".to_owned(),
+    };
+    let why = format!("{id} does not answer within its reopening budget: {reason}; {then}");
     (Event::OpeningLate { service: id.clone(), reason: reason.to_owned() }, why)
+}
+
+fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {
+    planned.when_red == WhenRed::CloseAgain && matches!(state.direction, Direction::Committed { .. })
+}
+
+/// Once its targets show it: it stays closed until a person opens it.
+fn closed_again(planned: &PlannedService, fact: &ServiceFact) -> Next {
+    let shut = !fact.restored && matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed);
+    shut.then(|| {
+        let why = format!("{} is closed again; it opens when a person has mended it and given its objects back", planned.id);
+        (Event::HeldClosed { service: planned.id.clone(), through: Vec::new() }, why)
+    })
 }
 
 fn held(plan: &Plan, state: &State, index: ServiceIndex) -> Next {
@@ -139,11 +164,17 @@ fn degraded(plan: &Plan, index: ServiceIndex, waits_for: &BTreeSet<ServiceIndex>
     let id = |index: &ServiceIndex| plan.services.get(*index).map(|service| service.id.clone());
     let because: Vec<ServiceRef> = waits_for.iter().filter_map(id).collect();
     let service = id(&index).unwrap_or_else(|| ServiceRef::new("", ""));
-    let fallback = plan.services.get(index).map(|service| &service.fallback).filter(|text| !text.it.is_empty());
-    let instead = fallback.map(|text| format!("; instead: {}", text.it)).unwrap_or_default();
+    let instead = plan.services.get(index).map(instead).unwrap_or_default();
     let names = because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let why = format!("{service} works only in part while {names} stays closed{instead}");
     (Event::Degraded { service, because }, why)
+}
+
+/// What people use meanwhile, where anything was declared.
+fn instead(planned: &PlannedService) -> String {
+    let Text { it, en } = &planned.fallback;
+    let text = if it.is_empty() { en } else { it };
+    if text.is_empty() { String::new() } else { format!("; instead: {text}") }
 }
 
 /// Upstreams that are not open and are not about to be: held closed, late, or themselves waiting for such a one.
@@ -159,13 +190,17 @@ fn is_stuck(plan: &Plan, state: &State, index: ServiceIndex, seen: &mut BTreeSet
         return false;
     }
     match state.services.get(index) {
-        Some(ServiceState::HeldClosed { .. } | ServiceState::Opening { late: true, .. }) => true,
+        Some(
+            ServiceState::HeldClosed { .. }
+            | ServiceState::ClosingAgain { .. }
+            | ServiceState::Opening { late: true, tolerated: false, .. },
+        ) => true,
         Some(ServiceState::Closed { .. }) => !state.dirty_through(plan, index).is_empty(),
         Some(ServiceState::Degraded { .. }) => {
             let upstreams = plan.services.get(index).map(|service| &service.upstreams);
             upstreams.into_iter().flatten().any(|&upstream| is_stuck(plan, state, upstream, seen))
         }
-        Some(ServiceState::Open | ServiceState::Opening { late: false, .. } | ServiceState::Opened { .. }) | None => false,
+        Some(ServiceState::Open | ServiceState::Opening { .. } | ServiceState::Opened { .. }) | None => false,
     }
 }
 
@@ -184,7 +219,8 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         return None;
     }
     let names = services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let held = |index: &ServiceIndex| matches!(state.services.get(*index), Some(ServiceState::HeldClosed { .. }));
+    let dirty = |service: &ServiceState| matches!(service, ServiceState::HeldClosed { through, .. } if !through.is_empty());
+    let held = |index: &ServiceIndex| state.services.get(*index).is_some_and(dirty);
     let late = Span::between(reopen_by(plan, &state.begun(plan).closed), now);
     let used = opening.iter().any(held).then(|| format!("; {late} after reopen-by: so much of the reserve is used"));
     Some((Event::Opening { services }, format!("it is the turn of {names}{}", used.unwrap_or_default())))
@@ -199,7 +235,8 @@ fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, nex
     // What clears late opens in order with its like, and beside those whose time was kept free from the first minute.
     let first_time = matches!(state.services.get(next), Some(ServiceState::Open | ServiceState::Closed { .. }));
     match state.services.get(index) {
-        Some(ServiceState::Opened { .. } | ServiceState::Degraded { .. }) | None => true,
+        Some(ServiceState::Opened { .. } | ServiceState::Degraded { .. } | ServiceState::ClosingAgain { .. }) | None => true,
+        Some(ServiceState::HeldClosed { through, .. }) if through.is_empty() => true,
         Some(ServiceState::HeldClosed { .. }) => first_time || !state.dirty_through(plan, index).is_empty(),
         Some(ServiceState::Opening { late, again, .. }) => *late || *again && first_time,
         Some(ServiceState::Open | ServiceState::Closed { .. }) => !facts.services.get(&index).is_some_and(|fact| fact.burned),
@@ -208,9 +245,13 @@ fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, nex
 
 fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> bool {
     let waits = match state.services.get(index) {
+        // Closed again: a person gives it its objects back.
+        Some(ServiceState::HeldClosed { through, .. }) if through.is_empty() => {
+            return facts.services.get(&index).is_some_and(|fact| fact.restored);
+        }
         Some(ServiceState::Open | ServiceState::Closed { .. } | ServiceState::HeldClosed { .. }) => true,
         Some(ServiceState::Degraded { .. }) => waits_for(plan, state, index).is_empty(),
-        Some(ServiceState::Opening { .. } | ServiceState::Opened { .. }) | None => false,
+        Some(ServiceState::Opening { .. } | ServiceState::ClosingAgain { .. } | ServiceState::Opened { .. }) | None => false,
     };
     // One that was never closed is only asked: its data is no matter of opening.
     if !is_closed_by_us(state, plan, index) {
@@ -220,11 +261,16 @@ fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> b
     waits && burned && state.dirty_through(plan, index).is_empty()
 }
 
+/// It answers, or is open in part as it declared.
+fn is_open(state: &State, index: ServiceIndex) -> bool {
+    matches!(state.services.get(index), Some(ServiceState::Opened { .. } | ServiceState::Opening { tolerated: true, .. }))
+}
+
 fn missed(plan: &Plan, state: &State, now: Timestamp) -> Next {
     if state.deadline_missed || now < plan.deadline.must_serve_by {
         return None;
     }
-    let not_open = |index: &ServiceIndex| !matches!(state.services.get(*index), Some(ServiceState::Opened { .. }));
+    let not_open = |index: &ServiceIndex| !is_open(state, *index);
     let closed: Vec<ServiceRef> = to_open(plan, state)
         .into_iter()
         .flatten()
@@ -240,8 +286,7 @@ fn missed(plan: &Plan, state: &State, now: Timestamp) -> Next {
 }
 
 fn finish(plan: &Plan, state: &State) -> Next {
-    let opened = |index: ServiceIndex| matches!(state.services.get(index), Some(ServiceState::Opened { .. }));
-    let all_open = to_open(plan, state).into_iter().flatten().all(opened);
+    let all_open = to_open(plan, state).into_iter().flatten().all(|index| is_open(state, index));
     let going_back = matches!(state.direction, Direction::Back { .. });
     if !all_open || (going_back && !back::is_over(plan, state)) {
         return None;

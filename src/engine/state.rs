@@ -3,11 +3,11 @@
 //! In: plan and entries. Out: [`State`]. Invariants: the same entries always give the same state; an entry that does not fit is kept
 //! as nonsense and changes nothing else (DESIGN §3, law 1). Not here: facts, now, any decision.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::need::Begun;
+use crate::model::need::{self, Begun};
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::span::after;
@@ -35,6 +35,8 @@ pub struct State {
     pub reopening_since: Option<Timestamp>,
     /// Must-serve-by passed with something closed.
     pub deadline_missed: bool,
+    /// Who said that no further step starts for now.
+    pub held: Option<String>,
     /// Orders that have had their answer.
     pub answered: BTreeSet<String>,
     /// How it ended.
@@ -75,6 +77,8 @@ pub struct StepState {
     pub undo: Running,
     /// Undo attempts that failed.
     pub undo_failed_count: u32,
+    /// Who confirmed it, for a hold.
+    pub confirmed_by: BTreeSet<String>,
 }
 
 /// A step's work.
@@ -154,6 +158,13 @@ pub enum ServiceState {
         late: bool,
         /// Its turn in the waves had come before: those that never had theirs do not wait for it.
         again: bool,
+        /// It is late after finished work, and declared that it then counts as open in part.
+        tolerated: bool,
+    },
+    /// After finished work it does not answer and is being closed again, as it declared.
+    ClosingAgain {
+        /// Since when.
+        since: Timestamp,
     },
     /// It answers.
     Opened {
@@ -171,7 +182,7 @@ pub enum ServiceState {
     HeldClosed {
         /// Since when.
         since: Timestamp,
-        /// The steps that left it dirty.
+        /// The steps that left it dirty; none when it was closed again because it did not answer.
         through: BTreeSet<StepIndex>,
     },
 }
@@ -188,7 +199,13 @@ impl State {
     }
 
     fn new(plan: &Plan) -> Self {
-        let step = StepState { work: Work::Waiting, stopped: None, undo: Running::Waiting, undo_failed_count: 0 };
+        let step = StepState {
+            work: Work::Waiting,
+            stopped: None,
+            undo: Running::Waiting,
+            undo_failed_count: 0,
+            confirmed_by: BTreeSet::new(),
+        };
         Self {
             plan_hash: None,
             armed: false,
@@ -198,6 +215,7 @@ impl State {
             smoke: Running::Waiting,
             reopening_since: None,
             deadline_missed: false,
+            held: None,
             answered: BTreeSet::new(),
             outcome: None,
             nonsense: Vec::new(),
@@ -230,7 +248,10 @@ impl State {
 
     fn waits_to_open(&self, plan: &Plan) -> bool {
         let closed = |index: &ServiceIndex| {
-            matches!(self.services.get(*index), Some(ServiceState::Closed { .. } | ServiceState::HeldClosed { .. }))
+            matches!(
+                self.services.get(*index),
+                Some(ServiceState::Closed { .. } | ServiceState::HeldClosed { .. } | ServiceState::ClosingAgain { .. })
+            )
         };
         plan.waves.iter().flatten().any(closed)
     }
@@ -242,6 +263,13 @@ impl State {
             self.steps.iter().enumerate().filter(|(_, step)| step.work != Work::Waiting).map(|(index, _)| index).collect();
         let closed = steps.iter().filter_map(|&index| plan.steps.get(index)).flat_map(|step| step.closes().iter().copied());
         Begun { closed: closed.collect(), steps }
+    }
+
+    /// Steps that a begun point of no return keeps from being undone.
+    #[must_use]
+    pub fn kept(&self, plan: &Plan) -> BTreeSet<StepIndex> {
+        let ran = |(_, step): &(StepIndex, &StepState)| step.work != Work::Waiting && step.stopped != Some(Proof::NeverStarted);
+        need::kept(plan, &self.steps.iter().enumerate().filter(ran).map(|(index, _)| index).collect())
     }
 
     /// Steps whose data is half changed: the dirty marks.
@@ -265,12 +293,15 @@ impl State {
         if clean {
             return false;
         }
+        if self.kept(plan).contains(&index) {
+            return !matches!(step.work, Work::Done { .. });
+        }
         match &planned.undo {
-            PlannedUndo::Job { .. } => !self.is_undone(plan, index),
+            PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => !self.is_undone(plan, index),
             PlannedUndo::CoveredBy { step: covering } => {
                 step.stopped.is_none() && !matches!(step.work, Work::Done { .. }) || !self.is_undone(plan, *covering)
             }
-            PlannedUndo::Nothing | PlannedUndo::Reopening => !matches!(step.work, Work::Done { .. }),
+            PlannedUndo::Nothing | PlannedUndo::Reopening | PlannedUndo::Irreversible => !matches!(step.work, Work::Done { .. }),
         }
     }
 
@@ -284,7 +315,12 @@ impl State {
     #[must_use]
     pub fn needs_human(&self) -> bool {
         let stuck = |service: &ServiceState| {
-            matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Opening { late: true, .. })
+            matches!(
+                service,
+                ServiceState::HeldClosed { .. }
+                    | ServiceState::ClosingAgain { .. }
+                    | ServiceState::Opening { late: true, tolerated: false, .. }
+            )
         };
         let lost = |step: &StepState| matches!(step.undo, Running::Failed { .. });
         !self.nonsense.is_empty()
@@ -295,21 +331,23 @@ impl State {
 
     /// The Job that runs as this undo's current attempt.
     #[must_use]
-    pub fn undo_job(&self, index: StepIndex) -> Option<JobKey> {
+    pub fn undo_job(&self, plan: &Plan, index: StepIndex) -> Option<JobKey> {
+        let PlannedUndo::Job { .. } = plan.steps.get(index)?.undo else { return None };
         match self.steps.get(index)?.undo {
             Running::Since { attempt, .. } => Some(JobKey::Undo(index, attempt)),
             Running::Waiting | Running::Done { .. } | Running::Failed { .. } => None,
         }
     }
 
-    /// The end by budget of everything that runs.
+    /// When every begun step ended, or ends by its budget; one that overran is taken to end now.
     #[must_use]
-    pub fn running_end_at(&self, plan: &Plan, now: Timestamp) -> Timestamp {
-        let end = |(step, planned): (&StepState, &PlannedStep)| match step.work {
-            Work::Running { since, .. } => Some(after(since, planned.budget)),
-            Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
+    pub fn ends(&self, plan: &Plan, now: Timestamp) -> BTreeMap<StepIndex, Timestamp> {
+        let end = |(index, (planned, step)): (StepIndex, (&PlannedStep, &StepState))| match step.work {
+            Work::Waiting => None,
+            Work::Running { since, .. } => Some((index, after(since, planned.budget).max(now))),
+            Work::Done { at, .. } | Work::Failed { at, .. } => Some((index, at)),
         };
-        self.steps.iter().zip(&plan.steps).filter_map(end).max().unwrap_or(now).max(now)
+        plan.steps.iter().zip(&self.steps).enumerate().filter_map(end).collect()
     }
 }
 

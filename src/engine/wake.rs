@@ -3,10 +3,13 @@
 //! In: plan, state, facts, now. Out: the earliest due moment with its reason, and the state in one sentence. Invariant: every wait of a
 //! night that is not over has a moment or a person (DESIGN §3, law 4). Not here: timers.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
+use crate::model::action::OnSilence;
 use crate::model::need::{reopen_by, turn_back_at};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, PlannedAction};
 use crate::model::span::{Span, after};
 
 use super::back::STALE_CONTROLLER;
@@ -28,7 +31,7 @@ pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
             due.push((after(plan.start_by, Span::seconds(1)), "the latest start has passed".to_owned()));
         }
         Direction::Forward => forward(plan, state, &mut due),
-        Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, &mut due),
+        Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, now, &mut due),
     }
     let (at, why) = due.into_iter().filter(|(at, _)| *at > now).min()?;
     Some(Wake { at, why })
@@ -42,14 +45,17 @@ fn forward(plan: &Plan, state: &State, due: &mut Vec<(Timestamp, String)>) {
     for (planned, step) in plan.steps.iter().zip(&state.steps) {
         if let Work::Running { since, hard_cap_at, overrun } = step.work {
             due.push((hard_cap_at, format!("the hard cap of step {}", planned.name)));
-            if !overrun {
+            if !overrun && !matches!(planned.action, PlannedAction::Hold(_)) {
                 due.push((after(since, planned.budget), format!("the budget of step {}", planned.name)));
             }
         }
     }
 }
 
-fn back(plan: &Plan, state: &State, facts: &Facts, due: &mut Vec<(Timestamp, String)>) {
+/// How often it is looked whether a service that was closed again was opened by hand.
+const LOOK_EVERY: Span = Span::seconds(60);
+
+fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec<(Timestamp, String)>) {
     if state.reopening_since.is_none() {
         due.push((reopen_by(plan, &state.begun(plan).closed), "reopen-by".to_owned()));
     }
@@ -62,8 +68,21 @@ fn back(plan: &Plan, state: &State, facts: &Facts, due: &mut Vec<(Timestamp, Str
         }
     }
     for (planned, service) in plan.services.iter().zip(&state.services) {
-        if let ServiceState::Opening { since, late: false, .. } = service {
-            due.push((after(*since, planned.reopen_budget), format!("the reopening budget of {}", planned.id)));
+        match service {
+            ServiceState::Opening { since, late: false, .. } => {
+                due.push((after(*since, planned.reopen_budget), format!("the reopening budget of {}", planned.id)));
+            }
+            // Nothing rings when a person gives objects back.
+            ServiceState::HeldClosed { through, .. } if through.is_empty() => {
+                due.push((after(now, LOOK_EVERY), format!("whether a person has opened {}", planned.id)));
+            }
+            ServiceState::Open
+            | ServiceState::Closed { .. }
+            | ServiceState::Opening { late: true, .. }
+            | ServiceState::ClosingAgain { .. }
+            | ServiceState::Opened { .. }
+            | ServiceState::Degraded { .. }
+            | ServiceState::HeldClosed { .. } => {}
         }
     }
     for job in facts.jobs.values() {
@@ -74,7 +93,7 @@ fn back(plan: &Plan, state: &State, facts: &Facts, due: &mut Vec<(Timestamp, Str
 }
 
 /// The state in one sentence.
-pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
+pub(super) fn why(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> String {
     if let Some(outcome) = state.outcome {
         return format!("the night is over: {outcome}");
     }
@@ -93,23 +112,61 @@ pub(super) fn why(plan: &Plan, state: &State, now: Timestamp) -> String {
                 }
                 format!("; {name} waits: {}", said(plan, &gate.need.sum_from(gate.ends_at, plan.deadline.must_serve_by)))
             });
-            format!("{}; the way back holds until {turn_back}{}", running("working on", names), waiting.unwrap_or_default())
+            let asked = asked(plan, state);
+            let held = state.held.as_ref().map(|by| format!("; {by} said to start no further step")).unwrap_or_default();
+            let working = running("working on", names);
+            format!("{working}{asked}{held}; the way back holds until {turn_back}{}", waiting.unwrap_or_default())
         }
-        Direction::Back { .. } | Direction::Committed { .. } => returning(plan, state),
+        Direction::Back { .. } | Direction::Committed { .. } => returning(plan, state, facts),
     }
+}
+
+/// What people are asked by holds.
+fn asked(plan: &Plan, state: &State) -> String {
+    let asked = plan.steps.iter().zip(&state.steps).filter_map(|(planned, step)| match (&planned.action, &step.work) {
+        (PlannedAction::Hold(hold), Work::Running { hard_cap_at, .. }) => {
+            let silence = match hold.on_silence {
+                OnSilence::TurnBack => "going back",
+                OnSilence::Continue => "going on",
+            };
+            let (said, needed) = (step.confirmed_by.len(), hold.confirmations);
+            let until = clock(plan, *hard_cap_at);
+            Some(format!("; {}: {said} of {needed} confirmed; silence until {until} means {silence}", hold.message))
+        }
+        (
+            PlannedAction::Close { .. }
+            | PlannedAction::Job(_)
+            | PlannedAction::Change(_)
+            | PlannedAction::Check(_)
+            | PlannedAction::Notify { .. }
+            | PlannedAction::Hold(_),
+            _,
+        ) => None,
+    });
+    asked.collect()
 }
 
 fn names<'a>(plan: &'a Plan, state: &State, is: impl Fn(&StepState) -> bool) -> Vec<&'a str> {
     plan.steps.iter().zip(&state.steps).filter(|(_, step)| is(step)).map(|(planned, _)| planned.name.as_str()).collect()
 }
 
-fn returning(plan: &Plan, state: &State) -> String {
+/// Pods of which nobody knows whether they run: a person may.
+fn lost(facts: &Facts) -> String {
+    let reasons = facts.jobs.values().filter_map(|job| match &job.pods {
+        Pods::Unknown { reason } => Some(reason.as_str()),
+        Pods::NoneSeen | Pods::Alive | Pods::Terminal => None,
+    });
+    let reasons: BTreeSet<&str> = reasons.collect();
+    if reasons.is_empty() { String::new() } else { format!(": {}", reasons.into_iter().collect::<Vec<_>>().join(", ")) }
+}
+
+fn returning(plan: &Plan, state: &State, facts: &Facts) -> String {
     let mut parts: Vec<String> = Vec::new();
     let unproven =
         names(plan, state, |step| matches!(step.work, Work::Running { .. } | Work::Failed { .. }) && step.stopped.is_none());
     let undoing = names(plan, state, |step| matches!(step.undo, Running::Since { .. }));
     if matches!(state.direction, Direction::Back { .. }) && !unproven.is_empty() {
-        parts.push(format!("waiting for proof that {} has stopped", unproven.join(", ")));
+        parts.push(format!("waiting for proof that {} has stopped{}", unproven.join(", "), lost(facts)));
     }
     if !undoing.is_empty() {
         parts.push(format!("undoing {}", undoing.join(", ")));

@@ -5,10 +5,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm, reason = "a new word has to be thought of wherever one is looked at")]
 
+pub mod action;
 pub mod calendar;
 pub mod duration;
 pub mod near;
 pub mod need;
+pub mod parameter;
 pub mod phase;
 pub mod plan;
 pub mod reference;

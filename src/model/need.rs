@@ -1,14 +1,17 @@
 //! The arithmetic of the promise (DESIGN §1): what going back takes, and how late it may begin.
 //!
 //! In: a [`Plan`] and what has begun. Out: [`Need`] and the moments computed from it. Invariants: adding a step or a closing
-//! never makes a need smaller. Not here: when steps start (the planner and the engine decide that), any clock.
+//! never makes a need smaller, but for a point of no return: what it needed is kept. Not here: when steps start (the planner and the
+//! engine decide that), any clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::plan::{Plan, ServiceIndex, StepIndex};
+use super::plan::{Plan, PlannedStep, ServiceIndex, StepIndex};
+use super::reference::Target;
 use super::refusal::Term;
+use super::schedule::ancestors;
 use super::span::{Span, after, before};
 
 /// What is open at a moment of the night: the sets `D` and `C` of DESIGN §1.
@@ -68,22 +71,39 @@ impl Need {
     }
 }
 
+/// The steps that are not undone any more: points of no return that have begun, and all that they needed.
+#[must_use]
+pub fn kept(plan: &Plan, begun: &BTreeSet<StepIndex>) -> BTreeSet<StepIndex> {
+    let passed = begun.iter().filter(|&&index| plan.steps.get(index).is_some_and(PlannedStep::is_irreversible));
+    let mut kept: BTreeSet<StepIndex> = passed.copied().collect();
+    if !kept.is_empty() {
+        kept.extend(ancestors(&plan.steps, &kept.iter().copied().collect::<Vec<_>>()));
+    }
+    kept
+}
+
 /// `undo(D)`: every undo waits for those of the steps that needed its step, and for every undo placed before it that touches
-/// a common service; undos are placed in reverse topological order.
+/// a common service or restores the same object; undos are placed in reverse topological order. What a point of no return needed is
+/// not undone.
 #[must_use]
 pub fn undo(plan: &Plan, begun: &BTreeSet<StepIndex>) -> Span {
+    let kept = kept(plan, begun);
     let mut may_start: BTreeMap<StepIndex, Span> = BTreeMap::new();
     let mut longest = Span::ZERO;
     let mut service_free: BTreeMap<ServiceIndex, Span> = BTreeMap::new();
-    for &index in begun.iter().rev() {
+    let mut object_free: BTreeMap<&Target, Span> = BTreeMap::new();
+    for &index in begun.iter().rev().filter(|index| !kept.contains(index)) {
         let Some(step) = plan.steps.get(index) else { continue };
         let after_dependents = may_start.get(&index).copied().unwrap_or_default();
         let budget = step.undo_budget();
         let mut end = after_dependents;
         if !budget.is_zero() {
-            let shared = step.touches.iter().filter_map(|s| service_free.get(s)).max().copied().unwrap_or_default();
+            let services = step.touches.iter().filter_map(|service| service_free.get(service));
+            let objects = step.target().into_iter().filter_map(|object| object_free.get(object));
+            let shared = services.chain(objects).max().copied().unwrap_or_default();
             end = after_dependents.max(shared) + budget;
-            service_free.extend(step.touches.iter().map(|&s| (s, end)));
+            service_free.extend(step.touches.iter().map(|&service| (service, end)));
+            object_free.extend(step.target().map(|object| (object, end)));
         }
         for &needed in &step.needs {
             let start = may_start.entry(needed).or_default();

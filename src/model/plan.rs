@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::reference::ServiceRef;
-use super::runbook::{JobSource, Mode, OnFutile, OnOverrun, Smoke};
-use super::service::{Closing, Contact, Probe, Text, WhenDirty};
+use super::action::{Check, Hold, JobSource};
+use super::reference::{ServiceRef, Target};
+use super::runbook::{Mode, OnFutile, OnOverrun, Smoke};
+use super::service::{Closing, Contact, Probe, Text, WhenDirty, WhenRed};
 use super::span::Span;
 
 /// The position of a step in [`Plan::steps`].
@@ -152,6 +153,17 @@ pub enum PlannedAction {
     },
     /// Run a Job.
     Job(JobSource),
+    /// Change an object.
+    Change(Closing),
+    /// Wait until something is so.
+    Check(Check),
+    /// Wait for a person.
+    Hold(Hold),
+    /// Say something to people.
+    Notify {
+        /// What.
+        message: String,
+    },
 }
 
 /// How a step is undone, resolved.
@@ -160,6 +172,11 @@ pub enum PlannedAction {
 pub enum PlannedUndo {
     /// By reopening what it closed.
     Reopening,
+    /// By putting back what was captured.
+    Restore {
+        /// How long it may take, stopping the step included.
+        budget: Span,
+    },
     /// By a Job.
     Job {
         /// How long it may take, stopping the step included.
@@ -176,6 +193,8 @@ pub enum PlannedUndo {
         /// Which.
         step: StepIndex,
     },
+    /// Not at all: a point of no return.
+    Irreversible,
 }
 
 /// A service that tonight concerns.
@@ -200,6 +219,9 @@ pub struct PlannedService {
     pub probes: Vec<Probe>,
     /// What becomes of it when work on its data is half done.
     pub when_dirty: WhenDirty,
+    /// What becomes of it when it does not answer although the work was finished.
+    #[serde(default)]
+    pub when_red: WhenRed,
     /// The planned services that it calls synchronously, directly.
     pub upstreams: BTreeSet<ServiceIndex>,
     /// What people use while it does not work.
@@ -218,7 +240,24 @@ impl PlannedStep {
         static NONE: BTreeSet<ServiceIndex> = BTreeSet::new();
         match &self.action {
             PlannedAction::Close { services } => services,
-            PlannedAction::Job(_) => &NONE,
+            PlannedAction::Job(_)
+            | PlannedAction::Change(_)
+            | PlannedAction::Check(_)
+            | PlannedAction::Hold(_)
+            | PlannedAction::Notify { .. } => &NONE,
+        }
+    }
+
+    /// The object that it changes.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        match &self.action {
+            PlannedAction::Change(closing) => Some(&closing.target),
+            PlannedAction::Close { .. }
+            | PlannedAction::Job(_)
+            | PlannedAction::Check(_)
+            | PlannedAction::Hold(_)
+            | PlannedAction::Notify { .. } => None,
         }
     }
 
@@ -226,15 +265,37 @@ impl PlannedStep {
     #[must_use]
     pub fn undo_budget(&self) -> Span {
         match &self.undo {
-            PlannedUndo::Job { budget, .. } => *budget,
-            PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } => Span::ZERO,
+            PlannedUndo::Job { budget, .. } | PlannedUndo::Restore { budget } => *budget,
+            PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => {
+                Span::ZERO
+            }
         }
+    }
+
+    /// Once it has begun, what came before it is not undone any more.
+    #[must_use]
+    pub fn is_irreversible(&self) -> bool {
+        matches!(self.undo, PlannedUndo::Irreversible)
     }
 
     /// What it works on: two steps that share a service never run at the same time.
     #[must_use]
     pub fn concerns(&self) -> BTreeSet<ServiceIndex> {
         self.touches.union(self.closes()).copied().collect()
+    }
+
+    /// Whether both work on one service, or change one object: neither they nor their undos run at the same time.
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        let object = self.target().is_some_and(|target| other.target() == Some(target));
+        object || !self.concerns().is_disjoint(&other.concerns())
+    }
+
+    /// Whether the undos of both touch one service, or restore one object.
+    #[must_use]
+    pub fn undo_shares_with(&self, other: &Self) -> bool {
+        let object = self.target().is_some_and(|target| other.target() == Some(target));
+        object || !self.touches.is_disjoint(&other.touches)
     }
 }
 

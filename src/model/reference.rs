@@ -99,7 +99,7 @@ pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-/// An object that a closing changes; always in the service's own namespace.
+/// An object of the cluster: for a closing, in the service's own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Target {
@@ -107,7 +107,7 @@ pub struct Target {
     pub api_version: String,
     /// `Deployment`, `CronJob`, …
     pub kind: String,
-    /// The namespace of the object.
+    /// The namespace of the object; empty for one that stands in none, such as a Node.
     pub namespace: String,
     /// Its name.
     pub name: String,
@@ -115,6 +115,9 @@ pub struct Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            return write!(f, "{} {}", self.kind, self.name);
+        }
         write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
 }

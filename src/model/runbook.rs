@@ -2,13 +2,15 @@
 //!
 //! In: a `Runbook` and an `Intervention` that passed [`crate::api`]'s validation. Out: [`Runbook`], [`Intervention`].
 //! Invariants: budgets are above zero; a hard cap is not below its budget; step names are unique labels.
-//! Not here: order, times, deadlines ([`crate::plan`]).
+//! Not here: what a step does ([`super::action`]); order, times, deadlines ([`crate::plan`]).
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::action::{Action, JobSource, Undo};
+use super::parameter::Parameter;
 use super::reference::Reference;
 use super::span::Span;
 
@@ -37,19 +39,8 @@ pub struct Runbook {
     pub approvals: Option<Approvals>,
 }
 
-/// A value that an intervention gives to a runbook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its name.
-    pub name: String,
-    /// A regular expression that the whole value has to match.
-    pub pattern: Option<String>,
-    /// The value when the night gives none.
-    pub default: Option<String>,
-}
-
 /// Verification after an undo, before anything opens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Smoke {
     /// How long it may take.
     pub budget: Span,
@@ -92,79 +83,10 @@ pub struct Step {
     pub on_futile: OnFutile,
     /// What it does.
     pub action: Action,
-    /// The services whose data it changes; for a job that says nothing, all that the runbook closes.
+    /// The services whose data it changes; for a Job that says nothing, all that the runbook closes.
     pub touches: Option<Vec<Reference>>,
     /// How it is undone.
     pub undo: Undo,
-}
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Close services.
-    Close {
-        /// Which.
-        services: Vec<Reference>,
-    },
-    /// Run a Job.
-    Job(JobSource),
-}
-
-/// A Job made from a suspended `CronJob` of the runbook's namespace, as `kubectl create job --from` makes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobSource {
-    /// The `CronJob`'s name.
-    pub cron_job: String,
-    /// Added to the environment of every container; after planning, all are plain values.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<EnvVar>,
-}
-
-/// One variable of a Job's environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// Its name.
-    pub name: String,
-    /// Where its value comes from.
-    #[serde(flatten)]
-    pub value: EnvValue,
-}
-
-/// Where a variable's value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum EnvValue {
-    /// As written.
-    Value(String),
-    /// A parameter of the runbook.
-    Parameter(String),
-}
-
-/// How a step is undone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undo {
-    /// A closing: the reopening itself.
-    Reopening,
-    /// A Job of its own.
-    Job {
-        /// How long it may take, stopping the step included.
-        budget: Span,
-        /// How many Jobs may try it.
-        attempts: u32,
-        /// What runs.
-        job: JobSource,
-    },
-    /// Nothing to undo.
-    Nothing,
-    /// Another step's undo covers it.
-    CoveredBy {
-        /// Which.
-        step: String,
-    },
-    /// It cannot be undone: a point of no return.
-    Irreversible,
 }
 
 /// What happens when a step's budget is gone and its hard cap is not.

@@ -1,13 +1,13 @@
 //! What has to end before a step may start, and whether what remains still fits.
 //!
 //! In: planned steps; measured ends. Out: [`predecessors`], [`ancestors`], [`Gate`]s. Rule: a step waits for what it needs and for every
-//! step placed before it that shares a service with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
+//! step placed before it that shares a service or an object with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::need::{Begun, Need, need};
+use super::need::{Begun, Need, need, reopen};
 use super::plan::{Plan, PlannedStep, StepIndex};
 use super::span::{after, before};
 
@@ -15,9 +15,7 @@ use super::span::{after, before};
 #[must_use]
 pub fn predecessors(steps: &[PlannedStep], index: StepIndex) -> BTreeSet<StepIndex> {
     let Some(step) = steps.get(index) else { return BTreeSet::new() };
-    let concerns = step.concerns();
-    let shares = |other: &PlannedStep| !other.concerns().is_disjoint(&concerns);
-    let sharing = steps.iter().take(index).enumerate().filter(|(_, other)| shares(other)).map(|(position, _)| position);
+    let sharing = steps.iter().take(index).enumerate().filter(|(_, other)| step.shares_with(other)).map(|(position, _)| position);
     step.needs.iter().copied().chain(sharing).collect()
 }
 
@@ -48,6 +46,10 @@ pub struct Gate {
 }
 
 impl Gate {
+    fn of(plan: &Plan, ends_at: Timestamp, need: Need) -> Self {
+        Self { ends_at, need, limit: before(plan.deadline.must_serve_by, need.total()) }
+    }
+
     /// Whether it lets the step through.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -55,13 +57,59 @@ impl Gate {
     }
 }
 
-/// The gate of step `index` at `now`, when `begun` has begun and all that runs ends by `running_end_at`.
+/// The gate of step `index` at `now`; `ends` has the measured or expected end of every step begun so far.
+///
+/// A point of no return has a second condition (DESIGN §1): all the work that remains, at declared budgets, and the reopening fit
+/// before the deadline. The tighter of the two is the gate.
 #[must_use]
-pub fn gate(plan: &Plan, begun: &Begun, index: StepIndex, now: Timestamp, running_end_at: Timestamp) -> Gate {
-    let budget = plan.steps.get(index).map(|step| step.budget).unwrap_or_default();
+pub fn gate(plan: &Plan, begun: &Begun, ends: &BTreeMap<StepIndex, Timestamp>, index: StepIndex, now: Timestamp) -> Gate {
+    let Some(step) = plan.steps.get(index) else { return closed_for_good(plan, begun, now) };
     let need = need(plan, &begun.with(plan, index));
-    let ends_at = after(now, budget).max(running_end_at);
-    Gate { ends_at, need, limit: before(plan.deadline.must_serve_by, need.total()) }
+    let running_end_at = begun.steps.iter().filter_map(|step| ends.get(step)).max().copied().unwrap_or(now);
+    let back = Gate::of(plan, after(now, step.budget).max(running_end_at), need);
+    if !step.is_irreversible() {
+        return back;
+    }
+    let ends =
+        remaining(plan, begun, ends, now).into_iter().map(|(start, index)| end_of(plan, index, start)).chain([running_end_at]);
+    let forward = Gate::of(plan, ends.max().unwrap_or(now), forward_need(plan));
+    let slack = |gate: &Gate| gate.limit.duration_since(gate.ends_at);
+    if slack(&forward) < slack(&back) { forward } else { back }
+}
+
+/// What follows the last step when all the work is done: reopening and reserve.
+fn forward_need(plan: &Plan) -> Need {
+    let all = plan.steps.iter().flat_map(PlannedStep::closes).copied().collect();
+    Need { reopen: reopen(plan, &all), reserve: plan.reserve, ..Need::default() }
+}
+
+/// The latest end of all the work from which reopening keeps the promise: the limit of points of no return.
+#[must_use]
+pub fn forward_limit(plan: &Plan) -> Timestamp {
+    before(plan.deadline.must_serve_by, forward_need(plan).total())
+}
+
+/// A step that the plan does not have: never.
+fn closed_for_good(plan: &Plan, begun: &Begun, now: Timestamp) -> Gate {
+    Gate { ends_at: Timestamp::MAX, ..Gate::of(plan, now, need(plan, begun)) }
+}
+
+fn end_of(plan: &Plan, index: StepIndex, start: Timestamp) -> Timestamp {
+    after(start, plan.steps.get(index).map(|step| step.budget).unwrap_or_default())
+}
+
+/// When every step that has not begun starts if everything from `now` on takes its declared budget, in order of starts.
+fn remaining(plan: &Plan, begun: &Begun, ends: &BTreeMap<StepIndex, Timestamp>, now: Timestamp) -> Vec<(Timestamp, StepIndex)> {
+    let mut ends = ends.clone();
+    let mut starts: Vec<(Timestamp, StepIndex)> = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate().filter(|(index, _)| !begun.steps.contains(index)) {
+        let ready = predecessors(&plan.steps, index).iter().filter_map(|before| ends.get(before)).max().copied();
+        let start = ready.unwrap_or(now).max(now).max(step.not_before.unwrap_or(now));
+        ends.insert(index, after(start, step.budget));
+        starts.push((start, index));
+    }
+    starts.sort_unstable();
+    starts
 }
 
 /// The first step whose gate does not hold when everything from `now` on takes its declared budget.
@@ -74,25 +122,13 @@ pub fn first_that_does_not_fit(
     ends: &BTreeMap<StepIndex, Timestamp>,
     now: Timestamp,
 ) -> Option<(StepIndex, Gate)> {
-    let mut ends = ends.clone();
-    let mut starts: Vec<(Timestamp, StepIndex)> = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
-        if begun.steps.contains(&index) {
-            continue;
-        }
-        let ready = predecessors(&plan.steps, index).iter().filter_map(|before| ends.get(before)).max().copied();
-        let start = ready.unwrap_or(now).max(now).max(step.not_before.unwrap_or(now));
-        ends.insert(index, after(start, step.budget));
-        starts.push((start, index));
-    }
-    starts.sort_unstable();
-    let mut begun = begun.clone();
-    for (start, index) in starts {
-        let running = begun.steps.iter().filter_map(|step| ends.get(step)).max().copied().unwrap_or(start);
-        let gate = gate(plan, &begun, index, start, running);
+    let (mut begun, mut ends) = (begun.clone(), ends.clone());
+    for (start, index) in remaining(plan, &begun, &ends, now) {
+        let gate = gate(plan, &begun, &ends, index, start);
         if !gate.holds() {
             return Some((index, gate));
         }
+        ends.insert(index, end_of(plan, index, start));
         begun = begun.with(plan, index);
     }
     None

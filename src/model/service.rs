@@ -29,6 +29,8 @@ pub struct Service {
     pub probes: Vec<Probe>,
     /// What becomes of it when work on its data is half done.
     pub when_dirty: WhenDirty,
+    /// What becomes of it when it does not answer within its budget although the work was finished.
+    pub when_red: WhenRed,
     /// The namespaces whose runbooks may close it; its own always may.
     pub allowed_from: Vec<String>,
     /// Whom to call.
@@ -86,11 +88,11 @@ pub enum DependencyMode {
     Async,
 }
 
-/// One reversible change of a closing.
+/// One reversible change of an object: of a closing, or of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closing {
-    /// Its name, unique in the service.
+    /// Its name, unique in the service; of a step, the step's.
     pub name: String,
     /// The object that changes.
     pub target: Target,
@@ -98,7 +100,7 @@ pub struct Closing {
     pub change: Change,
 }
 
-/// How an object changes when a service is closed.
+/// How an object changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
@@ -114,6 +116,20 @@ pub enum Change {
         /// The patch.
         merge: Value,
     },
+    /// A JSON patch (RFC 6902) of `add`, `remove`, `replace` and `test`.
+    Json {
+        /// The operations, in order.
+        operations: Vec<Value>,
+    },
+    /// Server-side apply of an object that names no more than it wants to own; one that is not there is created.
+    Apply {
+        /// The object.
+        manifest: Value,
+    },
+    /// The Pods behind a workload are replaced, one after the other.
+    Restart {},
+    /// No new Pod comes to a node.
+    Cordon {},
 }
 
 /// A check that a service answers.
@@ -138,6 +154,18 @@ pub enum WhenDirty {
     /// It stays closed and a person is called.
     #[default]
     StayClosed,
+}
+
+/// What becomes of a service that was opened after finished work and does not answer (DESIGN §1, commit).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhenRed {
+    /// It is left as it is and a person is called.
+    #[default]
+    CallPerson,
+    /// It counts as open in part.
+    OpenDegraded,
+    /// It is closed again, with nothing restored, and a person is called.
+    CloseAgain,
 }
 
 /// Somebody to call.

@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use super::effects::call::{Answer, CallError, LIMIT, within};
 use crate::api::{self, Document, OfficeCalendar, PublicService, validate};
+use crate::model::action::Action;
 use crate::model::calendar::Calendar;
 use crate::model::refusal::Refusal;
-use crate::model::runbook::{Action, Intervention, Runbook};
+use crate::model::runbook::{Intervention, Runbook};
 use crate::model::service::Service;
 
 /// Everything that the planner asks for.
@@ -113,7 +114,7 @@ fn calendar(document: Value) -> Result<Calendar, Vec<Refusal>> {
 fn closes(runbook: &Runbook, namespace: &str, name: &str) -> bool {
     let closed = runbook.steps.iter().flat_map(|step| match &step.action {
         Action::Close { services } => services.as_slice(),
-        Action::Job(_) => &[],
+        Action::Job(_) | Action::Change { .. } | Action::Check(_) | Action::Hold(_) | Action::Notify { .. } => &[],
     });
     closed.into_iter().any(|one| one.name == name && one.namespace.as_deref().is_none_or(|one| one == namespace))
 }

@@ -114,6 +114,8 @@ fn is_warning(event: &Event) -> bool {
         | Event::Degraded { .. }
         | Event::HeldClosed { .. }
         | Event::OpeningLate { .. }
+        | Event::ClosedAgain { .. }
+        | Event::Held { .. }
         | Event::DeadlineMissed { .. } => true,
         Event::Accepted { .. }
         | Event::Armed {}
@@ -121,6 +123,8 @@ fn is_warning(event: &Event) -> bool {
         | Event::StepIntended { .. }
         | Event::StepDone { .. }
         | Event::Extended { .. }
+        | Event::Confirmed { .. }
+        | Event::Resumed { .. }
         | Event::StepStopped { .. }
         | Event::UndoReleased { .. }
         | Event::UndoDone { .. }

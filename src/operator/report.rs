@@ -241,12 +241,19 @@ fn service_words(plan: &Plan, service: &ServiceState) -> (&'static str, Option<T
         ServiceState::Open => ("Open", None, None),
         ServiceState::Closed { .. } => ("Closed", None, None),
         ServiceState::Opening { late: false, .. } => ("Opening", None, None),
+        ServiceState::Opening { tolerated: true, .. } => {
+            ("Degraded", None, Some("it does not answer in time and declared to count as open in part".to_owned()))
+        }
         ServiceState::Opening { late: true, .. } => ("OpeningLate", None, Some("its reopening budget is gone".to_owned())),
+        ServiceState::ClosingAgain { .. } => ("Closed", None, Some("it did not answer and is closed again".to_owned())),
         ServiceState::Opened { at } => ("Open", Some(*at), None),
         ServiceState::Degraded { because, .. } => {
             let names: Vec<String> =
                 because.iter().filter_map(|&one| plan.services.get(one)).map(|one| one.id.to_string()).collect();
             ("Degraded", None, Some(format!("waits for {}", names.join(", "))))
+        }
+        ServiceState::HeldClosed { through, .. } if through.is_empty() => {
+            ("Closed", None, Some("it did not answer and was closed again; a person opens it".to_owned()))
         }
         ServiceState::HeldClosed { through, .. } => {
             let names: Vec<&str> = through.iter().filter_map(|&one| plan.steps.get(one)).map(|one| one.name.as_str()).collect();

@@ -80,17 +80,30 @@ fn service(command: &Command) -> Option<ServiceIndex> {
         Command::Close { service, .. }
         | Command::BurnTargets { service }
         | Command::Reopen { service }
+        | Command::CloseAgain { service }
         | Command::Probe { service } => Some(*service),
-        Command::Arm | Command::Release { .. } | Command::BurnJob { .. } | Command::LetGo { .. } | Command::Disarm => None,
+        Command::Change { .. }
+        | Command::BurnChange { .. }
+        | Command::Restore { .. }
+        | Command::Check { .. }
+        | Command::Arm
+        | Command::Release { .. }
+        | Command::BurnJob { .. }
+        | Command::LetGo { .. }
+        | Command::Disarm => None,
     }
 }
 
 /// Whether it takes a right away.
 pub(super) fn is_burn(command: &Command) -> bool {
     match command {
-        Command::BurnJob { .. } | Command::BurnTargets { .. } => true,
+        Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } => true,
         Command::Arm
         | Command::Close { .. }
+        | Command::CloseAgain { .. }
+        | Command::Change { .. }
+        | Command::Restore { .. }
+        | Command::Check { .. }
         | Command::Release { .. }
         | Command::Reopen { .. }
         | Command::Probe { .. }
@@ -107,6 +120,11 @@ pub(super) fn kind(command: &Command) -> &'static str {
         Command::Release { .. } => "release",
         Command::BurnJob { .. } => "burn-job",
         Command::BurnTargets { .. } => "burn-targets",
+        Command::Change { .. } => "change",
+        Command::BurnChange { .. } => "burn-change",
+        Command::Restore { .. } => "restore",
+        Command::Check { .. } => "check",
+        Command::CloseAgain { .. } => "close-again",
         Command::Reopen { .. } => "reopen",
         Command::Probe { .. } => "probe",
         Command::LetGo { .. } => "let-go",
@@ -121,8 +139,12 @@ pub(super) fn name(command: &Command) -> String {
         Command::Close { service, .. }
         | Command::BurnTargets { service }
         | Command::Reopen { service }
+        | Command::CloseAgain { service }
         | Command::Probe { service } => {
             format!(" service {service}")
+        }
+        Command::Change { step, .. } | Command::BurnChange { step } | Command::Restore { step } | Command::Check { step } => {
+            format!(" step {step}")
         }
         Command::BurnJob { job, to } => format!(" {job} to {to:?}"),
         Command::Release { job, .. } | Command::LetGo { job } => format!(" {job}"),

@@ -24,7 +24,7 @@ pub(super) fn check(plan: &mut Plan, runbook: &Runbook, findings: &mut Findings)
             findings.refusals.push(does_not_fit(plan, runbook, index, gate));
         }
     }
-    let finish_by: Vec<Timestamp> = (0..plan.steps.len()).map(|index| finish_by(plan, index, &gates)).collect();
+    let finish_by: Vec<Timestamp> = (0..plan.steps.len()).map(|index| finish_by(plan, index)).collect();
     for (index, finish_by) in finish_by.into_iter().enumerate() {
         let turn_back = turn_back_at(plan, &begun_at(plan, index));
         if let Some(step) = plan.steps.get_mut(index) {
@@ -46,11 +46,11 @@ fn begun_at(plan: &Plan, index: StepIndex) -> Begun {
 }
 
 fn gate(plan: &Plan, index: StepIndex) -> Gate {
-    let begun = begun_at(plan, index);
-    let ends = begun.steps.iter().filter_map(|&other| plan.steps.get(other)).map(|step| step.end_at);
-    let ends_at = ends.max().unwrap_or(plan.start_at);
+    let mut begun = begun_at(plan, index);
+    begun.steps.remove(&index);
+    let ends = begun.steps.iter().filter_map(|&other| Some((other, plan.steps.get(other)?.end_at))).collect();
     let start_at = plan.steps.get(index).map_or(plan.start_at, |step| step.start_at);
-    schedule::gate(plan, &begun, index, start_at, ends_at)
+    schedule::gate(plan, &begun, &ends, index, start_at)
 }
 
 fn does_not_fit(plan: &Plan, runbook: &Runbook, index: StepIndex, gate: &Gate) -> Refusal {
@@ -68,20 +68,31 @@ fn does_not_fit(plan: &Plan, runbook: &Runbook, index: StepIndex, gate: &Gate) -
 }
 
 /// The latest end of step `index` from which every later gate still holds; what follows it is pushed by as much as it is late.
-fn finish_by(plan: &Plan, index: StepIndex, gates: &[Gate]) -> Timestamp {
-    let mut longest_to: BTreeMap<StepIndex, Span> = BTreeMap::from([(index, Span::ZERO)]);
+fn finish_by(plan: &Plan, index: StepIndex) -> Timestamp {
     let mut latest = turn_back_at(plan, &begun_at(plan, index));
     let Some(own) = plan.steps.get(index) else { return latest };
+    let pushed = pushed(plan, index);
+    let to_the_end = pushed.values().max().copied().unwrap_or_default();
     for (later, step) in plan.steps.iter().enumerate() {
-        let path = predecessors(&plan.steps, later).iter().filter_map(|before| longest_to.get(before)).max().copied();
-        let path = path.filter(|_| later != index).map(|span| span + step.budget);
-        if let Some(path) = path {
-            longest_to.insert(later, path);
-        }
         let comes_later = step.start_at > own.start_at || (step.start_at == own.start_at && later > index);
-        if let Some(gate) = gates.get(later).filter(|_| comes_later) {
-            latest = latest.min(before(gate.limit, path.unwrap_or_default()));
+        if !comes_later {
+            continue;
+        }
+        let path = pushed.get(&later).copied().unwrap_or_default();
+        latest = latest.min(before(turn_back_at(plan, &begun_at(plan, later)), path));
+        if step.is_irreversible() {
+            latest = latest.min(before(schedule::forward_limit(plan), to_the_end));
         }
     }
     latest
+}
+
+/// For every step that waits for `index`, however indirectly, the budgets between the end of `index` and its own end.
+fn pushed(plan: &Plan, index: StepIndex) -> BTreeMap<StepIndex, Span> {
+    let mut longest_to: BTreeMap<StepIndex, Span> = BTreeMap::from([(index, Span::ZERO)]);
+    for (later, step) in plan.steps.iter().enumerate().filter(|(later, _)| *later != index) {
+        let path = predecessors(&plan.steps, later).iter().filter_map(|before| longest_to.get(before)).max().copied();
+        longest_to.extend(path.map(|span| (later, span + step.budget)));
+    }
+    longest_to
 }

@@ -6,6 +6,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm, reason = "a new word has to be thought of wherever one is looked at")]
 
+mod check;
 mod deadline;
 mod gates;
 mod graph;
@@ -25,6 +26,8 @@ use crate::model::refusal::{Refusal, Warning, object_name};
 use crate::model::runbook::{Intervention, Runbook};
 use crate::model::service::Service;
 use crate::model::span::{after, before};
+
+pub use check::check;
 
 /// Everything the planner may know.
 #[derive(Clone, Copy, Debug)]
@@ -122,5 +125,13 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     plan.tell_people_by = moments.first_opening_at.map(|at: Timestamp| before(at, question.intervention.tell_before));
     plan.start_by = after(plan.start_at, question.intervention.start_tolerance);
     gates::check(&mut plan, question.runbook, findings);
+    if findings.refusals.is_empty() {
+        for wrong in check(&plan) {
+            let message = format!(
+                "the plan was worked out twice, with two results: {wrong}; this is a fault of notturno, please report it"
+            );
+            findings.refuse("NotProven", &night_object(question.intervention), "spec", message);
+        }
+    }
     Some(plan)
 }

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::action::Action;
 use crate::model::plan::ServiceIndex;
 use crate::model::reference::{Reference, ServiceRef};
-use crate::model::runbook::Action;
 use crate::model::service::{DependencyMode, Service};
 
 use super::references::{Known, allows, resolve};
@@ -124,6 +124,27 @@ fn touch(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut F
     }
 }
 
+/// Waves when none are written: what is called opens before what calls it; services that call each other open together, with all that
+/// calls them.
+fn derived(concerned: &Concerned<'_>) -> Vec<Vec<ServiceIndex>> {
+    let mut left: BTreeSet<ServiceIndex> = (0..concerned.services.len()).collect();
+    let mut waves = Vec::new();
+    while !left.is_empty() {
+        let calls_none = |index: &ServiceIndex| {
+            concerned
+                .upstreams
+                .get(*index)
+                .is_none_or(|upstreams| upstreams.is_disjoint(&left) || *upstreams == BTreeSet::from([*index]))
+        };
+        let free: BTreeSet<ServiceIndex> = left.iter().copied().filter(calls_none).collect();
+        let wave = if free.is_empty() { left.clone() } else { free };
+        left.retain(|index| !wave.contains(index));
+        waves.push(wave.into_iter().filter(|&index| index < concerned.closed_count).collect::<Vec<_>>());
+    }
+    waves.retain(|wave| !wave.is_empty());
+    waves
+}
+
 /// Adds, until nothing changes, every service that calls a concerned one synchronously.
 fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
     let mut calls: BTreeMap<&ServiceRef, Vec<ServiceRef>> = BTreeMap::new();
@@ -165,6 +186,10 @@ fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut 
 
 fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
     let runbook = question.runbook;
+    if runbook.reopening.waves.is_empty() {
+        concerned.waves = derived(concerned);
+        return;
+    }
     let mut placed: BTreeSet<ServiceIndex> = BTreeSet::new();
     for (number, wave) in runbook.reopening.waves.iter().enumerate() {
         let mut members = Vec::new();
@@ -197,5 +222,26 @@ fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Fi
         Some(last) => last.extend(missing),
         None if missing.is_empty() => {}
         None => concerned.waves.push(missing),
+    }
+    too_early(concerned, findings);
+}
+
+/// A service that opens no later than a closed one that it calls cannot answer in its own time.
+fn too_early(concerned: &Concerned<'_>, findings: &mut Findings) {
+    let mut opened: BTreeSet<ServiceIndex> = BTreeSet::new();
+    for (number, wave) in concerned.waves.iter().enumerate() {
+        for &index in wave {
+            let calls = concerned.upstreams.get(index).into_iter().flatten();
+            let later = calls.filter(|&&called| called < concerned.closed_count && called != index && !opened.contains(&called));
+            for &called in later {
+                let message = format!(
+                    "{} opens with or before {}, which it calls: it cannot answer until that does; put it in a later wave",
+                    concerned.id(index),
+                    concerned.id(called)
+                );
+                findings.warn("OpensBeforeUpstream", &format!("spec.reopening.waves[{number}]"), message);
+            }
+        }
+        opened.extend(wave);
     }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use regex::Regex;
-
+use crate::model::action::{Action, EnvValue, EnvVar, JobSource, Undo};
 use crate::model::near::did_you_mean;
 use crate::model::plan::{PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
-use crate::model::runbook::{Action, EnvValue, EnvVar, JobSource, Runbook, Smoke, Step, Undo};
+use crate::model::runbook::{Runbook, Smoke, Step};
 use crate::model::schedule::ancestors;
+use crate::model::service::Closing;
+use jiff::Timestamp;
 
 use super::services::Concerned;
 use super::{Findings, Question, night_object, runbook_object};
@@ -36,42 +36,26 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
     let mut values = Environment::new();
     for (index, parameter) in runbook.parameters.iter().enumerate() {
         let path = format!("spec.parameters.{}", parameter.name);
+        if let Some(problem) = parameter.pattern_problem() {
+            findings.refuse("BadPattern", &runbook_object(runbook), &format!("spec.parameters[{index}].pattern"), problem);
+        }
         let Some(value) = night.parameters.get(&parameter.name).or(parameter.default.as_ref()) else {
             let message = format!("parameter {:?} has no default: the night has to give it", parameter.name);
             findings.refuse("MissingParameter", &night_object, &path, message);
             continue;
         };
-        match parameter.pattern.as_deref().map(whole) {
-            Some(Err(error)) => {
-                let place = format!("spec.parameters[{index}].pattern");
-                findings.refuse("BadPattern", &runbook_object(runbook), &place, error.to_string().replace('\n', " "));
-            }
-            Some(Ok(pattern)) if !pattern.is_match(value) => {
-                let message = format!(
-                    "{value:?} does not match the pattern of parameter {:?}: {}",
-                    parameter.name,
-                    parameter.pattern.as_deref().unwrap_or_default()
-                );
-                findings.refuse("ParameterMismatch", &night_object, &path, message);
-            }
-            Some(Ok(_)) | None => {
-                values.insert(parameter.name.clone(), value.clone());
-            }
+        match parameter.problem(value) {
+            Some(problem) => findings.refuse("ParameterMismatch", &night_object, &path, problem),
+            None => drop(values.insert(parameter.name.clone(), value.clone())),
         }
     }
     values
 }
 
-/// The pattern for a whole value; compiled alone first, so that `a)|(b` cannot slip out of the group.
-fn whole(pattern: &str) -> Result<Regex, regex::Error> {
-    Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
-}
-
 /// The smoke test with its environment filled in.
 pub(super) fn smoke(question: Question<'_>, environment: &Environment) -> Option<Smoke> {
     let smoke = question.runbook.smoke.as_ref()?;
-    let job = JobSource { cron_job: smoke.job.cron_job.clone(), env: filled(&smoke.job, environment) };
-    Some(Smoke { budget: smoke.budget, job })
+    Some(Smoke { budget: smoke.budget, job: filled(&smoke.job, environment) })
 }
 
 /// Planned steps in the given order, still without times.
@@ -88,11 +72,11 @@ pub(super) fn steps(
         .enumerate()
         .filter_map(|(position, &written)| Some((runbook.steps.get(written)?.name.as_str(), position)))
         .collect();
+    undeclared_parameters(runbook, findings);
     let mut planned: Vec<PlannedStep> = Vec::with_capacity(order.len());
     for &written in order {
         let Some(step) = runbook.steps.get(written) else { continue };
         let path = format!("spec.steps[{written}]");
-        undeclared_parameters(runbook, step, &path, environment, findings);
         let needs: Vec<StepIndex> = step.needs.iter().filter_map(|name| positions.get(name.as_str()).copied()).collect();
         let undo = undo(runbook, step, &path, &needs, &planned, &positions, environment, findings);
         planned.push(PlannedStep {
@@ -120,7 +104,13 @@ fn action(step: &Step, concerned: &Concerned<'_>, environment: &Environment) -> 
         Action::Close { services } => {
             PlannedAction::Close { services: services.iter().filter_map(|reference| concerned.position(reference)).collect() }
         }
-        Action::Job(job) => PlannedAction::Job(JobSource { cron_job: job.cron_job.clone(), env: filled(job, environment) }),
+        Action::Job(job) => PlannedAction::Job(filled(job, environment)),
+        Action::Change { target, change } => {
+            PlannedAction::Change(Closing { name: step.name.clone(), target: target.clone(), change: change.clone() })
+        }
+        Action::Check(check) => PlannedAction::Check(check.clone()),
+        Action::Hold(hold) => PlannedAction::Hold(hold.clone()),
+        Action::Notify { message } => PlannedAction::Notify { message: message.clone() },
     }
 }
 
@@ -128,7 +118,9 @@ fn touches(step: &Step, concerned: &Concerned<'_>) -> BTreeSet<ServiceIndex> {
     match (&step.action, &step.touches) {
         (_, Some(named)) => named.iter().filter_map(|reference| concerned.position(reference)).collect(),
         (Action::Job(_), None) => concerned.closed(),
-        (Action::Close { .. }, None) => BTreeSet::new(),
+        (Action::Close { .. } | Action::Change { .. } | Action::Check(_) | Action::Hold(_) | Action::Notify { .. }, None) => {
+            BTreeSet::new()
+        }
     }
 }
 
@@ -146,16 +138,17 @@ fn undo(
     match &step.undo {
         Undo::Reopening => PlannedUndo::Reopening,
         Undo::Nothing => PlannedUndo::Nothing,
-        Undo::Job { budget, attempts, job } => PlannedUndo::Job {
-            budget: *budget,
-            attempts: *attempts,
-            job: JobSource { cron_job: job.cron_job.clone(), env: filled(job, environment) },
-        },
+        Undo::Job { budget, attempts, job } => {
+            PlannedUndo::Job { budget: *budget, attempts: *attempts, job: filled(job, environment) }
+        }
+        Undo::Restore { budget } => PlannedUndo::Restore { budget: *budget },
         Undo::CoveredBy { step: name } => {
             let covering = positions.get(name.as_str()).copied();
             let good = covering.filter(|&index| {
                 ancestors(earlier, needs).contains(&index)
-                    && earlier.get(index).is_some_and(|step| matches!(step.undo, PlannedUndo::Job { .. }))
+                    && earlier
+                        .get(index)
+                        .is_some_and(|step| matches!(step.undo, PlannedUndo::Job { .. } | PlannedUndo::Restore { .. }))
             });
             if good.is_none() {
                 let message = format!(
@@ -166,38 +159,41 @@ fn undo(
             }
             good.map_or(PlannedUndo::Nothing, |step| PlannedUndo::CoveredBy { step })
         }
-        Undo::Irreversible => {
-            let message = "points of no return are not supported by this version: give the step an undo".to_owned();
-            findings.refuse("IrreversibleNotSupported", &runbook_object(runbook), &format!("{path}.noUndo.reason"), message);
-            PlannedUndo::Nothing
-        }
+        Undo::Irreversible => PlannedUndo::Irreversible,
     }
 }
 
-fn filled(job: &JobSource, environment: &Environment) -> Vec<EnvVar> {
+fn filled(job: &JobSource, environment: &Environment) -> JobSource {
     let value = |variable: &EnvVar| match &variable.value {
         EnvValue::Value(text) => Some(text.clone()),
         EnvValue::Parameter(name) => environment.get(name).cloned(),
     };
     let fill = |variable: &EnvVar| Some(EnvVar { name: variable.name.clone(), value: EnvValue::Value(value(variable)?) });
-    job.env.iter().filter_map(fill).collect()
+    JobSource { template: job.template.clone(), env: job.env.iter().filter_map(fill).collect() }
 }
 
-fn undeclared_parameters(runbook: &Runbook, step: &Step, path: &str, known: &Environment, findings: &mut Findings) {
-    let own = match &step.action {
-        Action::Job(job) => Some(("job", job)),
-        Action::Close { .. } => None,
-    };
-    let back = match &step.undo {
-        Undo::Job { job, .. } => Some(("undo.job", job)),
-        Undo::Reopening | Undo::Nothing | Undo::CoveredBy { .. } | Undo::Irreversible => None,
-    };
-    for (place, job) in own.into_iter().chain(back) {
+/// Every Job of the runbook, with its place.
+fn jobs(runbook: &Runbook) -> Vec<(String, &JobSource)> {
+    let mut jobs: Vec<(String, &JobSource)> =
+        runbook.smoke.iter().map(|smoke| ("spec.smoke.job".to_owned(), &smoke.job)).collect();
+    for (index, step) in runbook.steps.iter().enumerate() {
+        if let Action::Job(job) = &step.action {
+            jobs.push((format!("spec.steps[{index}].job"), job));
+        }
+        if let Undo::Job { job, .. } = &step.undo {
+            jobs.push((format!("spec.steps[{index}].undo.job"), job));
+        }
+    }
+    jobs
+}
+
+/// Parameters that a Job's environment names and the runbook does not.
+fn undeclared_parameters(runbook: &Runbook, findings: &mut Findings) {
+    for (place, job) in jobs(runbook) {
         for (index, variable) in job.env.iter().enumerate() {
             let EnvValue::Parameter(name) = &variable.value else { continue };
-            let declared = runbook.parameters.iter().any(|parameter| &parameter.name == name);
-            if !declared && !known.contains_key(name) {
-                let path = format!("{path}.{place}.env[{index}].parameter");
+            if !runbook.parameters.iter().any(|parameter| &parameter.name == name) {
+                let path = format!("{place}.env[{index}].parameter");
                 let message = format!("{name:?} is no parameter of this runbook: declare it in spec.parameters");
                 findings.refuse("UnknownParameter", &runbook_object(runbook), &path, message);
             }

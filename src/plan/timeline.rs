@@ -100,6 +100,7 @@ fn planned(
         reopen_budget: if service.reopen_budget.is_zero() { whole } else { service.reopen_budget },
         probes: service.probes.clone(),
         when_dirty: service.when_dirty,
+        when_red: service.when_red,
         upstreams: concerned.upstreams.get(index).cloned().unwrap_or_default(),
         fallback: fallback(service),
         could_stay_closed_by: close_at.iter().flat_map(|_| touching.clone().map(|(step, _)| step)).collect(),

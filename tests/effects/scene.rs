@@ -107,7 +107,7 @@ impl Armed {
     }
 
     pub async fn observe(&self) -> Seen {
-        let interest = Interest { jobs: true, targets: [0, 1].into() };
+        let interest = Interest { jobs: true, targets: [0, 1].into(), ..Interest::default() };
         observe(&self.scene.tenant, &self.scene.plan, &self.preimages, &interest).await
     }
 }

@@ -301,7 +301,7 @@ async fn looking_takes_a_bounded_time() {
     let armed = Scene::armed().await;
     let mut many = armed.scene.plan.clone();
     many.services = std::iter::repeat_n(many.services[0].clone(), 64).collect();
-    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect() };
+    let interest = notturno::engine::Interest { jobs: true, targets: (0..64).collect(), ..notturno::engine::Interest::default() };
     armed.scene.fault(|_, _| Fault::Hang);
     let begin = armed.scene.api.clock().now();
     let seen = notturno::operator::effects::observe(&armed.scene.tenant, &many, &armed.preimages, &interest).await;

@@ -8,6 +8,7 @@ mod world;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use notturno::model::action::*;
 use notturno::model::calendar::{Calendar, Holidays};
 use notturno::model::plan::Plan;
 use notturno::model::reference::{ServiceRef, Target};
@@ -16,7 +17,8 @@ use notturno::model::service::*;
 use notturno::model::span::Span;
 use notturno::plan::{Question, Verdict, plan};
 
-pub use world::{Played, World, play};
+#[allow(unused_imports, reason = "each test uses its part")]
+pub use world::{Played, World, play, play_before};
 
 pub struct Night {
     pub intervention: Intervention,
@@ -65,18 +67,18 @@ pub fn t(clock: &str) -> Timestamp {
     at(&format!("2023-02-{day}T{clock}:00+01:00"))
 }
 
-fn job(cron_job: &str) -> JobSource {
-    JobSource { cron_job: cron_job.to_owned(), env: vec![] }
+pub fn job(cron_job: &str) -> JobSource {
+    JobSource { template: Template::CronJob(cron_job.to_owned()), env: vec![] }
 }
 
 fn refs(names: &[&str]) -> Vec<notturno::model::reference::Reference> {
     names.iter().map(|name| name.parse().expect("a reference")).collect()
 }
 
-fn step(name: &str, needs: &[&str], minutes: u32, action: Action, undo: Undo) -> Step {
+pub fn step(name: &str, needs: &[&str], minutes: u32, action: Action, undo: Undo) -> Step {
     let touches = match action {
         Action::Job(_) => Some(vec![]),
-        Action::Close { .. } => None,
+        Action::Close { .. } | Action::Change { .. } | Action::Check(_) | Action::Hold(_) | Action::Notify { .. } => None,
     };
     Step {
         name: name.to_owned(),
@@ -123,6 +125,7 @@ pub fn service(name: &str, sites: &[(&str, Option<u32>)], calls: &[&str]) -> Ser
         reopen_budget: Span::minutes(10),
         probes: vec![],
         when_dirty: WhenDirty::StayClosed,
+        when_red: WhenRed::CallPerson,
         allowed_from: vec!["centro-dati".to_owned()],
         contacts: vec![],
     }

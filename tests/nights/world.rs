@@ -1,12 +1,14 @@
 //! A pure world: plays a plan against invented durations, moment by moment, without any shell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::engine::facts::{Arming, Burned, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, TokenFact};
+use notturno::engine::facts::{
+    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, TokenFact,
+};
 use notturno::engine::state::{ServiceState, jobs};
 use notturno::engine::{BurnTo, Command, Decision, Entry, Event, Facts, JobKey, State, decide};
-use notturno::model::plan::{Plan, ServiceIndex};
+use notturno::model::plan::{Plan, ServiceIndex, StepIndex};
 use notturno::model::span::Span;
 
 /// How long Jobs take in the invented world; none: they hang.
@@ -16,6 +18,8 @@ pub struct World {
     pub fails: BTreeMap<(String, u32), Span>,
     pub reopening: BTreeMap<String, Span>,
     pub orders: Vec<Order>,
+    /// Services that never answer.
+    pub red: BTreeSet<String>,
 }
 
 /// What goes on in the world.
@@ -24,6 +28,9 @@ struct Doing {
     running: BTreeMap<JobKey, RunningJob>,
     opening: BTreeMap<ServiceIndex, Timestamp>,
     closing: BTreeMap<ServiceIndex, Timestamp>,
+    changing: BTreeMap<StepIndex, Timestamp>,
+    checking: BTreeMap<StepIndex, Timestamp>,
+    restoring: BTreeMap<StepIndex, Timestamp>,
 }
 
 struct RunningJob {
@@ -58,6 +65,16 @@ impl Played {
 }
 
 pub fn play(plan: &Plan, world: &World, until: Timestamp) -> Played {
+    play_before(plan, world, until, &mut |_, _, _, _| {})
+}
+
+/// The same, before the eyes of `see`: journal, facts, now, and what was decided on them.
+pub fn play_before(
+    plan: &Plan,
+    world: &World,
+    until: Timestamp,
+    see: &mut impl FnMut(&[Entry], &Facts, Timestamp, &Decision),
+) -> Played {
     let mut facts = Facts { arming: Arming::NotYet, orders: world.orders.clone(), ..Facts::default() };
     let mut doing = Doing::default();
     let mut journal =
@@ -66,10 +83,13 @@ pub fn play(plan: &Plan, world: &World, until: Timestamp) -> Played {
     let mut now = plan.start_at - SignedDuration::from_hours(1);
     for _ in 0..20_000 {
         let decision = decide(plan, &journal, &facts, now);
+        see(&journal, &facts, now, &decision);
         journal.extend(decision.events.iter().cloned());
         let quiet = decision.events.is_empty();
         let is_new = |command: &Command| match command {
             Command::Probe { service } => !doing.opening.contains_key(service),
+            Command::Check { step } => !doing.checking.contains_key(step),
+            Command::Restore { step } => !doing.restoring.contains_key(step),
             _ => true,
         };
         let more = decision.commands.iter().any(is_new);
@@ -131,6 +151,22 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
                 }
             }
         }
+        Command::Change { step, .. } => {
+            doing.changing.entry(*step).or_insert(now);
+            facts.changes.insert(*step, ChangeFact { change: ClosingFact::Draining, ..ChangeFact::default() });
+        }
+        Command::BurnChange { step } => {
+            let untouched = !doing.changing.contains_key(step);
+            let fact = facts.changes.entry(*step).or_default();
+            fact.burned = true;
+            fact.restored = untouched;
+        }
+        Command::Restore { step } => drop(doing.restoring.entry(*step).or_insert(now)),
+        Command::Check { step } => drop(doing.checking.entry(*step).or_insert(now)),
+        Command::CloseAgain { service } => {
+            let fact = facts.services.entry(*service).or_default();
+            (fact.closing, fact.restored) = (ClosingFact::Closed, false);
+        }
         Command::BurnTargets { service } => facts.services.entry(*service).or_default().burned = true,
         Command::Reopen { service } => facts.services.entry(*service).or_default().restored = true,
         Command::Probe { service } => {
@@ -182,12 +218,26 @@ fn closed_at(plan: &Plan, service: ServiceIndex, since: Timestamp) -> Timestamp 
     since + step.budget.get()
 }
 
+fn step_takes(plan: &Plan, world: &World, step: StepIndex) -> Option<Span> {
+    let planned = &plan.steps[step];
+    world.takes.get(&planned.name).copied().unwrap_or(Some(planned.budget))
+}
+
+fn restore_takes(plan: &Plan, world: &World, step: StepIndex) -> Option<Span> {
+    let planned = &plan.steps[step];
+    world.takes.get(&format!("undo-{}", planned.name)).copied().unwrap_or(Some(planned.undo_budget()))
+}
+
 fn events_of_world(plan: &Plan, world: &World, doing: &Doing, now: Timestamp) -> Option<Timestamp> {
     let jobs =
         doing.running.iter().filter(|(_, job)| !job.stopped).filter_map(|(key, job)| job_end(plan, world, *key, job.since));
     let services = doing.opening.iter().map(|(service, since)| answers_at(plan, world, *service, *since));
     let closings = doing.closing.iter().map(|(service, since)| closed_at(plan, *service, *since));
-    jobs.map(|(at, _)| at).chain(services).chain(closings).filter(|at| *at > now).min()
+    let changes = doing.changing.iter().filter_map(|(step, since)| Some(*since + step_takes(plan, world, *step)?.get()));
+    let checks = doing.checking.iter().filter_map(|(step, since)| Some(*since + step_takes(plan, world, *step)?.get()));
+    let restores = doing.restoring.iter().filter_map(|(step, since)| Some(*since + restore_takes(plan, world, *step)?.get()));
+    let all = jobs.map(|(at, _)| at).chain(services).chain(closings).chain(changes).chain(checks).chain(restores);
+    all.filter(|at| *at > now).min()
 }
 
 fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doing: &Doing, now: Timestamp) {
@@ -205,8 +255,24 @@ fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doi
             .iter()
             .all(|upstream| matches!(state.services[*upstream], ServiceState::Opened { .. } | ServiceState::Open));
         let fact = facts.services.entry(*service).or_default();
-        let green = answers_at(plan, world, *service, *since) <= now && upstreams_open;
+        let red = world.red.contains(&plan.services[*service].id.name);
+        let green = !red && answers_at(plan, world, *service, *since) <= now && upstreams_open;
         fact.probes = if green { Probes::Green } else { Probes::Red { reason: "503".to_owned() } };
+    }
+    let over = |since: &Timestamp, takes: Option<Span>| takes.is_some_and(|takes| *since + takes.get() <= now);
+    for (step, since) in &doing.changing {
+        if over(since, step_takes(plan, world, *step)) && !facts.changes[step].burned {
+            facts.changes.entry(*step).or_default().change = ClosingFact::Closed;
+        }
+    }
+    for (step, since) in &doing.checking {
+        let passed = over(since, step_takes(plan, world, *step));
+        facts.checks.insert(*step, if passed { CheckFact::Passed } else { CheckFact::NotAsked });
+    }
+    for (step, since) in &doing.restoring {
+        if over(since, restore_takes(plan, world, *step)) {
+            facts.changes.entry(*step).or_default().restored = true;
+        }
     }
     for (service, since) in &doing.closing {
         if closed_at(plan, *service, *since) <= now {

@@ -5,11 +5,14 @@
 //! is guessed. What is not here: anything that needs two objects (which service a name means, whether a value fits its
 //! parameter, cycles, sums): that is [`crate::plan`]'s.
 
+mod action;
 mod calendar;
+mod inside;
 mod intervention;
-mod merge;
+mod patch;
 mod runbook;
 mod service;
+mod undo;
 
 pub use calendar::calendar;
 pub use intervention::intervention;

@@ -4,18 +4,12 @@
 //! (needs, covered by, parameters) point to something. What is not here: cycles, which services are meant, sums
 //! ([`crate::plan`]).
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use regex::Regex;
-
-use super::{Checked, DEFAULT_NAMESPACE, Findings};
-use crate::api::runbook::{self as raw, NoUndoReason};
-use crate::api::structure::closest;
+use super::inside::Inside;
+use super::{Checked, DEFAULT_NAMESPACE, Findings, action, undo};
+use crate::api::runbook as raw;
+use crate::model::parameter::{Kind, Parameter};
 use crate::model::refusal::Refusal;
-use crate::model::runbook::{Action, Approvals, EnvValue, EnvVar, JobSource, Parameter, Reopening, Runbook, Smoke, Step, Undo};
-
-/// The compiled size of a parameter's pattern, in bytes.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+use crate::model::runbook::{Approvals, OnOverrun, Reopening, Runbook, Smoke, Step};
 
 /// Validates a runbook.
 ///
@@ -27,6 +21,7 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
     let raw::RunbookSpec { description, service_account_name, parameters, reserve, smoke, reopening, steps, approvals } =
         &raw.spec;
     let inside = Inside {
+        namespace,
         steps: steps.iter().map(|step| step.name.as_str()).collect(),
         parameters: parameters.iter().map(|parameter| parameter.name.as_str()).collect(),
     };
@@ -39,7 +34,7 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
         reserve: found.span("spec.reserve", reserve),
         smoke: smoke.as_ref().map(|smoke| Smoke {
             budget: found.budget("spec.smoke.budget", &smoke.budget),
-            job: job(&mut found, &inside, "spec.smoke.job", &smoke.job),
+            job: inside.job(&mut found, "spec.smoke.job", &smoke.job),
         }),
         reopening: waves(&mut found, reopening),
         steps: steps
@@ -61,41 +56,32 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
     found.into_result(value)
 }
 
-/// The names that a runbook may point to in itself.
-struct Inside<'a> {
-    steps: BTreeSet<&'a str>,
-    parameters: BTreeSet<&'a str>,
-}
-
-/// Compiles `pattern` so that it matches whole values.
-fn whole(pattern: &str) -> Result<Regex, String> {
-    let compile = |text: &str| regex::RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
-    // Alone first: "a)|(b" would be valid between the brackets, and match parts.
-    compile(pattern).and_then(|_| compile(&format!("^(?:{pattern})$"))).map_err(|error| {
-        let text = error.to_string();
-        text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
-    })
-}
-
 fn parameter(found: &mut Findings, index: usize, raw: &raw::Parameter) -> Parameter {
     let path = format!("spec.parameters[{index}]");
-    let raw::Parameter { name, kind: raw::ParameterType::String, pattern, default } = raw;
-    match pattern.as_deref().map(|pattern| (pattern, whole(pattern))) {
-        Some((_, Err(problem))) => {
-            found.refuse("BadPattern", &format!("{path}.pattern"), format!("not a regular expression: {problem}"));
-        }
-        Some((text, Ok(pattern))) => {
-            if let Some(value) = default.as_deref().filter(|value| !pattern.is_match(value)) {
-                found.refuse(
-                    "BadValue",
-                    &format!("{path}.default"),
-                    format!("{value:?} does not match the parameter's own pattern {text}: change one of them"),
-                );
-            }
-        }
-        None => {}
+    let raw::Parameter { name, kind, pattern, allowed, minimum, maximum, default } = raw;
+    if *kind != raw::ParameterType::String && (pattern.is_some() || !allowed.is_empty()) {
+        found.refuse("NotAllowed", &path, "only a String has a pattern or a list of what is allowed: remove them");
     }
-    Parameter { name: name.clone(), pattern: pattern.clone(), default: default.clone() }
+    if *kind != raw::ParameterType::Integer && (minimum.is_some() || maximum.is_some()) {
+        found.refuse("NotAllowed", &path, "only an Integer has a minimum and a maximum: remove them");
+    }
+    if minimum.zip(*maximum).is_some_and(|(least, most)| least > most) {
+        found.refuse("BadValue", &format!("{path}.minimum"), "the minimum is not above the maximum");
+    }
+    let kind = match kind {
+        raw::ParameterType::String => Kind::Text { pattern: pattern.clone(), allowed: allowed.clone() },
+        raw::ParameterType::Integer => Kind::Integer { minimum: *minimum, maximum: *maximum },
+        raw::ParameterType::Boolean => Kind::Boolean,
+        raw::ParameterType::Duration => Kind::Duration,
+    };
+    let parameter = Parameter { name: name.clone(), kind, default: default.clone() };
+    if let Some(problem) = parameter.pattern_problem() {
+        found.refuse("BadPattern", &format!("{path}.pattern"), format!("not a regular expression: {problem}"));
+    }
+    if let Some(problem) = default.as_deref().and_then(|value| parameter.problem(value)) {
+        found.refuse("BadValue", &format!("{path}.default"), problem);
+    }
+    parameter
 }
 
 fn waves(found: &mut Findings, raw: &raw::Reopening) -> Reopening {
@@ -111,124 +97,30 @@ fn waves(found: &mut Findings, raw: &raw::Reopening) -> Reopening {
 }
 
 fn step(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) -> Step {
-    let raw::Step { name, needs, budget, hard_cap, on_overrun, on_futile, job: _, close: _, touches, undo: _, no_undo: _ } = raw;
-    for (index, need) in needs.iter().enumerate() {
-        points_to_step(found, inside, name, need, &format!("{path}.needs[{index}]"));
+    for (index, need) in raw.needs.iter().enumerate() {
+        inside.points_to_step(found, &raw.name, need, &format!("{path}.needs[{index}]"));
     }
-    let budget = found.budget(&format!("{path}.budget"), budget);
-    let hard_cap = hard_cap.as_ref().map(|text| found.budget(&format!("{path}.hardCap"), text));
+    let budget = found.budget(&format!("{path}.budget"), &raw.budget);
+    let hard_cap = raw.hard_cap.as_ref().map(|text| found.budget(&format!("{path}.hardCap"), text));
     if let Some(cap) = hard_cap.filter(|cap| !cap.is_zero() && *cap < budget) {
         let message = format!(
             "the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time; raise it"
         );
         found.refuse("HardCapBelowBudget", &format!("{path}.hardCap"), message);
     }
-    if touches.is_some() && raw.close.is_some() {
-        found.refuse("NotAllowed", &format!("{path}.touches"), "closing changes no data: remove touches");
+    if hard_cap.is_none() && matches!(raw.on_overrun, Some(OnOverrun::Ask | OnOverrun::Continue)) {
+        let message = "the hard cap is the budget when none is written, so there is no time in which to go on: write hardCap";
+        found.warn("NoHardCap", &format!("{path}.onOverrun"), message);
     }
     Step {
-        name: name.clone(),
-        needs: needs.clone(),
+        name: raw.name.clone(),
+        needs: raw.needs.clone(),
         budget,
         hard_cap,
-        on_overrun: *on_overrun,
-        on_futile: *on_futile,
-        touches: touches.as_ref().map(|touches| found.references(&format!("{path}.touches"), touches)),
-        undo: undo(found, inside, path, raw),
-        action: action(found, inside, path, raw),
+        on_overrun: raw.on_overrun.unwrap_or_default(),
+        on_futile: raw.on_futile,
+        touches: raw.touches.as_ref().map(|touches| found.references(&format!("{path}.touches"), touches)),
+        undo: undo::undo(found, inside, path, raw, budget),
+        action: action::action(found, inside, path, raw, budget),
     }
-}
-
-fn action(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) -> Action {
-    let nothing = Action::Close { services: Vec::new() };
-    match (&raw.job, &raw.close) {
-        (Some(raw), None) => Action::Job(job(found, inside, &format!("{path}.job"), raw)),
-        (None, Some(close)) => Action::Close { services: found.references(&format!("{path}.close.services"), &close.services) },
-        (None, None) | (Some(_), Some(_)) => {
-            found.refuse("NotExactlyOne", path, "a step does exactly one thing: write one of job, close");
-            nothing
-        }
-    }
-}
-
-fn undo(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) -> Undo {
-    let closes = raw.close.is_some() && raw.job.is_none();
-    if closes && raw.undo.is_some() {
-        found.refuse("NotAllowed", &format!("{path}.undo"), "closing is undone by reopening: remove undo");
-    }
-    if closes && raw.no_undo.is_some() {
-        found.refuse("NotAllowed", &format!("{path}.noUndo"), "closing is undone by reopening: remove noUndo");
-    }
-    let own = raw.undo.as_ref().map(|undo| Undo::Job {
-        budget: found.budget(&format!("{path}.undo.budget"), &undo.budget),
-        attempts: u32::try_from(undo.attempts).unwrap_or_default(),
-        job: job(found, inside, &format!("{path}.undo.job"), &undo.job),
-    });
-    let none = raw.no_undo.as_ref().map(|none| no_undo(found, inside, &raw.name, &format!("{path}.noUndo"), none));
-    match (own, none) {
-        (Some(undo), None) | (None, Some(undo)) => undo,
-        (None, None) if closes => Undo::Reopening,
-        (None, None) | (Some(_), Some(_)) => {
-            if !closes && raw.job.is_some() {
-                found.refuse("NotExactlyOne", path, "a job says how it is undone: write either undo, or noUndo with its reason");
-            }
-            Undo::Nothing
-        }
-    }
-}
-
-fn no_undo(found: &mut Findings, inside: &Inside<'_>, own: &str, path: &str, raw: &raw::NoUndo) -> Undo {
-    let here = format!("{path}.step");
-    match (raw.reason, &raw.step) {
-        (NoUndoReason::CoveredBy, Some(step)) => {
-            points_to_step(found, inside, own, step, &here);
-            Undo::CoveredBy { step: step.clone() }
-        }
-        (NoUndoReason::CoveredBy, None) => {
-            found.refuse("Missing", &here, "CoveredBy names the step whose undo covers this one: write step");
-            Undo::Nothing
-        }
-        (NoUndoReason::NothingToUndo | NoUndoReason::Irreversible, Some(_)) => {
-            found.refuse("NotAllowed", &here, "only CoveredBy names a step: remove it, or write reason: CoveredBy");
-            Undo::Nothing
-        }
-        (NoUndoReason::NothingToUndo, None) => Undo::Nothing,
-        (NoUndoReason::Irreversible, None) => Undo::Irreversible,
-    }
-}
-
-fn points_to_step(found: &mut Findings, inside: &Inside<'_>, own: &str, name: &str, path: &str) {
-    if name == own {
-        found.refuse("PointsToItself", path, format!("{name} points to itself: remove it"));
-    } else if !inside.steps.contains(name) {
-        found.refuse("UnknownStep", path, not_there("step", name, &inside.steps));
-    }
-}
-
-fn not_there(what: &str, name: &str, known: &BTreeSet<&str>) -> String {
-    let hint = closest(name, known.iter().copied()).map(|meant| format!("; did you mean {meant}?"));
-    format!("the runbook has no {what} {name:?}{}", hint.unwrap_or_default())
-}
-
-fn job(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Job) -> JobSource {
-    let mut env = BTreeMap::new();
-    for (index, raw) in raw.env.iter().enumerate() {
-        let path = format!("{path}.env[{index}]");
-        let value = match (&raw.value, &raw.parameter) {
-            (Some(value), None) => EnvValue::Value(value.clone()),
-            (None, Some(parameter)) => {
-                if !inside.parameters.contains(parameter.as_str()) {
-                    let message = not_there("parameter", parameter, &inside.parameters);
-                    found.refuse("UnknownParameter", &format!("{path}.parameter"), message);
-                }
-                EnvValue::Parameter(parameter.clone())
-            }
-            (None, None) | (Some(_), Some(_)) => {
-                found.refuse("NotExactlyOne", &path, "a variable has exactly one source: write value or parameter");
-                continue;
-            }
-        };
-        env.insert(index, EnvVar { name: raw.name.clone(), value });
-    }
-    JobSource { cron_job: raw.from.cron_job.clone(), env: env.into_values().collect() }
 }

@@ -3,7 +3,7 @@
 //! In: the raw object. Out: the validated one, or every problem. Invariants: as in [`super`]. What is not here: whether the
 //! calendars and the services it names exist, whether an open site has to say what it tolerates ([`crate::plan`]).
 
-use super::{Checked, DEFAULT_NAMESPACE, Findings, merge, only};
+use super::{Checked, DEFAULT_NAMESPACE, Findings, only, patch};
 use crate::api::service::{self as raw, PublicService};
 use crate::model::reference::{Reference, ServiceRef, Target};
 use crate::model::refusal::Refusal;
@@ -18,7 +18,8 @@ pub fn service(raw: &PublicService) -> Result<Checked<Service>, Vec<Refusal>> {
     let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let id = ServiceRef::new(namespace, raw.metadata.name.as_deref().unwrap_or_default());
     let mut found = Findings::of("PublicService", raw, Some(namespace), &raw.spec);
-    let raw::PublicServiceSpec { title, sites, depends_on, close, reopen, when_dirty, allowed_from, contacts } = &raw.spec;
+    let raw::PublicServiceSpec { title, sites, depends_on, close, reopen, when_dirty, allowed_from, contacts, when_red } =
+        &raw.spec;
     let (reopen_budget, probes) = reopening(&mut found, reopen.as_ref(), !close.is_empty());
     let value = Service {
         title: text(&mut found, "spec.title", title),
@@ -28,6 +29,7 @@ pub fn service(raw: &PublicService) -> Result<Checked<Service>, Vec<Refusal>> {
         reopen_budget,
         probes,
         when_dirty: *when_dirty,
+        when_red: *when_red,
         allowed_from: allowed_from.iter().map(|allowed| allowed.namespace.clone()).collect(),
         contacts: contacts.iter().map(contact).collect(),
         id,
@@ -84,7 +86,7 @@ fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<
     let field = |closing: &Closing| match &closing.change {
         Change::Scale { .. } => Some(format!("spec.replicas of {}", closing.target)),
         Change::Suspend {} => Some(format!("spec.suspend of {}", closing.target)),
-        Change::Merge { .. } => None,
+        Change::Merge { .. } | Change::Json { .. } | Change::Apply { .. } | Change::Restart {} | Change::Cordon {} => None,
     };
     found.distinct(closings.iter().filter_map(|(path, closing)| Some((path.clone(), field(closing)?))));
     closings.into_iter().map(|(_, closing)| closing).collect()
@@ -92,23 +94,18 @@ fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<
 
 fn one_change<'a>(found: &mut Findings, path: &str, raw: &'a raw::Closing) -> Option<(&'a raw::Target, Change)> {
     let raw::Closing { name: _, scale, suspend, patch } = raw;
-    if let Some(patch) = patch {
+    let patched = patch.as_ref().map(|patch| {
         let path = format!("{path}.patch");
         if patch.target.kind == "Secret" && patch.target.api_version == "v1" {
             let message = "a Secret is never a target: its content would stand in the night's records; name another object";
             found.refuse("SecretTarget", &format!("{path}.target.kind"), message);
         }
-        for (field, message) in merge::problems(&patch.merge) {
-            found.refuse("BadPatch", &format!("{path}.merge{field}"), message);
-        }
-        if patch.merge.is_empty() {
-            found.warn("NoChange", &format!("{path}.merge"), "the patch is empty: closing changes nothing here");
-        }
-    }
+        (&patch.target, patch::change(found, &path, patch.merge.as_ref(), &patch.json))
+    });
     only([
         scale.as_ref().map(|scale| (&scale.target, Change::Scale { replicas: scale.replicas })),
         suspend.as_ref().map(|suspend| (&suspend.target, Change::Suspend {})),
-        patch.as_ref().map(|patch| (&patch.target, Change::Merge { merge: patch.merge.clone().into() })),
+        patched,
     ])
 }
 
@@ -140,25 +137,40 @@ fn reopening(found: &mut Findings, raw: Option<&raw::Reopen>, closes: bool) -> (
 
 fn probe(found: &mut Findings, index: usize, raw: &raw::Probe, budget: Span) -> Probe {
     let path = format!("spec.reopen.probes[{index}]");
+    let raw::Probe { name, http: raw::HttpGet { url, status }, consecutive, every } = raw;
+    let asked = Asked { url, url_path: format!("{path}.http.url"), status, consecutive: *consecutive, every };
+    probe_of(found, &path, name, &asked, budget, "reopen.budget")
+}
+
+/// What is asked of an address, as written.
+pub(super) struct Asked<'a> {
+    pub url: &'a str,
+    pub url_path: String,
+    pub status: &'a [i32],
+    pub consecutive: i32,
+    pub every: &'a str,
+}
+
+/// A probe, whose answers have to fit into `budget`.
+pub(super) fn probe_of(found: &mut Findings, path: &str, name: &str, raw: &Asked<'_>, budget: Span, called: &str) -> Probe {
     let every = found.positive(
         &format!("{path}.every"),
-        &raw.every,
+        raw.every,
         "time between two questions is longer than nothing: write one such as 10s",
     );
-    if let Some(message) = bad_address(&raw.http.url) {
-        found.refuse("BadAddress", &format!("{path}.http.url"), message);
+    if let Some(message) = bad_address(raw.url) {
+        found.refuse("BadAddress", &raw.url_path, message);
     }
     let consecutive = u32::try_from(raw.consecutive).unwrap_or_default();
     let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
     if !budget.is_zero() && least >= budget {
         let message = format!(
-            "{consecutive} good answers, one every {every}, take at least {least}: more than reopen.budget {budget} leaves; \
-             ask less, or raise it"
+            "{consecutive} good answers, one every {every}, take at least {least}: more than {called} {budget} leaves; ask less, or raise it"
         );
-        found.refuse("DoesNotFit", &path, message);
+        found.refuse("DoesNotFit", path, message);
     }
-    let status = raw.http.status.iter().filter_map(|&code| u16::try_from(code).ok()).collect();
-    Probe { name: raw.name.clone(), url: raw.http.url.clone(), status, consecutive, every }
+    let status = raw.status.iter().filter_map(|&code| u16::try_from(code).ok()).collect();
+    Probe { name: name.to_owned(), url: raw.url.to_owned(), status, consecutive, every }
 }
 
 fn bad_address(url: &str) -> Option<String> {

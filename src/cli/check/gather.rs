@@ -41,24 +41,13 @@ pub fn check(loaded: &Loaded, files_count: usize) -> Checked {
         spelling::findings(file, text, &ours, &mut gather.found);
     }
     let Gather { mut found, nights, .. } = gather;
-    let order = order(loaded);
-    found.sort_by_key(|finding| (order.get(&finding.file).copied(), finding.line, finding.column, finding.level));
+    let order: BTreeMap<&str, usize> = loaded.files.iter().map(String::as_str).zip(0..).collect();
+    found.sort_by_key(|finding| (order.get(finding.file.as_str()).copied(), finding.line, finding.column, finding.level));
     found.dedup();
     let left_out_count = found.len().saturating_sub(FINDINGS_MAX);
     found.truncate(FINDINGS_MAX);
     let documents = ours.iter().map(|document| (object_of(document), document.file.clone())).collect();
     Checked { findings: found, documents, nights, files_count, left_out_count }
-}
-
-/// Files in the order in which they were named, as far as something is known of them.
-fn order(loaded: &Loaded) -> BTreeMap<String, usize> {
-    let named = loaded.documents.iter().map(|document| &document.file).chain(loaded.problems.iter().map(|problem| &problem.file));
-    let mut order = BTreeMap::new();
-    for file in named {
-        let next = order.len();
-        order.entry(file.clone()).or_insert(next);
-    }
-    order
 }
 
 fn of_file(problem: &ReadProblem) -> Finding {

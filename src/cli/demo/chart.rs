@@ -127,6 +127,10 @@ fn rows(plan: &Plan, entries: &[Entry]) -> Vec<Row> {
             | Event::WorkBegun {}
             | Event::Overrun { .. }
             | Event::Extended { .. }
+            | Event::Confirmed { .. }
+            | Event::Held { .. }
+            | Event::Resumed { .. }
+            | Event::ClosedAgain { .. }
             | Event::OrderRefused { .. }
             | Event::GoingBack { .. }
             | Event::UndoOverrun { .. }

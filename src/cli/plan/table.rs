@@ -64,7 +64,8 @@ fn undo_of(plan: &Plan, step: &PlannedStep) -> String {
     match &step.undo {
         PlannedUndo::Reopening => "reopening".to_owned(),
         PlannedUndo::Nothing => "-".to_owned(),
-        PlannedUndo::Job { budget, .. } => budget.to_string(),
+        PlannedUndo::Job { budget, .. } | PlannedUndo::Restore { budget } => budget.to_string(),
+        PlannedUndo::Irreversible => "no return".to_owned(),
         PlannedUndo::CoveredBy { step } => format!("in {}", plan.steps.get(*step).map_or("", |step| step.name.as_str())),
     }
 }

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::engine::JobKey;
 use crate::engine::state::jobs;
+use crate::model::action::Template;
 use crate::model::plan::Plan;
 use crate::model::reference::Target;
 use crate::model::service::Closing;
@@ -260,24 +261,32 @@ async fn make_jobs(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> 
     let mut made = Vec::new();
     for job in jobs(plan) {
         let Some(source) = source(plan, job) else { continue };
-        if !cron_jobs.contains_key(source.cron_job.as_str()) {
-            let found = match tenant.get(&path("batch/v1", &tenant.namespace, "cronjobs", &source.cron_job)).await {
-                Ok(found) => Some(found),
-                Err(error) => {
-                    problems.push(format!("CronJob {}/{}: {}", tenant.namespace, source.cron_job, problem(error)?));
-                    None
+        let cron_job = match &source.template {
+            Template::Inline(template) => Some(json!({"spec": {"suspend": true, "jobTemplate": template}})),
+            Template::CronJob(name) => {
+                if !cron_jobs.contains_key(name.as_str()) {
+                    cron_jobs.insert(name, cron_job(tenant, name, problems).await?);
                 }
-            };
-            cron_jobs.insert(&source.cron_job, found);
-        }
-        let Some(Some(cron_job)) = cron_jobs.get(source.cron_job.as_str()) else { continue };
-        match make(plan, job, cron_job) {
-            Ok(job) => made.push(job),
-            Err(reason) if problems.contains(&reason) => {}
-            Err(reason) => problems.push(reason),
+                cron_jobs.get(name.as_str()).cloned().flatten()
+            }
+        };
+        match cron_job.map(|cron_job| make(plan, job, &cron_job)) {
+            Some(Ok(job)) => made.push(job),
+            Some(Err(reason)) if !problems.contains(&reason) => problems.push(reason),
+            Some(Err(_)) | None => {}
         }
     }
     Ok(made)
+}
+
+async fn cron_job(tenant: &Tenant, name: &str, problems: &mut Vec<String>) -> Result<Option<Value>, ArmError> {
+    match tenant.get(&path("batch/v1", &tenant.namespace, "cronjobs", name)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => {
+            problems.push(format!("CronJob {}/{name}: {}", tenant.namespace, problem(error)?));
+            Ok(None)
+        }
+    }
 }
 
 /// Puts the token on the object and captures what it looks like at that very revision.

@@ -68,6 +68,8 @@ pub fn changes(live: &Value, change: &Change) -> Vec<FieldChange> {
         Change::Scale { replicas } => merge(live, &json!({"spec": {"replicas": replicas}}), "", &mut found),
         Change::Suspend {} => merge(live, &json!({"spec": {"suspend": true}}), "", &mut found),
         Change::Merge { merge: patch } => merge(live, patch, "", &mut found),
+        Change::Cordon {} => merge(live, &json!({"spec": {"unschedulable": true}}), "", &mut found),
+        Change::Json { .. } | Change::Apply { .. } | Change::Restart {} => {}
     }
     found
 }

@@ -21,7 +21,7 @@ pub fn is_draining(live: &Value, change: &Change) -> bool {
                 || number(&["status", "terminatingReplicas"]).is_some_and(|terminating| terminating > 0)
         }
         Change::Suspend {} => at(live, &["status", "active"]).and_then(Value::as_array).is_some_and(|active| !active.is_empty()),
-        Change::Merge { .. } => false,
+        Change::Merge { .. } | Change::Json { .. } | Change::Apply { .. } | Change::Restart {} | Change::Cordon {} => false,
     }
 }
 

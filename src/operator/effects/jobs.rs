@@ -7,8 +7,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::engine::JobKey;
+use crate::model::action::{EnvValue, JobSource, Template};
 use crate::model::plan::{Plan, PlannedAction, PlannedUndo};
-use crate::model::runbook::{EnvValue, JobSource};
 
 use super::marks;
 use super::names::{job_names, sha256};
@@ -21,11 +21,19 @@ pub fn source(plan: &Plan, key: JobKey) -> Option<&JobSource> {
     match key {
         JobKey::Step(index) => match &plan.steps.get(index)?.action {
             PlannedAction::Job(source) => Some(source),
-            PlannedAction::Close { .. } => None,
+            PlannedAction::Close { .. }
+            | PlannedAction::Change(_)
+            | PlannedAction::Check(_)
+            | PlannedAction::Hold(_)
+            | PlannedAction::Notify { .. } => None,
         },
         JobKey::Undo(index, _) => match &plan.steps.get(index)?.undo {
             PlannedUndo::Job { job, .. } => Some(job),
-            PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } => None,
+            PlannedUndo::Reopening
+            | PlannedUndo::Restore { .. }
+            | PlannedUndo::Nothing
+            | PlannedUndo::CoveredBy { .. }
+            | PlannedUndo::Irreversible => None,
         },
         JobKey::Smoke => plan.smoke.as_ref().map(|smoke| &smoke.job),
     }
@@ -53,13 +61,16 @@ fn labels(plan: &Plan, key: JobKey) -> Map<String, Value> {
     own.as_object().cloned().unwrap_or_default()
 }
 
-/// The Job, ready to be created.
+/// The Job, ready to be created; a template that stands in the runbook comes dressed as a suspended CronJob.
 ///
 /// # Errors
 /// What is wrong with the CronJob, for people.
 pub fn make(plan: &Plan, key: JobKey, cron_job: &Value) -> Result<Value, String> {
     let source = source(plan, key).ok_or_else(|| format!("the plan has no Job for {key}"))?;
-    let called = format!("CronJob {}/{}", plan.namespace, source.cron_job);
+    let called = match &source.template {
+        Template::CronJob(name) => format!("CronJob {}/{name}", plan.namespace),
+        Template::Inline(_) => format!("the template of {key}"),
+    };
     if at(cron_job, &["spec", "suspend"]) != Some(&Value::Bool(true)) {
         return Err(format!("{called} is not suspended: it would also run by itself; set spec.suspend to true"));
     }

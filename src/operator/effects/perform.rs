@@ -135,7 +135,8 @@ impl Fence {
 }
 
 /// Carries out one command. `preimages` are those of arming as intentions renewed them ([`Preimages::as_intended`]); `now` is API-server
-/// time on the pessimistic side. [`Command::Arm`] and [`Command::Probe`] do nothing here.
+/// time on the pessimistic side. [`Command::Arm`], [`Command::Probe`] and
+/// [`Command::Check`] do nothing here.
 ///
 /// # Errors
 /// The first of what went wrong; on the way back, what can be done is done all the same.
@@ -148,7 +149,19 @@ pub async fn perform(
 ) -> Result<Done, PerformError> {
     let work = |job| Work::of(tenant, plan, preimages, job);
     let write_count = match command {
-        Command::Arm | Command::Probe { .. } => 0,
+        Command::Arm | Command::Probe { .. } | Command::Check { .. } => 0,
+        Command::Change { step, .. } | Command::BurnChange { step } | Command::Restore { step } => {
+            return Err(PerformError::Refused {
+                what: format!("step {step}"),
+                reason: "changes of objects are not there yet".to_owned(),
+            });
+        }
+        Command::CloseAgain { service } => {
+            return Err(PerformError::Refused {
+                what: format!("service {service}"),
+                reason: "closing again is not there yet".to_owned(),
+            });
+        }
         Command::Close { service, not_after } => {
             close(tenant, plan, preimages, *service, &Fence::new(Some(*not_after), now)).await?
         }
