@@ -5,9 +5,10 @@
 //! only. Invariants: a rule that cannot be evaluated refuses, as on an API server. What is not here: words that are better than the
 //! rule's own ([`super::validate`] mostly has some), and other people's expressions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use cel::objects::{Key, Map};
 use cel::{Context, ExecutionError, Program, Value as Cel};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
@@ -153,8 +154,8 @@ fn cel(value: &Value) -> Cel {
         Value::Array(items) => Cel::List(Arc::new(items.iter().map(cel).collect())),
         Value::Object(fields) => {
             let present = fields.iter().filter(|(_, value)| !value.is_null());
-            let fields: HashMap<String, Cel> = present.map(|(name, value)| (escaped(name), cel(value))).collect();
-            fields.into()
+            let fields = present.map(|(name, value)| (Key::from(escaped(name)), cel(value)));
+            Cel::Map(Map { map: Arc::new(fields.collect()) })
         }
     }
 }
@@ -189,6 +190,7 @@ fn escaped(name: &str) -> String {
 }
 
 /// CEL's `duration` as an API server has it, which is Go's `time.ParseDuration`: the whole text, a sign, nanoseconds that fit 64 bits.
+#[allow(clippy::needless_pass_by_value, reason = "the signature that a function of CEL has")]
 fn duration(text: Arc<String>) -> Result<Cel, ExecutionError> {
     let fail = || ExecutionError::function_error("duration", format!("{text:?} is not a duration"));
     let nanos = go_duration(&text).ok_or_else(fail)?;

@@ -1,6 +1,6 @@
 //! `notturno check FILE…`: every problem of every file at once, for people and for pipelines.
 //!
-//! In: files as people write them. Out: findings with file, line, column, field and what to do, as text, JSON, SARIF or JUnit on stdout;
+//! In: files as people write them. Out: findings with file, line, column, field and what to do, as text, JSON, SARIF or `JUnit` on stdout;
 //! exit code 0 nothing or notes and warnings only, 1 problems, 2 unreadable files or wrong usage. Invariants: never reads the clock or a
 //! cluster; one unreadable file or refused document hides nothing of the others. Not here: what is right and what is wrong
 //! ([`crate::api`], [`crate::plan`]); this verb gathers, places and prints.
@@ -26,8 +26,8 @@ pub use gather::check;
 /// Checks files without a cluster: what an API server would refuse, what kubectl would read differently, what cannot fit the night.
 ///
 /// Files may hold any number of documents of any kind; those of other API groups are ignored, and no Intervention is needed. A night is
-/// planned when the files hold its Runbook, a PublicService and an OfficeCalendar: then every service and calendar that it names has to
-/// be in the files too. A Runbook that is not there is an error when the files hold others of its namespace. Otherwise a note says what is
+/// planned when the files hold its runbook, and services and calendars: then every service and calendar that it names has to be in the
+/// files too. A runbook that is not there is an error when the files hold others of its namespace. Otherwise a note says what is
 /// missing, and names of other objects are taken on trust.
 ///
 /// Exit code 0: nothing, or notes and warnings only; 1: problems; 2: files that cannot be read, or wrong usage.
@@ -53,6 +53,7 @@ enum Format {
     Json,
     /// SARIF 2.1.0, for code review tools.
     Sarif,
+    #[allow(clippy::doc_markdown, reason = "shown by --help, which is plain text")]
     /// JUnit XML, one case a document, for CI servers.
     Junit,
 }

@@ -1,4 +1,4 @@
-//! Findings as JUnit XML, which CI servers show as tests.
+//! Findings as `JUnit` XML, which CI servers show as tests.
 //!
 //! In: findings. Out: one suite with a case for each document and each file that something is said of. Invariants: well-formed XML 1.0
 //! whatever the texts hold. Not here: what was found.

@@ -28,10 +28,8 @@ pub(super) fn findings(file: &str, text: &str, documents: &[Document], found: &m
         }
         if let Some((rule, message)) = judged(&spelling, document) {
             // Anchors are worth one word in a document, not one at each.
-            if spelling.role == Role::Key && rule == "MergeKey" || matches!(spelling.role, Role::Anchor | Role::Alias) {
-                if !once.insert((spelling.object, rule)) {
-                    continue;
-                }
+            if matches!(rule, "MergeKey" | "Anchor") && !once.insert((spelling.object, rule)) {
+                continue;
             }
             found.push(finding(document, &spelling.path, spelling.position, rule, message));
         }
@@ -117,7 +115,8 @@ fn value(spelling: &Spelling, document: &Document) -> Option<(&'static str, Stri
     let text = spelling.text.as_str();
     let ours = document.value_at(&spelling.path)?;
     let theirs = kubectl_reads(text);
-    if !same(ours, &theirs) && !(ours.is_string() && theirs.is_string()) {
+    // A field that is written twice has two texts, of which this program takes the first.
+    if !same(ours, &theirs) {
         let message =
             format!("kubectl reads {text} as {}, this program as {}: {}", said(&theirs), said(ours), what_to_write(ours, text));
         return Some(("KubectlReadsDifferently", message));
@@ -167,6 +166,7 @@ fn said(value: &Value) -> String {
 fn same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(ours), Value::Number(theirs)) => ours == theirs || ours.as_f64() == theirs.as_f64(),
+        (Value::String(_), Value::String(_)) => true,
         _ => ours == theirs,
     }
 }

@@ -40,19 +40,13 @@ fn one(renderer: &Renderer, finding: &Finding, line: Option<&str>) -> String {
     let whose = harmless(&whose.join(" "));
     let group = level.primary_title(title).id(finding.rule.as_str());
     let number = |number: Option<u32>| number.and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
-    let group = match line {
-        Some(line) => {
-            let span = word_at(line, number(finding.column));
-            let annotation = AnnotationKind::Primary.span(span);
-            group.element(Snippet::source(line).line_start(number(finding.line)).path(file).annotation(annotation))
-        }
-        None => {
-            let origin = Origin::path(file);
-            group.element(match finding.line {
-                Some(_) => origin.line(number(finding.line)).char_column(number(finding.column)),
-                None => origin,
-            })
-        }
+    let group = if let Some(line) = line {
+        let annotation = AnnotationKind::Primary.span(word_at(line, number(finding.column)));
+        group.element(Snippet::source(line).line_start(number(finding.line)).path(file).annotation(annotation))
+    } else {
+        let origin = Origin::path(file);
+        let placed = finding.line.is_some();
+        group.element(if placed { origin.line(number(finding.line)).char_column(number(finding.column)) } else { origin })
     };
     let group = if whose.is_empty() { group } else { group.element(Shown::NOTE.with_name("in").message(whose)) };
     let group = if finding.sum_said.is_empty() {
