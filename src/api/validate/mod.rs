@@ -9,6 +9,7 @@ mod action;
 mod calendar;
 mod inside;
 mod intervention;
+mod overlap;
 mod patch;
 mod runbook;
 mod service;

@@ -3,7 +3,7 @@
 //! In: the raw object. Out: the validated one, or every problem. Invariants: as in [`super`]. What is not here: whether the
 //! calendars and the services it names exist, whether an open site has to say what it tolerates ([`crate::plan`]).
 
-use super::{Checked, DEFAULT_NAMESPACE, Findings, only, patch};
+use super::{Checked, DEFAULT_NAMESPACE, Findings, only, overlap, patch};
 use crate::api::service::{self as raw, PublicService};
 use crate::model::reference::{Reference, ServiceRef, Target};
 use crate::model::refusal::Refusal;
@@ -83,12 +83,12 @@ fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<
             None => found.refuse("NotExactlyOne", &path, "a closing does exactly one thing: write one of scale, suspend, patch"),
         }
     }
-    let field = |closing: &Closing| match &closing.change {
-        Change::Scale { .. } => Some(format!("spec.replicas of {}", closing.target)),
-        Change::Suspend {} => Some(format!("spec.suspend of {}", closing.target)),
-        Change::Merge { .. } | Change::Json { .. } | Change::Apply { .. } | Change::Restart {} | Change::Cordon {} => None,
-    };
-    found.distinct(closings.iter().filter_map(|(path, closing)| Some((path.clone(), field(closing)?))));
+    let in_order: Vec<&Closing> = closings.iter().map(|(_, closing)| closing).collect();
+    for (later, field, earlier) in overlap::overlaps(&in_order) {
+        let path = |position: usize| closings.get(position).map(|(path, _)| path.as_str()).unwrap_or_default();
+        let message = format!("{field} is changed by {} already: change it once", path(earlier));
+        found.refuse("Duplicate", path(later), message);
+    }
     closings.into_iter().map(|(_, closing)| closing).collect()
 }
 
