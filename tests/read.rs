@@ -194,7 +194,9 @@ fn a_syntax_error_has_its_line_and_column() {
         "notte.yaml:5:4: illegal placement of ':' indicator: mend this line, or what is left open above it"
     );
     let tab = problems(b"apiVersion: a/v1\nspec:\n\ta: 1\n");
-    assert_eq!(tab, "notte.yaml:3:2: tabs disallowed within this context (block indentation)");
+    let said =
+        "notte.yaml:3:2: tabs disallowed within this context (block indentation): indent with spaces, here and on the next line";
+    assert_eq!(tab, said);
 }
 
 #[test]

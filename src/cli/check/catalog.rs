@@ -56,7 +56,6 @@ pub const RULES: &[Rule] = &[
     rule("HiddenCharacter", Error, "A character that cannot be seen: a control, a mark of direction, one without width."),
     rule("InNoWave", Warning, "A service that is closed and stands in no wave."),
     rule("InTwoWaves", Error, "A service that stands in two waves."),
-    rule("IrreversibleNotSupported", Error, "A step without a way back, which this version does not run."),
     rule("KubectlReadsDifferently", Error, "A plain value or field name that kubectl takes for something else."),
     rule("MergeKey", Note, "A merge key, which is YAML 1.1 only."),
     rule("Missing", Error, "A field that has to be written."),
