@@ -165,7 +165,8 @@ pub(super) fn probe_of(found: &mut Findings, path: &str, name: &str, raw: &Asked
     let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
     if !budget.is_zero() && least >= budget {
         let message = format!(
-            "{consecutive} good answers, one every {every}, take at least {least}: more than {called} {budget} leaves; ask less, or raise it"
+            "{consecutive} good answers, one every {every}, take at least {least}: more than {called} {budget} leaves; \
+             ask less, or raise it"
         );
         found.refuse("DoesNotFit", path, message);
     }
