@@ -169,7 +169,7 @@ fn what_a_document_must_have_is_asked_for() {
         ),
         (
             "apiVersion: notturno.dev/v1alpha1\nkind: Runbook\nmetadata:\n  name: 730\n",
-            "notte.yaml:4:3: this Runbook has no metadata.name: give it a name, as a text",
+            "notte.yaml:4:3: metadata.name is a number, not a text: put what is written in quotes",
         ),
         (
             "apiVersion: v1\nkind: List\nitems: [3]\n",
@@ -189,9 +189,14 @@ fn objects_of_other_groups_need_no_name() {
 #[test]
 fn a_syntax_error_has_its_line_and_column() {
     let text = "apiVersion: a/v1\nkind: A\nspec:\n  a: [1, 2\n  b: }\n";
-    assert_eq!(problems(text.as_bytes()), "notte.yaml:5:4: illegal placement of ':' indicator");
+    assert_eq!(
+        problems(text.as_bytes()),
+        "notte.yaml:5:4: illegal placement of ':' indicator: mend this line, or what is left open above it"
+    );
     let tab = problems(b"apiVersion: a/v1\nspec:\n\ta: 1\n");
-    assert_eq!(tab, "notte.yaml:3:2: tabs disallowed within this context (block indentation)");
+    let said =
+        "notte.yaml:3:2: tabs disallowed within this context (block indentation): indent with spaces, here and on the next line";
+    assert_eq!(tab, said);
 }
 
 #[test]

@@ -127,6 +127,11 @@ fn the_table_of_metrics_is_the_operators() {
 }
 
 #[test]
+fn the_table_of_rules_is_the_checks() {
+    compare("rules", &notturno::cli::check::markdown());
+}
+
+#[test]
 fn every_file_and_folder_that_it_names_exists() {
     let text = readme();
     let named = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains([' ', '<', '…', '*', ':']));

@@ -73,7 +73,8 @@ fn stand_in(kind: &str, mut document: Value) -> Value {
 fn object_of(kind: &str, document: &Value) -> String {
     let of = |field: &str| document.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
     let kind = if kind.is_empty() { "?" } else { kind };
-    validate::object_name(kind, of("namespace").filter(|_| kind != "OfficeCalendar"), of("name").unwrap_or("?"))
+    let namespace = of("namespace").filter(|namespace| !namespace.is_empty()).unwrap_or(validate::DEFAULT_NAMESPACE);
+    validate::object_name(kind, (kind != "OfficeCalendar").then_some(namespace), of("name").unwrap_or("?"))
 }
 
 fn head(kind: &str, object: &str, document: &Value) -> Vec<Refusal> {
@@ -124,7 +125,25 @@ fn metadata(kind: &str, object: &str, metadata: Option<&Value>) -> Vec<Refusal> 
     let mut refuse = |reason: &str, field: &str, message: &str| {
         found.push(Refusal::new(reason, object, &format!("metadata.{field}"), message.to_owned()));
     };
+    for field in ["name", "namespace"] {
+        if fields.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            refuse("WrongType", field, "a text is expected here: put what is written in quotes");
+        }
+    }
+    for field in ["labels", "annotations"] {
+        match fields.get(field) {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(marks)) => {
+                for (key, _) in marks.iter().filter(|(_, value)| !value.is_string()) {
+                    let here = structure::field_path(field, key);
+                    refuse("WrongType", &here, "a text is expected here: put what is written in quotes");
+                }
+            }
+            Some(_) => refuse("WrongType", field, "texts by name are expected here, as {app: sportello}"),
+        }
+    }
     match fields.get("name").and_then(Value::as_str) {
+        None if fields.get("name").is_some_and(|name| !name.is_null()) => {}
         None => refuse("Missing", "name", "the object has no name: write metadata.name"),
         Some(name) if !is_subdomain(name) => {
             refuse("BadName", "name", "an object's name has small letters, digits, '-' and '.', at most 253 of them");

@@ -13,6 +13,7 @@ pub mod expression;
 pub mod intervention;
 pub mod manifests;
 pub mod repair;
+pub mod rules;
 pub mod runbook;
 pub mod schema;
 pub mod service;

@@ -15,6 +15,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{manifests, schema};
+pub use crate::model::near::closest;
 use crate::model::refusal::Refusal;
 
 /// What the schema says of a document.
@@ -84,6 +85,21 @@ pub fn check_spec(kind: &str, object: &str, spec: &Value) -> Structure {
     walk.found
 }
 
+/// Whether the schema leaves what stands at `path` to whoever writes it, as in a patch.
+#[must_use]
+pub fn is_free(kind: &str, path: &str) -> bool {
+    let mut here = schema_of(kind);
+    for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
+        let Some(schema) = here else { return false };
+        if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+            return true;
+        }
+        let field = schema.properties.as_ref().and_then(|fields| fields.get(step));
+        here = field.or_else(|| children(schema).last().filter(|_| schema.properties.is_none()));
+    }
+    here.is_some_and(|schema| schema.x_kubernetes_preserve_unknown_fields == Some(true))
+}
+
 /// Removes every `null` from `spec` where the schema has a field for it, as an API server does before it stores an object.
 pub fn prune_nulls(kind: &str, spec: &mut Value) {
     if let Some(schema) = spec_schema(kind) {
@@ -113,13 +129,6 @@ fn prune(schema: &JSONSchemaProps, value: &mut Value) {
     }
 }
 
-/// The closest of `words` to `word`, when it is close.
-#[must_use]
-pub fn closest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = words.map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate));
-    near.filter(|(far, candidate)| *far <= 1 + candidate.len() / 4).min().map(|(_, candidate)| candidate)
-}
-
 struct Walk<'a> {
     object: &'a str,
     found: Structure,
@@ -138,7 +147,7 @@ impl Walk<'_> {
             ("string", Value::String(text)) => self.text(schema, text, path),
             ("integer", Value::Number(number)) if number.is_i64() => self.integer(schema, number.as_i64(), path),
             ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) | ("", _) => {}
-            (_, found) => self.refuse("WrongType", path, wrong_type(expected, found)),
+            (_, found) => self.refuse("WrongType", path, wrong_type(schema, found)),
         }
     }
 
@@ -150,10 +159,10 @@ impl Walk<'_> {
         let known = schema.properties.as_ref().unwrap_or(&none);
         let max = schema.max_properties.unwrap_or(i64::MAX);
         if count(fields.len()) > max {
-            self.refuse("TooMany", path, format!("{} entries, at most {max}", fields.len()));
+            self.refuse("TooMany", path, format!("{} entries, at most {max}: remove some", fields.len()));
         }
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            let here = if is_plain(name) { format!("{path}.{name}") } else { format!("{path}[{name:?}]") };
+            let here = field_path(path, name);
             match (known.get(name), &schema.additional_properties) {
                 (Some(schema), _) => self.value(schema, value, &here),
                 (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => self.value(schema, value, &here),
@@ -172,10 +181,10 @@ impl Walk<'_> {
     fn list(&mut self, schema: &JSONSchemaProps, items: &[Value], path: &str) {
         let (min, max) = (schema.min_items.unwrap_or(0), schema.max_items.unwrap_or(i64::MAX));
         if count(items.len()) > max {
-            return self.refuse("TooMany", path, format!("{} entries, at most {max}", items.len()));
+            return self.refuse("TooMany", path, format!("{} entries, at most {max}: remove some", items.len()));
         }
         if count(items.len()) < min {
-            self.refuse("TooFew", path, format!("{} entries, at least {min}", items.len()));
+            self.refuse("TooFew", path, format!("{} entries, at least {min}: add what is missing", items.len()));
         }
         if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
             for (index, item) in items.iter().enumerate() {
@@ -197,7 +206,11 @@ impl Walk<'_> {
             };
             let Some(value) = value.filter(|value| !value.is_object() && !value.is_null()) else { continue };
             match seen.get(&value.to_string()) {
-                Some(first) => self.refuse("Duplicate", &here, format!("{value} stands already at {path}[{first}]")),
+                Some(first) => self.refuse(
+                    "Duplicate",
+                    &here,
+                    format!("{value} stands already at {path}[{first}]: keep one, or choose another name"),
+                ),
                 None => drop(seen.insert(value.to_string(), index)),
             }
         }
@@ -208,7 +221,7 @@ impl Walk<'_> {
         let max = schema.max_length.unwrap_or(i64::MAX);
         let words: Vec<&str> = schema.enum_.iter().flatten().filter_map(|word| word.0.as_str()).collect();
         if length > max {
-            self.refuse("TooLong", path, format!("{length} characters, at most {max}"));
+            self.refuse("TooLong", path, format!("{length} characters, at most {max}: shorten it"));
         } else if length < schema.min_length.unwrap_or(0) {
             self.refuse("Empty", path, "is empty: write something, or remove it".to_owned());
         } else if !words.is_empty() && !words.contains(&text) {
@@ -230,7 +243,9 @@ impl Walk<'_> {
     }
 }
 
-fn wrong_type(expected: &str, found: &Value) -> String {
+fn wrong_type(schema: &JSONSchemaProps, found: &Value) -> String {
+    let expected = schema.type_.as_deref().unwrap_or_default();
+    let form = schema.pattern.as_deref().filter(|pattern| !matches(pattern, &found.to_string())).and_then(schema::form_of);
     let found_name = match found {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -240,9 +255,11 @@ fn wrong_type(expected: &str, found: &Value) -> String {
         Value::Object(_) => "an object",
     };
     match (expected, found) {
-        ("string", Value::Bool(_) | Value::Number(_)) => {
-            format!("a text is expected here, not {found_name}: quote it, \"{found}\"")
-        }
+        ("string", Value::Bool(_) | Value::Number(_)) => match form {
+            Some(form) => format!("a text is expected here, not {found_name}: write {form}"),
+            None => format!("a text is expected here, not {found_name}: put what is written in quotes"),
+        },
+        ("integer", Value::Number(_)) => "a whole number of at most 64 bits is expected here: write one".to_owned(),
         ("string", _) => format!("a text is expected here, not {found_name}"),
         ("object", _) => format!("an object is expected here, not {found_name}"),
         ("array", _) => format!("a list is expected here, not {found_name}"),
@@ -277,26 +294,20 @@ fn matches(pattern: &str, text: &str) -> bool {
     PATTERNS.get(pattern).is_some_and(|pattern| pattern.is_match(text))
 }
 
+/// The path of a field of what stands at `path`: `spec.steps`, `metadata.labels["a.b/c"]`.
+#[must_use]
+pub fn field_path(path: &str, name: &str) -> String {
+    match (path, is_plain(name)) {
+        ("", true) => name.to_owned(),
+        (_, true) => format!("{path}.{name}"),
+        (_, false) => format!("{path}[{name:?}]"),
+    }
+}
+
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-/// Levenshtein's.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, left) in from.chars().enumerate() {
-        let mut next = vec![index + 1];
-        for ((diagonal, above), right) in row.iter().zip(row.iter().skip(1)).zip(&to) {
-            let replaced = diagonal + usize::from(left != *right);
-            let beside = next.last().copied().unwrap_or_default().min(*above) + 1;
-            next.push(replaced.min(beside));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod operator;
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     Explain(explain::ExplainArgs),
     Operator(operator::OperatorArgs),
@@ -37,6 +39,7 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Explain(args) => explain::run(&args),
             Verb::Operator(args) => operator::run(&args),

@@ -3,8 +3,8 @@
 //! In: files as people write them. Out: one table or one JSON object on stdout, also when refused; exit code 0 accepted, 1 refused,
 //! 2 unreadable or wrong usage. Invariants: never reads the clock or a cluster. Not here: the arithmetic ([`crate::plan`]).
 
-mod assemble;
-mod report;
+pub(in crate::cli) mod assemble;
+pub(in crate::cli) mod report;
 mod table;
 
 use std::process::ExitCode;
@@ -48,7 +48,10 @@ pub fn run(args: &PlanArgs) -> ExitCode {
         Err(problems) => return unreadable(args.output, &problems),
     };
     match assemble::assemble(&documents, args.intervention.as_deref()) {
-        Err(usage) => unreadable(args.output, &[ReadProblem { file: String::new(), line: None, column: None, message: usage }]),
+        Err(message) => {
+            let usage = ReadProblem { reason: "Usage", file: String::new(), line: None, column: None, message };
+            unreadable(args.output, &[usage])
+        }
         Ok(assembled) => print(args.output, &assembled),
     }
 }
@@ -56,7 +59,7 @@ pub fn run(args: &PlanArgs) -> ExitCode {
 /// The planner's answer about the one night that the files describe, for other verbs.
 pub(super) fn verdict(files: &[String], intervention: Option<&str>) -> Result<(String, crate::plan::Verdict), Vec<ReadProblem>> {
     let documents = read(files)?;
-    let usage = |message| vec![ReadProblem { file: String::new(), line: None, column: None, message }];
+    let usage = |message| vec![ReadProblem { reason: "Usage", file: String::new(), line: None, column: None, message }];
     let assembled = assemble::assemble(&documents, intervention).map_err(usage)?;
     Ok((assembled.intervention, assembled.verdict))
 }

@@ -14,13 +14,17 @@
 
 mod document;
 mod places;
+mod spelling;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 
 pub use document::Document;
+pub use places::Position;
+pub use spelling::{Role, Spelling, spellings};
 
 /// The largest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -30,9 +34,20 @@ pub const FILES_MAX: usize = 1_024;
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// The file itself cannot be read.
+pub(super) const UNREADABLE: &str = "FileUnreadable";
+/// The file is more than is looked at.
+pub(super) const TOO_LARGE: &str = "FileTooLarge";
+/// The file is no text.
+pub(super) const NOT_TEXT: &str = "NotUtf8";
+/// The file is no YAML.
+pub(super) const NOT_YAML: &str = "NotYaml";
+
 /// One thing that kept a file from being read, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadProblem {
+    /// The kind of problem, one CamelCase word.
+    pub reason: &'static str,
     /// As it was named; `-` for standard input.
     pub file: String,
     /// From 1.
@@ -57,28 +72,74 @@ impl fmt::Display for ReadProblem {
 
 impl std::error::Error for ReadProblem {}
 
+/// What files hold: all that could be read, and all that is wrong.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// Every document that could be read, those of files with problems included.
+    pub documents: Vec<Document>,
+    /// Every problem, in the order of the paths.
+    pub problems: Vec<ReadProblem>,
+    /// The files in the order in which they were named.
+    pub files: Vec<String>,
+    /// The text of every file that is text, by its name.
+    pub texts: BTreeMap<String, String>,
+}
+
+impl Loaded {
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.files.push(name.to_owned());
+        match text_of(name, bytes) {
+            Err(problem) => self.problems.push(problem),
+            Ok(text) => {
+                match tree::parse(text) {
+                    Err(fault) => self.problems.push(fault.in_file(name, text)),
+                    Ok(roots) => {
+                        for root in roots {
+                            document::from_tree(name, root, &mut self.documents, &mut self.problems);
+                        }
+                    }
+                }
+                self.texts.insert(name.to_owned(), text.to_owned());
+            }
+        }
+    }
+
+    fn whole(self) -> Result<Vec<Document>, Vec<ReadProblem>> {
+        if self.problems.is_empty() { Ok(self.documents) } else { Err(self.problems) }
+    }
+}
+
 /// Reads every document of every file. A path is read as a file even if it looks like a URL; `-` is standard input.
 ///
 /// # Errors
 /// Every problem of every file, in the order of the paths.
 pub fn read(paths: &[String]) -> Result<Vec<Document>, Vec<ReadProblem>> {
+    load(paths).whole()
+}
+
+/// As [`read`], and keeps what could be read beside what is wrong.
+#[must_use]
+pub fn load(paths: &[String]) -> Loaded {
+    let mut loaded = Loaded::default();
     if paths.len() > FILES_MAX {
         let message = format!("{} files are named: name at most {FILES_MAX} at a time", paths.len());
-        return Err(vec![ReadProblem { file: STANDARD_INPUT.to_owned(), line: None, column: None, message }]);
+        loaded.problems.push(whole_file(UNREADABLE, STANDARD_INPUT, message));
+        return loaded;
     }
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         if paths.iter().take(index).any(|earlier| earlier == path) {
-            problems.push(whole_file(path, "is named twice: name it once".to_owned()));
+            loaded.problems.push(whole_file(UNREADABLE, path, "is named twice: name it once".to_owned()));
             continue;
         }
-        match bytes_of(path).map_err(|problem| vec![problem]).and_then(|bytes| documents(path, &bytes)) {
-            Ok(documents) => found.extend(documents),
-            Err(of_file) => problems.extend(of_file),
+        match bytes_of(path) {
+            Ok(bytes) => loaded.add(path, &bytes),
+            Err(problem) => {
+                loaded.files.push(path.clone());
+                loaded.problems.push(problem);
+            }
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
+    loaded
 }
 
 /// Reads texts already in memory: `(name, bytes)`, the name standing for the file in problems.
@@ -86,15 +147,15 @@ pub fn read(paths: &[String]) -> Result<Vec<Document>, Vec<ReadProblem>> {
 /// # Errors
 /// As [`read`].
 pub fn read_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Vec<Document>, Vec<ReadProblem>> {
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
-    for (name, bytes) in texts {
-        match documents(name, bytes) {
-            Ok(documents) => found.extend(documents),
-            Err(of_file) => problems.extend(of_file),
-        }
-    }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
+    load_texts(texts).whole()
+}
+
+/// As [`read_texts`], and keeps what could be read beside what is wrong.
+#[must_use]
+pub fn load_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Loaded {
+    let mut loaded = Loaded::default();
+    texts.into_iter().for_each(|(name, bytes)| loaded.add(name, bytes));
+    loaded
 }
 
 /// The bytes of a file, at most one more than allowed.
@@ -106,7 +167,7 @@ fn bytes_of(path: &str) -> Result<Vec<u8>, ReadProblem> {
             std::io::ErrorKind::PermissionDenied => "may not be read: check its permissions".to_owned(),
             _ => format!("cannot be read: {error}"),
         };
-        whole_file(path, message)
+        whole_file(UNREADABLE, path, message)
     };
     let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
@@ -118,38 +179,39 @@ fn bytes_of(path: &str) -> Result<Vec<u8>, ReadProblem> {
     Ok(bytes)
 }
 
-/// Everything from the bytes of one file.
-fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Document>, Vec<ReadProblem>> {
-    let text = text_of(file, bytes).map_err(|problem| vec![problem])?;
-    let roots = tree::parse(text).map_err(|fault| vec![fault.in_file(file)])?;
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
-    for root in roots {
-        document::from_tree(file, root, &mut found, &mut problems);
-    }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
-}
-
 fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ReadProblem> {
     if bytes.len() > FILE_BYTES_MAX {
         let message = format!("is larger than {} MiB: split it", FILE_BYTES_MAX / 1024 / 1024);
-        return Err(whole_file(file, message));
+        return Err(whole_file(TOO_LARGE, file, message));
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(whole_file(NOT_TEXT, file, "is UTF-16 text: save it as UTF-8".to_owned()));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|error| {
-        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let message = "holds a NUL character, which text never does: remove it; if the file is UTF-16, save it as UTF-8";
+        return Err(not_text(file, bytes, at, message));
+    }
+    std::str::from_utf8(bytes).map_err(|error| not_text(file, bytes, error.valid_up_to(), "is not UTF-8 text: save it as UTF-8"))
+}
+
+/// A problem of the byte at a place.
+fn not_text(file: &str, bytes: &[u8], at: usize, message: &str) -> ReadProblem {
+    {
+        let valid = bytes.get(..at).unwrap_or_default();
         let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         let start_of_line = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let column = String::from_utf8_lossy(valid.get(start_of_line..).unwrap_or_default()).chars().count() + 1;
         ReadProblem {
+            reason: NOT_TEXT,
             file: file.to_owned(),
             line: u32::try_from(line).ok(),
             column: u32::try_from(column).ok(),
-            message: "is not UTF-8 text: save it as UTF-8".to_owned(),
+            message: message.to_owned(),
         }
-    })
+    }
 }
 
-fn whole_file(file: &str, message: String) -> ReadProblem {
-    ReadProblem { file: file.to_owned(), line: None, column: None, message }
+fn whole_file(reason: &'static str, file: &str, message: String) -> ReadProblem {
+    ReadProblem { reason, file: file.to_owned(), line: None, column: None, message }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::calendar::{Calendar, Freeze};
+use crate::model::near::did_you_mean;
 use crate::model::plan::{Because, Deadline, Plan, ServiceIndex};
 use crate::model::service::{Service, Site};
 use crate::model::span::{after, before};
@@ -34,7 +35,11 @@ pub(super) fn deadlines(question: Question<'_>, plan: &mut Plan, findings: &mut 
         for (place, site) in service.sites.iter().enumerate() {
             let path = format!("spec.sites[{place}]");
             let Some(calendar) = question.calendars.get(&site.calendar) else {
-                let message = format!("there is no OfficeCalendar {:?}", site.calendar);
+                let message = format!(
+                    "there is no OfficeCalendar {:?}{}",
+                    site.calendar,
+                    did_you_mean(&site.calendar, question.calendars.keys().map(String::as_str))
+                );
                 findings.refuse("UnknownCalendar", &service_object(&service.id), &format!("{path}.calendar"), message);
                 continue;
             };

@@ -90,6 +90,14 @@ fn service_object(id: &ServiceRef) -> String {
     object_name("PublicService", Some(&id.namespace), &id.name)
 }
 
+/// What is wrong with the order of a runbook's steps, whatever the night.
+#[must_use]
+pub fn order_refusals(runbook: &Runbook) -> Vec<Refusal> {
+    let mut findings = Findings::default();
+    graph::order(runbook, &mut findings);
+    findings.refusals
+}
+
 /// Plans a night. Source of the arithmetic: DESIGN §1.
 #[must_use]
 pub fn plan(question: Question<'_>) -> Verdict {

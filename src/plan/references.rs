@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::near::did_you_mean;
 use crate::model::reference::{Reference, ServiceRef};
 use crate::model::service::Service;
 
@@ -20,7 +21,9 @@ pub(super) fn resolve(reference: &Reference, from: &str, known: &Known<'_>) -> R
         return Ok(exact);
     }
     if reference.namespace.is_some() {
-        return Err(format!("there is no PublicService {exact}"));
+        let names: Vec<String> = known.keys().map(ToString::to_string).collect();
+        let hint = did_you_mean(&exact.to_string(), names.iter().map(String::as_str));
+        return Err(format!("there is no PublicService {exact}{hint}"));
     }
     let namesakes: Vec<&ServiceRef> = known.keys().filter(|id| id.name == reference.name).copied().collect();
     let allowing: Vec<&ServiceRef> =
@@ -28,7 +31,10 @@ pub(super) fn resolve(reference: &Reference, from: &str, known: &Known<'_>) -> R
     let candidates = if allowing.is_empty() { namesakes } else { allowing };
     match candidates.as_slice() {
         [one] => Ok((*one).clone()),
-        [] => Err(format!("there is no PublicService {:?} in namespace {from} or any other", reference.name)),
+        [] => {
+            let hint = did_you_mean(&reference.name, known.keys().map(|id| id.name.as_str()));
+            Err(format!("there is no PublicService {:?} in namespace {from} or any other{hint}", reference.name))
+        }
         several => Err(format!("{:?} may mean {}; write namespace/name", reference.name, list(several))),
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::action::{Action, EnvValue, EnvVar, JobSource, Undo};
+use crate::model::near::did_you_mean;
 use crate::model::plan::{PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::runbook::{Runbook, Smoke, Step};
 use crate::model::schedule::ancestors;
@@ -24,7 +25,11 @@ pub(super) fn parameters(question: Question<'_>, findings: &mut Findings) -> Env
     let night_object = night_object(night);
     for name in night.parameters.keys() {
         if !runbook.parameters.iter().any(|parameter| &parameter.name == name) {
-            let message = format!("runbook {} has no parameter {name:?}", runbook.name);
+            let message = format!(
+                "runbook {} has no parameter {name:?}{}",
+                runbook.name,
+                did_you_mean(name, runbook.parameters.iter().map(|p| p.name.as_str()))
+            );
             findings.refuse("UnknownParameter", &night_object, &format!("spec.parameters.{name}"), message);
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Inside<'a> {
 impl Inside<'_> {
     pub(super) fn points_to_step(&self, found: &mut Findings, own: &str, name: &str, path: &str) {
         if name == own {
-            found.refuse("PointsToItself", path, format!("{name} points to itself"));
+            found.refuse("PointsToItself", path, format!("{name} points to itself: remove it"));
         } else if !self.steps.contains(name) {
             found.refuse("UnknownStep", path, not_there("step", name, &self.steps));
         }

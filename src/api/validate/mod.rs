@@ -9,6 +9,7 @@ mod action;
 mod calendar;
 mod inside;
 mod intervention;
+mod overlap;
 mod patch;
 mod runbook;
 mod service;
@@ -136,7 +137,7 @@ impl Findings {
     }
 
     fn budget(&mut self, path: &str, text: &str) -> Span {
-        self.positive(path, text, "a budget is longer than nothing")
+        self.positive(path, text, "a budget is longer than nothing: write how long it may take, such as 30m")
     }
 
     /// A reference; the text as a bare name in the place of one that cannot be read.
@@ -156,7 +157,7 @@ impl Findings {
         let mut seen = std::collections::BTreeMap::new();
         for (path, name) in names {
             if let Some(first) = seen.get(&name) {
-                let message = format!("\"{}\" stands already at {first}", name.to_string());
+                let message = format!("\"{}\" stands already at {first}: keep one, or choose another name", name.to_string());
                 self.refuse("Duplicate", &path, message);
             } else {
                 seen.insert(name, path);

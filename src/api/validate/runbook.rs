@@ -103,8 +103,9 @@ fn step(found: &mut Findings, inside: &Inside<'_>, path: &str, raw: &raw::Step) 
     let budget = found.budget(&format!("{path}.budget"), &raw.budget);
     let hard_cap = raw.hard_cap.as_ref().map(|text| found.budget(&format!("{path}.hardCap"), text));
     if let Some(cap) = hard_cap.filter(|cap| !cap.is_zero() && *cap < budget) {
-        let message =
-            format!("the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time");
+        let message = format!(
+            "the hard cap {cap} is below the budget {budget}: the step would be turned back while it is in time; raise it"
+        );
         found.refuse("HardCapBelowBudget", &format!("{path}.hardCap"), message);
     }
     if hard_cap.is_none() && matches!(raw.on_overrun, Some(OnOverrun::Ask | OnOverrun::Continue)) {

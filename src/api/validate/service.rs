@@ -3,7 +3,7 @@
 //! In: the raw object. Out: the validated one, or every problem. Invariants: as in [`super`]. What is not here: whether the
 //! calendars and the services it names exist, whether an open site has to say what it tolerates ([`crate::plan`]).
 
-use super::{Checked, DEFAULT_NAMESPACE, Findings, only, patch};
+use super::{Checked, DEFAULT_NAMESPACE, Findings, only, overlap, patch};
 use crate::api::service::{self as raw, PublicService};
 use crate::model::reference::{Reference, ServiceRef, Target};
 use crate::model::refusal::Refusal;
@@ -83,12 +83,12 @@ fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<
             None => found.refuse("NotExactlyOne", &path, "a closing does exactly one thing: write one of scale, suspend, patch"),
         }
     }
-    let field = |closing: &Closing| match &closing.change {
-        Change::Scale { .. } => Some(format!("spec.replicas of {}", closing.target)),
-        Change::Suspend {} => Some(format!("spec.suspend of {}", closing.target)),
-        Change::Merge { .. } | Change::Json { .. } | Change::Apply { .. } | Change::Restart {} | Change::Cordon {} => None,
-    };
-    found.distinct(closings.iter().filter_map(|(path, closing)| Some((path.clone(), field(closing)?))));
+    let in_order: Vec<&Closing> = closings.iter().map(|(_, closing)| closing).collect();
+    for (later, field, earlier) in overlap::overlaps(&in_order) {
+        let path = |position: usize| closings.get(position).map(|(path, _)| path.as_str()).unwrap_or_default();
+        let message = format!("{field} is changed by {} already: change it once", path(earlier));
+        found.refuse("Duplicate", path(later), message);
+    }
     closings.into_iter().map(|(_, closing)| closing).collect()
 }
 
@@ -97,7 +97,7 @@ fn one_change<'a>(found: &mut Findings, path: &str, raw: &'a raw::Closing) -> Op
     let patched = patch.as_ref().map(|patch| {
         let path = format!("{path}.patch");
         if patch.target.kind == "Secret" && patch.target.api_version == "v1" {
-            let message = "a Secret is never a target: its content would stand in the night's records";
+            let message = "a Secret is never a target: its content would stand in the night's records; name another object";
             found.refuse("SecretTarget", &format!("{path}.target.kind"), message);
         }
         (&patch.target, patch::change(found, &path, patch.merge.as_ref(), &patch.json))
@@ -153,15 +153,21 @@ pub(super) struct Asked<'a> {
 
 /// A probe, whose answers have to fit into `budget`.
 pub(super) fn probe_of(found: &mut Findings, path: &str, name: &str, raw: &Asked<'_>, budget: Span, called: &str) -> Probe {
-    let every = found.positive(&format!("{path}.every"), raw.every, "time between two questions is longer than nothing");
+    let every = found.positive(
+        &format!("{path}.every"),
+        raw.every,
+        "time between two questions is longer than nothing: write one such as 10s",
+    );
     if let Some(message) = bad_address(raw.url) {
         found.refuse("BadAddress", &raw.url_path, message);
     }
     let consecutive = u32::try_from(raw.consecutive).unwrap_or_default();
     let least: Span = (1..consecutive.min(100)).map(|_| every).sum();
     if !budget.is_zero() && least >= budget {
-        let message =
-            format!("{consecutive} good answers, one every {every}, take at least {least}: more than {called} {budget} leaves");
+        let message = format!(
+            "{consecutive} good answers, one every {every}, take at least {least}: more than {called} {budget} leaves; \
+             ask less, or raise it"
+        );
         found.refuse("DoesNotFit", path, message);
     }
     let status = raw.status.iter().filter_map(|&code| u16::try_from(code).ok()).collect();

@@ -40,43 +40,44 @@ impl Assembled {
     }
 }
 
+/// All that the documents declare, validated.
 #[derive(Default)]
-struct Words {
-    interventions: Vec<(String, Result<Intervention, ()>)>,
-    runbooks: Vec<Runbook>,
-    unreadable_runbooks: Vec<String>,
+pub(in crate::cli) struct Words {
+    /// Every night by its name, `Err` when it is refused already.
+    pub interventions: Vec<(String, Result<Intervention, ()>)>,
+    /// Every problem of every document by itself.
+    pub refusals: Vec<Refusal>,
+    /// What to know of documents, by object.
+    pub warnings: Vec<(String, Warning)>,
+    /// Every runbook that is not refused.
+    pub runbooks: Vec<Runbook>,
     services: Vec<Service>,
     calendars: BTreeMap<String, Calendar>,
-    refusals: Vec<Refusal>,
-    warnings: Vec<Warning>,
-    places: BTreeMap<String, Document>,
+    /// Objects that are refused: what names them cannot be judged.
+    refused: Vec<String>,
+    /// Documents by object.
+    pub places: BTreeMap<String, Document>,
 }
 
 /// Plans the one night that the documents describe.
 pub(super) fn assemble(documents: &[Document], wanted: Option<&str>) -> Result<Assembled, String> {
-    let mut words = Words::default();
-    for document in documents.iter().filter(|document| is_ours(&document.value)) {
-        words.add(document);
-    }
+    let words = Words::of(documents);
     let (name, night) = words.choose(wanted)?;
-    let mut verdict = Verdict { timeline: None, refusals: words.refusals, warnings: words.warnings };
+    let mut refusals = words.refusals.clone();
+    let mut warnings: Vec<Warning> = words.warnings.iter().map(|(_, warning)| warning.clone()).collect();
+    let mut timeline = None;
     if let Ok(night) = &night {
-        let runbook = words.runbooks.iter().find(|r| r.namespace == night.namespace && r.name == night.runbook);
-        let broken = verdict.refusals.iter().any(|refusal| !refusal.object.starts_with("Intervention/"));
-        match runbook {
-            None if words.unreadable_runbooks.contains(&format!("{}/{}", night.namespace, night.runbook)) => {}
-            None => verdict.refusals.push(no_runbook(night)),
-            Some(_) if broken => {}
-            Some(runbook) => {
-                let question = Question { intervention: night, runbook, services: &words.services, calendars: &words.calendars };
-                let planned = plan(question);
-                verdict.timeline = planned.timeline;
-                verdict.refusals.extend(planned.refusals);
-                verdict.warnings.extend(planned.warnings);
+        match words.plan(night) {
+            Planned::Verdict(verdict) => {
+                timeline = verdict.timeline;
+                refusals.extend(verdict.refusals);
+                warnings.extend(verdict.warnings);
             }
+            Planned::NoRunbook => refusals.push(no_runbook(night)),
+            Planned::RunbookRefused => {}
         }
     }
-    Ok(Assembled { intervention: name, verdict, places: words.places })
+    Ok(Assembled { intervention: name, verdict: Verdict { timeline, refusals, warnings }, places: words.places })
 }
 
 fn no_runbook(night: &Intervention) -> Refusal {
@@ -85,51 +86,107 @@ fn no_runbook(night: &Intervention) -> Refusal {
     Refusal::new("UnknownRunbook", &object, "spec.runbook", message)
 }
 
+/// What came of planning a night.
+pub(in crate::cli) enum Planned {
+    /// The planner's answer, without what only follows from a refused document.
+    Verdict(Box<Verdict>),
+    /// Its runbook is not among the documents.
+    NoRunbook,
+    /// Its runbook is refused.
+    RunbookRefused,
+}
+
 impl Words {
+    /// Reads and validates every document of ours.
+    pub(in crate::cli) fn of(documents: &[Document]) -> Self {
+        let mut words = Self::default();
+        documents.iter().filter(|document| is_ours(&document.value)).for_each(|document| words.add(document));
+        words
+    }
+
+    /// Whether there are services and calendars to plan with.
+    pub(in crate::cli) fn has_services_and_calendars(&self) -> bool {
+        let of = |kind: &str| self.places.keys().any(|object| object.starts_with(kind));
+        of("PublicService/") && of("OfficeCalendar/")
+    }
+
+    /// Plans a night with all that is not refused. A service or a calendar less makes a night only easier, so what is refused without
+    /// them stays refused with them.
+    pub(in crate::cli) fn plan(&self, night: &Intervention) -> Planned {
+        let runbook = self.runbooks.iter().find(|r| r.namespace == night.namespace && r.name == night.runbook);
+        let Some(runbook) = runbook else {
+            let object = object_name("Runbook", Some(&night.namespace), &night.runbook);
+            return if self.refused.contains(&object) { Planned::RunbookRefused } else { Planned::NoRunbook };
+        };
+        let question = Question { intervention: night, runbook, services: &self.services, calendars: &self.calendars };
+        let mut verdict = plan(question);
+        if self.refused.iter().any(|object| !object.starts_with("Intervention/")) {
+            verdict.refusals.retain(|refusal| !self.follows(refusal));
+            let message = "planned without the documents that are refused: mend them, and the times may change".to_owned();
+            verdict.warnings = vec![Warning { reason: "PlannedInPart".to_owned(), path: "spec".to_owned(), message }];
+        }
+        Planned::Verdict(Box::new(verdict))
+    }
+
+    /// Whether a refusal may only be there because something else is refused.
+    fn follows(&self, refusal: &Refusal) -> bool {
+        match refusal.reason.as_str() {
+            "UnknownService" | "UnknownCalendar" => {
+                let named = self.places.get(&refusal.object).and_then(|document| document.value_at(&refusal.path)?.as_str());
+                let name = named.and_then(|named| named.rsplit('/').next()).unwrap_or_default();
+                self.refused.iter().any(|object| object.rsplit('/').next() == Some(name))
+            }
+            "ClosesNothing" | "NoOpening" => true,
+            _ => false,
+        }
+    }
+
     fn add(&mut self, document: &Document) {
         let namespace = document.namespace.clone().unwrap_or_else(|| validate::DEFAULT_NAMESPACE.to_owned());
         let qualified = format!("{namespace}/{}", document.name);
-        let scope = (document.kind != "OfficeCalendar").then_some(namespace.as_str());
-        let object = object_name(&document.kind, scope, &document.name);
-        if self.places.insert(object.clone(), document.clone()).is_some() {
-            let message = "the files hold this object twice: keep one of them".to_owned();
+        let object = object_of(document);
+        if self.places.contains_key(&object) {
+            let (line, column) = document.start();
+            let message =
+                format!("the files hold this object twice, again at {}:{line}:{column}: keep one of them", document.file);
             self.refusals.push(Refusal::new("Duplicate", &object, "metadata.name", message));
             return;
         }
-        let added = from_value(document.value.clone()).and_then(|word| self.validated(&qualified, &word));
+        self.places.insert(object.clone(), document.clone());
+        let added = from_value(document.value.clone()).and_then(|word| self.validated(&object, &qualified, &word));
         if let Err(refusals) = added {
-            match document.kind.as_str() {
-                "Intervention" => self.interventions.push((qualified, Err(()))),
-                "Runbook" => self.unreadable_runbooks.push(qualified),
-                _ => {}
+            if document.kind == "Intervention" {
+                self.interventions.push((qualified, Err(())));
             }
+            self.refused.push(object);
             self.refusals.extend(refusals);
         }
     }
 
-    fn validated(&mut self, qualified: &str, word: &Word) -> Result<(), Vec<Refusal>> {
-        match word {
+    fn validated(&mut self, object: &str, qualified: &str, word: &Word) -> Result<(), Vec<Refusal>> {
+        let warnings = match word {
             Word::Calendar(raw) => {
                 let checked = validate::calendar(raw)?;
                 self.calendars.insert(checked.value.name().to_owned(), checked.value);
-                self.warnings.extend(checked.warnings);
+                checked.warnings
             }
             Word::Service(raw) => {
                 let checked = validate::service(raw)?;
                 self.services.push(checked.value);
-                self.warnings.extend(checked.warnings);
+                checked.warnings
             }
             Word::Runbook(raw) => {
                 let checked = validate::runbook(raw)?;
                 self.runbooks.push(checked.value);
-                self.warnings.extend(checked.warnings);
+                checked.warnings
             }
             Word::Intervention(raw) => {
                 let checked = validate::intervention(raw)?;
                 self.interventions.push((qualified.to_owned(), Ok(checked.value)));
-                self.warnings.extend(checked.warnings);
+                checked.warnings
             }
-        }
+        };
+        self.warnings.extend(warnings.into_iter().map(|warning| (object.to_owned(), warning)));
         Ok(())
     }
 
@@ -147,4 +204,11 @@ impl Words {
             }
         }
     }
+}
+
+/// How refusals name a document: without a namespace where its kind has none, `?` for what is not written.
+pub(in crate::cli) fn object_of(document: &Document) -> String {
+    let namespace = document.namespace.as_deref().unwrap_or(validate::DEFAULT_NAMESPACE);
+    let scope = (document.kind != "OfficeCalendar").then_some(namespace);
+    object_name(&document.kind, scope, &document.name)
 }

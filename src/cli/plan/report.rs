@@ -120,7 +120,7 @@ pub(super) fn latest_reopening(plan: &Plan) -> Timestamp {
 }
 
 /// The zone in which a night is shown; UTC only where there is no timeline at all.
-fn zone(plan: Option<&Plan>) -> TimeZone {
+pub(in crate::cli) fn zone(plan: Option<&Plan>) -> TimeZone {
     plan.and_then(|plan| TimeZone::get(&plan.time_zone).ok()).unwrap_or(TimeZone::UTC)
 }
 
@@ -171,7 +171,7 @@ fn refused(assembled: &Assembled, refusal: &Refusal, zone: &TimeZone) -> Value {
     value.into()
 }
 
-fn term_of(term: &Term, zone: &TimeZone) -> Value {
+pub(in crate::cli) fn term_of(term: &Term, zone: &TimeZone) -> Value {
     let mut line = Map::from_iter([("term".to_owned(), json!(term.term))]);
     line.extend(term.at.map(|at| ("at".to_owned(), json!(shown(at, zone)))));
     line.extend(term.span.map(|span| ("for".to_owned(), json!(span))));

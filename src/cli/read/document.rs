@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::ReadProblem;
-use super::places::{Inside, Place, Position};
+use super::places::{Inside, Place, Position, steps};
 use super::tree::{Node, Root};
 use crate::api::GROUP;
 
@@ -50,10 +50,26 @@ impl Document {
         self.place.position
     }
 
+    /// The value of a field; None when it is not written.
+    #[must_use]
+    pub fn value_at(&self, path: &str) -> Option<&Value> {
+        steps(path).into_iter().try_fold(&self.value, |value, step| match value {
+            Value::Object(fields) => fields.get(step),
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        })
+    }
+
     /// A problem at a field of this document; at its beginning when nothing of the path is written.
     pub fn problem_at(&self, path: &str, message: impl Into<String>) -> ReadProblem {
         let (line, column) = self.position(path).unwrap_or_else(|| self.start());
-        ReadProblem { file: self.file.clone(), line: Some(line), column: Some(column), message: message.into() }
+        ReadProblem {
+            reason: "Problem",
+            file: self.file.clone(),
+            line: Some(line),
+            column: Some(column),
+            message: message.into(),
+        }
     }
 }
 
@@ -71,8 +87,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, (line, column): Position, message: String) {
-        self.problems.push(ReadProblem { file: self.file.to_owned(), line: Some(line), column: Some(column), message });
+    fn problem(&mut self, reason: &'static str, (line, column): Position, message: String) {
+        let file = self.file.to_owned();
+        self.problems.push(ReadProblem { reason, file, line: Some(line), column: Some(column), message });
     }
 
     /// Takes values and places apart and reports duplicate keys. As deep as the tree, which is bounded.
@@ -95,7 +112,8 @@ impl Reader<'_> {
             if let Some(earlier) = places.get(&key) {
                 let line = earlier.position.0;
                 let shown: String = key.chars().take(80).collect();
-                self.problem(position, format!("\"{shown}\" is written twice, first on line {line}: keep one"));
+                let message = format!("\"{shown}\" is written twice, first on line {line}: keep one");
+                self.problem("DuplicateKey", position, message);
                 continue;
             }
             let (value, place) = self.settle(position, node);
@@ -108,8 +126,8 @@ impl Reader<'_> {
     fn object(&mut self, value: Value, place: Place, lists_left: usize) {
         let Value::Object(fields) = value else {
             let what = word_for(&value);
-            return self
-                .problem(place.position, format!("this document is {what}, not an object: begin it with apiVersion and kind"));
+            let message = format!("this document is {what}, not an object: begin it with apiVersion and kind");
+            return self.problem("NotAnObject", place.position, message);
         };
         let api_version = self.text(&fields, "apiVersion", &place, ", such as notturno.dev/v1alpha1");
         let kind = self.text(&fields, "kind", &place, ", such as Runbook");
@@ -124,7 +142,13 @@ impl Reader<'_> {
         let namespace = of_metadata("namespace").filter(|namespace| !namespace.is_empty()).map(str::to_owned);
         if ours && name.is_empty() {
             let at = place.of("metadata.name").unwrap_or(place.position);
-            return self.problem(at, format!("this {kind} has no metadata.name: give it a name, as a text"));
+            if let Some(written) =
+                metadata.and_then(|metadata| metadata.get("name")).filter(|name| !name.is_null() && !name.is_string())
+            {
+                let message = format!("metadata.name is {}, not a text: put what is written in quotes", word_for(written));
+                return self.problem("WrongType", at, message);
+            }
+            return self.problem("Missing", at, format!("this {kind} has no metadata.name: give it a name, as a text"));
         }
         let (file, index) = (self.file.to_owned(), self.found.len());
         self.found.push(Document { file, index, api_version, kind, name, namespace, value: Value::Object(fields), place });
@@ -136,11 +160,11 @@ impl Reader<'_> {
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
             Some(other) => {
                 let (what, at) = (word_for(other), place.of(name).unwrap_or(place.position));
-                self.problem(at, format!("{name} is {what}, not a text: write one{example}"));
+                self.problem("WrongType", at, format!("{name} is {what}, not a text: write one{example}"));
                 None
             }
             None => {
-                self.problem(place.position, format!("{name} is missing: add it{example}"));
+                self.problem("Missing", place.position, format!("{name} is missing: add it{example}"));
                 None
             }
         }
@@ -148,8 +172,8 @@ impl Reader<'_> {
 
     fn items(&mut self, mut fields: Map<String, Value>, place: Place, lists_left: usize) {
         if lists_left == 0 {
-            return self
-                .problem(place.position, format!("lists are nested more than {LISTS_MAX} deep: write their items one by one"));
+            let message = format!("lists are nested more than {LISTS_MAX} deep: write their items one by one");
+            return self.problem(super::TOO_LARGE, place.position, message);
         }
         let Inside::Fields(mut places) = place.inside else { return };
         let items = fields.remove("items");

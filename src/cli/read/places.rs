@@ -50,7 +50,7 @@ impl Place {
 }
 
 /// `a.b[2]["c.d"][e/f]` → a, b, 2, c.d, e/f. Every turn consumes at least one character.
-fn steps(path: &str) -> Vec<&str> {
+pub(super) fn steps(path: &str) -> Vec<&str> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {

@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Options, Spanned};
 
-use super::ReadProblem;
 use super::places::Position;
+use super::{NOT_YAML, ReadProblem, TOO_LARGE};
 
 /// Nesting of lists and objects; the deepest Kubernetes schemas stay below 60.
 const DEPTH_MAX: usize = 100;
@@ -39,21 +39,38 @@ pub(super) enum Node {
 
 /// Why a text cannot be parsed any further.
 pub(super) struct Fault {
+    reason: &'static str,
     position: Option<Position>,
     message: String,
 }
 
 impl Fault {
-    pub(super) fn in_file(self, file: &str) -> ReadProblem {
+    pub(super) fn in_file(self, file: &str, text: &str) -> ReadProblem {
+        let message = if self.reason == NOT_YAML { self.advised(text) } else { self.message };
         let (line, column) = self.position.map_or((None, None), |(line, column)| (Some(line), Some(column)));
-        ReadProblem { file: file.to_owned(), line, column, message: self.message }
+        ReadProblem { reason: self.reason, file: file.to_owned(), line, column, message }
+    }
+
+    /// What to do about a fault of the text, as far as the line tells.
+    fn advised(&self, text: &str) -> String {
+        let line = self.position.and_then(|(line, _)| text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?));
+        let line = line.unwrap_or_default();
+        let indent = line.split(|c: char| !c.is_whitespace()).next().unwrap_or_default();
+        let advice = if self.message.contains("tab") || indent.contains('\t') {
+            "indent with spaces, here and on the next line"
+        } else if line.contains("{{") {
+            "this looks like a template: render it first"
+        } else {
+            "mend this line, or what is left open above it"
+        };
+        if self.message.ends_with("quote it") { self.message.clone() } else { format!("{}: {advice}", self.message) }
     }
 }
 
 /// Parses every document of the text; empty ones are left out. On a thread of its own: parsing descends with the
 /// text's nesting, and the caller's stack may be any.
 pub(super) fn parse(text: &str) -> Result<Vec<Root>, Fault> {
-    let unparsed = |message: String| Fault { position: None, message };
+    let unparsed = |message: String| Fault { reason: NOT_YAML, position: None, message };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("read".to_owned())
@@ -93,12 +110,12 @@ fn fault(error: serde_saphyr::Error) -> Fault {
     let at = error.location().map(position);
     let error = error.without_snippet();
     if let Some(limit) = limit_reached(error) {
-        return Fault { position: at, message: limit };
+        return Fault { reason: TOO_LARGE, position: at, message: limit };
     }
     let said = error.to_string();
     // The place is told apart from the words.
     let words = at.and_then(|(line, column)| said.strip_suffix(&format!(" at line {line}, column {column}")));
-    Fault { position: at, message: words.unwrap_or(&said).to_owned() }
+    Fault { reason: NOT_YAML, position: at, message: words.unwrap_or(&said).to_owned() }
 }
 
 /// What to do about a limit, in our words; None for faults of the text itself.
@@ -116,6 +133,10 @@ fn limit_reached(error: &serde_saphyr::Error) -> Option<String> {
             Some(format!("the file has more than {DOCUMENTS_MAX} documents: split it"))
         }
         Error::Budget { breach, .. } => Some(format!("the file exceeds a limit of the parser ({breach:?}): split it")),
+        // The scanner has a limit of its own, below ours, for lists in brackets.
+        deep if deep.to_string().contains("recursion limit") => {
+            Some("is nested deeper than the parser follows: simplify it".to_owned())
+        }
         // Wrapped with both places when it happens inside an alias; only its words are left to know it by.
         replay if replay.to_string().starts_with("alias replay ") => {
             Some(format!("aliases repeat more than {REPEATED_NODES_MAX} values: write them out, or split the file"))

@@ -5,6 +5,8 @@
 
 use jiff::tz::{TimeZone, db};
 
+use crate::model::near::letters_apart;
+
 /// The longest name that a suggestion is looked for, in bytes.
 const NAME_MAX: usize = 64;
 /// How many letters a suggestion may differ by.
@@ -57,19 +59,4 @@ fn suggestion(name: &str) -> Option<String> {
         }
     }
     best.map(|(_, known)| known)
-}
-
-/// Levenshtein's distance, in bytes; both texts are short.
-fn letters_apart(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, letter) in left.bytes().enumerate() {
-        let mut next = vec![line + 1];
-        for ((other, above_left), above) in right.bytes().zip(&row).zip(row.iter().skip(1)) {
-            let replaced = above_left + usize::from(letter != other);
-            let inserted = next.last().map_or(usize::MAX, |before| before + 1);
-            next.push(replaced.min(above + 1).min(inserted));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
