@@ -257,7 +257,7 @@ impl Night {
                 Ok(Met::Rest(self.settled(context)))
             }
             Introduced::Rehearsal(plan) => {
-                let rehearsed = rehearse(&plan, context).await?;
+                let rehearsed = Box::pin(rehearse(&plan, context)).await?;
                 self.tell_refusals(&rehearsed.findings, context);
                 self.herald.tell(context, &self.regarding(), vec![rehearsed.notice(context.time.now())]);
                 self.reporter.write(&object, rehearsed.status, context).await?;
