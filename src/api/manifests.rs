@@ -39,7 +39,15 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// Never for the types of this crate; `serde_json` cannot promise it.
 pub fn install() -> Result<Vec<Value>, serde_json::Error> {
     let mut objects = crds().iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
-    objects.extend([namespace(), service_account(), cluster_role(), cluster_role_binding(), lease_role(), lease_role_binding(), deployment()]);
+    objects.extend([
+        namespace(),
+        service_account(),
+        cluster_role(),
+        cluster_role_binding(),
+        lease_role(),
+        lease_role_binding(),
+        deployment(),
+    ]);
     Ok(objects)
 }
 

@@ -120,15 +120,26 @@ async fn a_thousand_nights_that_wait_fit_in_64_mib_and_ask_nothing_but_the_one_w
     }
     let mib = |field: &str| operator.status(field) as f64 / 1024.0;
     let requests = || embedded.counts().values().sum::<u64>();
-    println!("{nights} nights of {TENANTS} tenants armed after {:.0} s, {} requests", began_at.elapsed().as_secs_f64(), requests());
+    println!(
+        "{nights} nights of {TENANTS} tenants armed after {:.0} s, {} requests",
+        began_at.elapsed().as_secs_f64(),
+        requests()
+    );
     println!("armed: VmRSS {:.1} MiB, VmHWM {:.1} MiB", mib("VmRSS"), mib("VmHWM"));
     tokio::time::sleep(Duration::from_secs(20)).await;
     let (before, kept) = (embedded.counts(), requests());
     tokio::time::sleep(Duration::from_secs(u64::try_from(idle).unwrap())).await;
-    let asked = embedded.counts().into_iter().map(|(key, count)| (key.clone(), count - before.get(&key).copied().unwrap_or_default()));
+    let asked =
+        embedded.counts().into_iter().map(|(key, count)| (key.clone(), count - before.get(&key).copied().unwrap_or_default()));
     let asked: Vec<_> = asked.filter(|(_, count)| *count > 0).collect();
     println!("idle for {idle} s: {} requests: {asked:?}", requests() - kept);
-    println!("after: VmRSS {:.1} MiB, VmHWM {:.1} MiB, {} threads, {} descriptors", mib("VmRSS"), mib("VmHWM"), operator.count("task"), operator.count("fd"));
+    println!(
+        "after: VmRSS {:.1} MiB, VmHWM {:.1} MiB, {} threads, {} descriptors",
+        mib("VmRSS"),
+        mib("VmHWM"),
+        operator.count("task"),
+        operator.count("fd")
+    );
     let rss = mib("VmRSS");
     drop(operator);
     serving.abort();

@@ -100,7 +100,11 @@ async fn a_clock_that_is_not_bounded_starts_no_night_says_so_once_and_starts_it_
         measuring.tell(told);
         world.until("2023-02-10T00:31:00+01:00").await;
         let status = world.status(NIGHT);
-        assert_eq!((&status["phase"], &status["refusals"][0]["reason"]), (&"Armed".into(), &"ClockNotBounded".into()), "{told:?}");
+        assert_eq!(
+            (&status["phase"], &status["refusals"][0]["reason"]),
+            (&"Armed".into(), &"ClockNotBounded".into()),
+            "{told:?}"
+        );
         let why = status["why"].as_str().unwrap();
         assert!(why.contains("it does not start: the clock of the API server is not known within 5 s"), "{told:?}: {why}");
         let version = world.intervention(NIGHT).unwrap()["metadata"]["resourceVersion"].clone();

@@ -82,7 +82,9 @@ fn twenty_nights_at_once_end_and_open_in_time_and_cost_no_more_than_one_each() {
         let opened_at = touched("aperto").expect("it was opened again");
         assert!(opened_at <= nights.must_serve_by, "{name} opened at {opened_at}, after {}", nights.must_serve_by);
     }
-    let ours = writes.iter().filter(|write| write.namespace == "molti" && write.user != "system:serviceaccount:kube-system:job-controller");
+    let ours = writes
+        .iter()
+        .filter(|write| write.namespace == "molti" && write.user != "system:serviceaccount:kube-system:job-controller");
     let ours = ours.filter(|write| write.user == TENANT || write.user == super::audit::OPERATOR).collect::<Vec<_>>();
     let refused = ours.iter().filter(|write| matches!(write.result, Result::Refused(_))).count();
     let per_night = ours.len() / NIGHTS;

@@ -18,7 +18,11 @@ fn a_leader_that_sleeps_for_three_minutes_in_mid_step_and_wakes_finds_the_other_
     let asleep = operator::Asleep::put(&stage.cluster);
     let slept_at = Timestamp::now();
     wait(40, "another leader", || (operator::leader(&stage.cluster) != leader).then_some(()));
-    say(format!("{} leads {:.1} s later", operator::leader(&stage.cluster), Timestamp::now().duration_since(slept_at).as_secs_f64()));
+    say(format!(
+        "{} leads {:.1} s later",
+        operator::leader(&stage.cluster),
+        Timestamp::now().duration_since(slept_at).as_secs_f64()
+    ));
     night.until("goingBack", "", 120);
     wait(240, "three minutes asleep", || (Timestamp::now() >= slept_at + SignedDuration::from_secs(180)).then_some(()));
     let (records, other) = (night.ledger().unwrap().record_count, operator::leader(&stage.cluster));
