@@ -1,6 +1,7 @@
 //! The endpoints for the kubelet and for Prometheus.
 //!
-//! Out: `/healthz` (the loop that hands out news turns), `/readyz` (it has seen all Interventions, or another replica leads), `/metrics`. Invariants: liveness is
+//! Out: `/healthz` (the loop that hands out news turns), `/readyz` (it has seen all Interventions, or another replica leads),
+//! `/metrics`. Invariants: liveness is
 //! asked of the loop itself, so nothing has to tick; a night that waits never makes the operator unhealthy. Not here: the numbers.
 
 use std::time::Duration;
