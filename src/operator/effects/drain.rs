@@ -79,14 +79,13 @@ pub fn unsettled_by_nature(live: &Value, change: &Change) -> Option<String> {
         "Deployment" if at(live, &["spec", "paused"]) == Some(&Value::Bool(true)) => {
             Some("its rollouts are paused, so no Pod would be replaced: set spec.paused to false".to_owned())
         }
-        "Deployment" => None,
         "StatefulSet" | "DaemonSet" if strategy == "OnDelete" => {
             Some("its Pods are only replaced when somebody deletes them: spec.updateStrategy is OnDelete".to_owned())
         }
         "StatefulSet" if partition > 0 => {
             Some(format!("only Pods from number {partition} on would be replaced: spec.updateStrategy has a partition"))
         }
-        "StatefulSet" | "DaemonSet" => None,
+        "Deployment" | "StatefulSet" | "DaemonSet" => None,
         _ => Some(format!("a {kind} cannot be restarted; a Deployment, a StatefulSet or a DaemonSet can")),
     }
 }
