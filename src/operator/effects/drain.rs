@@ -147,7 +147,8 @@ mod tests {
         };
         assert_eq!([stateful("a", 2), stateful("b", 1), stateful("b", 2)], [true, true, false]);
         let daemon = |updated: i64, available: i64| {
-            let status = json!({"observedGeneration": 5, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated, "numberAvailable": available});
+            let status = json!({"observedGeneration": 5, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated,
+                    "numberAvailable": available});
             is_draining(&json!({"kind": "DaemonSet", "metadata": {"generation": 5}, "status": status}), &Change::Restart {})
         };
         assert_eq!([daemon(2, 3), daemon(3, 2), daemon(3, 3)], [true, true, false]);
