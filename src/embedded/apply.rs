@@ -56,7 +56,9 @@ pub(super) fn apply(
         // Items go before what is in them, and take it along.
         let mut gone: Vec<&Vec<String>> = before.0.iter().filter(|path| !kept(path)).collect();
         gone.sort_by_key(|path| path.last().is_none_or(|part| part != "."));
-        gone.into_iter().for_each(|path| remove(kind, &mut object, path));
+        for path in gone {
+            remove(kind, &mut object, path);
+        }
     }
     merge(kind, "", &mut object, &said);
     for field in ["apiVersion", "kind"] {
@@ -67,10 +69,11 @@ pub(super) fn apply(
             fields::carry(manifest, &mut object, &["metadata", field]);
         }
     }
-    let entry = before.filter(|(_, before)| *before == owned).map(|(entry, _)| entry).unwrap_or_else(|| {
-        json!({"manager": applier.manager, "operation": "Apply", "apiVersion": kind.api_version(), "time": applier.time,
-            "fieldsType": "FieldsV1"})
-    });
+    let entry = match before.filter(|(_, before)| *before == owned) {
+        Some((entry, _)) => entry,
+        None => json!({"manager": applier.manager, "operation": "Apply", "apiVersion": kind.api_version(), "time": applier.time,
+            "fieldsType": "FieldsV1"}),
+    };
     entries.push((entry, owned));
     write(&mut object, entries);
     Ok(object)

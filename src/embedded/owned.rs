@@ -10,8 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::kinds::ResourceKind;
 
+/// A key of a list's items, and what it means where an item leaves it out.
+type ItemKey = (&'static str, Option<&'static str>);
+
 /// Lists of maps, and the keys of their items; where an item may leave a key out, with what it then means.
-const KEYED: [(&str, &[(&str, Option<&str>)]); 9] = [
+const KEYED: [(&str, &[ItemKey]); 9] = [
     ("containers", &[("name", None)]),
     ("initContainers", &[("name", None)]),
     ("env", &[("name", None)]),
@@ -33,7 +36,7 @@ pub(super) fn items(kind: &ResourceKind, field: &str, list: &[Value]) -> Option<
     keyed.into_iter().find_map(|(_, keys)| list.iter().map(|item| item_path(item, keys)).collect())
 }
 
-fn item_path(item: &Value, keys: &[(&str, Option<&str>)]) -> Option<String> {
+fn item_path(item: &Value, keys: &[ItemKey]) -> Option<String> {
     let mut named = Map::new();
     for (key, otherwise) in keys {
         let value = item.get(key).cloned().or_else(|| otherwise.map(Value::from))?;

@@ -211,3 +211,24 @@ async fn a_stamp_that_was_taken_away_while_arming_is_noticed() {
     arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
     assert_eq!(scene.token("deployments", "cup-api"), "1.forward");
 }
+
+/// A template that stands in the runbook is judged by day, every violation at once and with its place.
+#[tokio::test(start_paused = true)]
+async fn a_template_that_asks_for_too_much_is_refused_by_day() {
+    let mut scene = Scene::by_day();
+    let containers = json!([{"name": "c", "image": "c:1", "securityContext": {"privileged": true}}]);
+    let template = json!({"spec": {"template": {"metadata": {}, "spec": {"hostPID": true, "containers": containers}}}});
+    scene.plan.steps[2].action = serde_json::from_value(json!({"job": {"inline": template}})).unwrap();
+    scene.accept().await;
+    let before = scene.api.log().len();
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Baseline).await);
+    let place = "step prova: job.template.spec.template.spec";
+    assert!(
+        found.len() == 2
+            && found.iter().all(|problem| problem.starts_with(place) && problem.ends_with("(Pod Security baseline)")),
+        "{found:#?}"
+    );
+    assert_eq!(problems(arm(&scene.tenant, &scene.plan, Level::Restricted).await).len(), 6);
+    assert_eq!(scene.changed_since(before), Vec::<String>::new());
+    arm(&scene.tenant, &scene.plan, Level::Privileged).await.unwrap();
+}

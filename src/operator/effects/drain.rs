@@ -79,14 +79,13 @@ pub fn unsettled_by_nature(live: &Value, change: &Change) -> Option<String> {
         "Deployment" if at(live, &["spec", "paused"]) == Some(&Value::Bool(true)) => {
             Some("its rollouts are paused, so no Pod would be replaced: set spec.paused to false".to_owned())
         }
-        "Deployment" => None,
         "StatefulSet" | "DaemonSet" if strategy == "OnDelete" => {
             Some("its Pods are only replaced when somebody deletes them: spec.updateStrategy is OnDelete".to_owned())
         }
         "StatefulSet" if partition > 0 => {
             Some(format!("only Pods from number {partition} on would be replaced: spec.updateStrategy has a partition"))
         }
-        "StatefulSet" | "DaemonSet" => None,
+        "Deployment" | "StatefulSet" | "DaemonSet" => None,
         _ => Some(format!("a {kind} cannot be restarted; a Deployment, a StatefulSet or a DaemonSet can")),
     }
 }
@@ -148,7 +147,8 @@ mod tests {
         };
         assert_eq!([stateful("a", 2), stateful("b", 1), stateful("b", 2)], [true, true, false]);
         let daemon = |updated: i64, available: i64| {
-            let status = json!({"observedGeneration": 5, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated, "numberAvailable": available});
+            let status = json!({"observedGeneration": 5, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated,
+                    "numberAvailable": available});
             is_draining(&json!({"kind": "DaemonSet", "metadata": {"generation": 5}, "status": status}), &Change::Restart {})
         };
         assert_eq!([daemon(2, 3), daemon(3, 2), daemon(3, 3)], [true, true, false]);

@@ -169,6 +169,9 @@ fn late(step: StepIndex) -> PerformError {
     PerformError::Unreached { source: CallError::Timeout { what: format!("looking at {what}"), limit: LIMIT }, what }
 }
 
+/// An object as it was read; none when it is not there.
+struct Read(Option<Value>);
+
 /// `read` is the object as it was read for an earlier step.
 async fn change(
     tenant: &Tenant,
@@ -176,16 +179,16 @@ async fn change(
     preimages: &Preimages,
     now: Timestamp,
     step: StepIndex,
-    read: &mut Option<Option<Value>>,
+    read: &mut Option<Read>,
 ) -> Result<ChangeFact, PerformError> {
     let spot = step_spot(tenant, plan, preimages, step)?;
     let look = async {
         let live = match read.take() {
-            Some(live) => live,
+            Some(Read(live)) => live,
             None => spot.read().await?,
         };
         let look = spot.look(live.as_ref(), now).await;
-        *read = Some(live);
+        *read = Some(Read(live));
         look
     };
     let Look { closing, burned, restored, lost, preimage } = match look.await {

@@ -198,7 +198,7 @@ async fn rehearse(tenant: &Tenant, plan: &Plan, claim: &Claim<'_>, path: &str) -
     let mut refused = Vec::new();
     for (together, follows) in trials {
         let reason = match rehearse_one(tenant, plan, claim, (live, path), &together).await? {
-            Ok(left) => unkept(claim, &together, &left),
+            Ok(left) => unkept(claim, &together, left.as_ref()),
             Err(reason) => vec![reason],
         };
         refused.extend(reason.into_iter().filter(|_| !follows));
@@ -225,22 +225,19 @@ async fn rehearse_one(
 ) -> Result<Result<Option<Value>, String>, ArmError> {
     let forward = Token::own(&plan.uid, Way::Forward).to_string();
     let uid = text(live, &["metadata", "uid"]);
-    let applied = together.iter().find_map(|planned| match &*planned.change {
-        Change::Apply { manifest } => Some(manifest),
-        _ => None,
-    });
-    let tried = match applied {
-        Some(manifest) => tenant.apply(path, &of_revision(manifest, live), true).await,
-        None => {
-            let mut patch = stamp(live, &forward);
-            for planned in together {
-                match &*planned.change {
-                    Change::Json { operations } => patch.extend_from_slice(operations),
-                    change => patch.extend(close_patch(&claim.stamped, uid, &forward, &changes(&claim.stamped, change))),
-                }
+    let applied = together.iter().find_map(|planned| manifest_of(&planned.change));
+    let tried = if let Some(manifest) = applied {
+        tenant.apply(path, &of_revision(manifest, live), true).await
+    } else {
+        let mut patch = stamp(live, &forward);
+        for planned in together {
+            if let Change::Json { operations } = &*planned.change {
+                patch.extend_from_slice(operations);
+            } else {
+                patch.extend(close_patch(&claim.stamped, uid, &forward, &changes(&claim.stamped, &planned.change)));
             }
-            tenant.try_patch(path, &patch).await
         }
+        tenant.try_patch(path, &patch).await
     };
     let error = match tried {
         Ok(left) => return Ok(Ok(Some(with_token(&left, &forward)))),
@@ -261,8 +258,12 @@ async fn rehearse_one(
     Ok(Err(format!("{}: {verb}: {}", claim.target, words.unwrap_or(reason))))
 }
 
+fn manifest_of(change: &Change) -> Option<&Value> {
+    if let Change::Apply { manifest } = change { Some(manifest) } else { None }
+}
+
 /// What the API server would not keep, or may not be changed.
-fn unkept(claim: &Claim<'_>, together: &[&Planned<'_>], left: &Option<Value>) -> Vec<String> {
+fn unkept(claim: &Claim<'_>, together: &[&Planned<'_>], left: Option<&Value>) -> Vec<String> {
     let Some(left) = left else { return Vec::new() };
     let mut problems = Vec::new();
     for planned in together {
