@@ -115,5 +115,7 @@ async fn a_redirect_is_an_answer_and_a_body_without_end_is_left() {
     let begin = std::time::Instant::now();
     assert_eq!(get(format!("http://{endless}/")).await, Ok(200));
     assert!(begin.elapsed() < Duration::from_secs(5));
-    [serving_other, serving, serving_endless].map(|serving| serving.abort());
+    for serving in [serving_other, serving, serving_endless] {
+        serving.abort();
+    }
 }

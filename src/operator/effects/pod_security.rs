@@ -268,7 +268,8 @@ mod tests {
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
             "volumes": [{"name": "dati", "emptyDir": {}}],
 
-                "containers": [{"name": "c", "image": "c:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}})
+                "containers": [{"name": "c", "image": "c:1", "securityContext":
+                {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}})
     }
 
     /// The good template with one value put in.
