@@ -267,7 +267,9 @@ mod tests {
         json!({"metadata": {}, "spec": {
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
             "volumes": [{"name": "dati", "emptyDir": {}}],
-            "containers": [{"name": "c", "image": "c:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}})
+
+                "containers": [{"name": "c", "image": "c:1", "securityContext":
+                {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}})
     }
 
     /// The good template with one value put in.
