@@ -110,6 +110,7 @@ pub fn options() -> Value {
     target("v1", "ConfigMap", "opzioni")
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "written where it is called")]
 pub fn manifest(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "sanita"}, "data": data})
 }

@@ -88,7 +88,9 @@ fn found(world: &World) -> Vec<Value> {
     for (group, plural, namespace, name) in CHANGED {
         let mut object = world.embedded.object(group, plural, namespace, name).unwrap_or_default();
         let template = object.pointer_mut("/spec/template/metadata").and_then(Value::as_object_mut);
-        template.into_iter().for_each(|metadata| drop(metadata.remove("annotations")));
+        if let Some(metadata) = template {
+            metadata.remove("annotations");
+        }
         found.push(json!({"name": name, "spec": object["spec"], "data": object["data"], "annotations": object["metadata"]["annotations"]}));
     }
     found
