@@ -30,6 +30,7 @@ pub const RULES: &[Rule] = &[
     rule("BadAddress", Error, "An address that cannot be asked."),
     rule("BadCalendar", Error, "A time zone, opening hours, a day or a freeze that cannot be understood."),
     rule("BadDuration", Error, "A text that is no duration, or one out of bounds."),
+    rule("BadExpression", Error, "A CEL expression that cannot be read, or that uses what there is not."),
     rule("BadForm", Error, "A text that has not the form its field asks for."),
     rule("BadName", Error, "A name that Kubernetes does not take."),
     rule("BadPatch", Error, "A patch that changes what a closing may not change."),
