@@ -6,5 +6,8 @@ mod crashes;
 mod endpoints;
 mod isolation;
 mod lease;
+mod many;
 mod nights;
+mod outage;
+mod waiting;
 mod world;
