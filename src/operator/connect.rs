@@ -14,7 +14,7 @@ use futures::future::{BoxFuture, FutureExt};
 use http::{Request, Response, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
@@ -24,6 +24,9 @@ use tower::{BoxError, Service};
 /// Unanswered probes of a silent peer within one limit.
 const KEEPALIVES: u32 = 2;
 const MILLIS_MIN: u128 = 1;
+/// Connections that nobody uses, and how long each is kept: nights that only wait hold none.
+const IDLE_MAX: usize = 8;
+const IDLE_FOR_MAX: Duration = Duration::from_secs(20);
 
 /// In a request's extensions: less time for it than the client's calls have.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,9 @@ pub fn client(config: &Config, limit: Duration) -> kube::Result<Client> {
         return Err(kube::Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy_url.clone()) });
     }
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_FOR_MAX)
+        .pool_max_idle_per_host(IDLE_MAX)
         .build::<_, Body>(config.rustls_https_connector_with_connector(tcp(limit))?);
     let service = tower::ServiceBuilder::new()
         .layer_fn(|inner| Bounded { inner, limit })

@@ -32,7 +32,7 @@ use super::reconcile::reconcile;
 use super::rehearse::rehearse;
 use super::report::{self, Reporter};
 use super::story::story;
-use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, Tries};
+use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, RECORD_PAUSE_MAX, Tries};
 use crate::engine::facts::Arming;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{ServiceIndex, StepIndex};
@@ -206,11 +206,14 @@ impl Night {
                 context.metrics.pass("failed");
                 let why = story(&trouble);
                 tracing::warn!(why, "the night cannot go on now");
-                let people = matches!(trouble, Trouble::Introduce(_));
-                if people {
+                if matches!(trouble, Trouble::Introduce(_)) {
                     self.report_waiting(&why, context).await;
                 }
-                let pause_max = if people { PEOPLE_PAUSE_MAX } else { EFFECT_PAUSE_MAX };
+                let pause_max = match trouble {
+                    Trouble::Introduce(_) => PEOPLE_PAUSE_MAX,
+                    Trouble::Book(_) => RECORD_PAUSE_MAX,
+                    Trouble::Call(_) => EFFECT_PAUSE_MAX,
+                };
                 Rest::Until(Some(self.failures.tried(context.time.now(), pause_max)))
             }
             Err(panic) => {

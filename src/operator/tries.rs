@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The longest pause between two tries of an effect.
 pub(super) const EFFECT_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(15);
+/// The longest pause between two tries of a record, for which all of the way back waits: an API server that is back after an outage
+/// refuses everybody for some seconds before it knows rights again.
+pub(super) const RECORD_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(4);
 /// The longest pause between two tries of a status.
 pub(super) const STATUS_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// The longest pause between two tries of what waits for people: missing rights, missing CronJobs.

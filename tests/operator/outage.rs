@@ -1,0 +1,39 @@
+//! The API server is gone across the moment at which a night has to turn back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
+use notturno::engine::Event;
+
+use crate::world::{NIGHT, World};
+
+/// A record is tried again that soon.
+const TURNED_WITHIN: SignedDuration = SignedDuration::from_secs(4);
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_back_after_the_turn_back_moment_finds_the_night_turning_back_within_four_seconds() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let _operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    let journal = world.ledger().await.entries;
+    let upgrade = |event: &Event| matches!(event, Event::StepIntended { step, .. } if step == "aggiorna");
+    let begun_at = journal.iter().find(|entry| upgrade(&entry.event)).expect("the upgrade runs").at;
+    let cap_at = begun_at + SignedDuration::from_mins(120);
+    // Eight seconds after: tries at once and after one, three and seven seconds are in vain.
+    let (clock, back_at) = (world.clock, cap_at + SignedDuration::from_secs(8));
+    let gone = cap_at - SignedDuration::from_secs(5)..back_at;
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let refused = request.verb != Verb::Watch && stage == Stage::Before && gone.contains(&clock.now());
+        if refused { Fault::Status(503, "ServiceUnavailable".into()) } else { Fault::None }
+    })));
+    clock.sleep_until(back_at + TURNED_WITHIN).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let journal = world.ledger().await.entries;
+    let turned = journal.iter().find(|entry| matches!(entry.event, Event::GoingBack { .. }));
+    let turned_at = turned.unwrap_or_else(|| panic!("nothing is recorded {TURNED_WITHIN:?} after the API server is back")).at;
+    assert!(turned_at >= back_at, "it could not be recorded before: {turned_at}");
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+}
