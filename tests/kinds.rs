@@ -6,7 +6,7 @@ mod nights;
 use nights::{Night, Played, World, job, play, sogei, step, t};
 use notturno::engine::facts::{Ask, Burned, ChangeFact, JobFact, Order, Pods, TokenFact};
 use notturno::engine::journal::{Cause, Proof};
-use notturno::engine::{Entry, Event, Facts, JobKey, State, decide};
+use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
 use notturno::model::phase::Outcome;
 use notturno::model::plan::Plan;
@@ -345,4 +345,16 @@ fn a_pod_that_nobody_can_see_any_more_is_named_while_its_proof_is_waited_for() {
     let facts = Facts { jobs: [(JobKey::Step(index), job)].into(), deleted: true, ..Facts::default() };
     let why = decide(&plan, &whole.journal[..=end], &facts, t("03:01")).why;
     assert_eq!(why, "waiting for proof that aggiorna has stopped: Pod aggiorna-x is on a node that does not answer");
+}
+
+#[test]
+fn jobs_that_cannot_be_looked_at_are_burned_all_the_same() {
+    let plan = sogei().plan();
+    let mut world = World::default();
+    world.takes.insert("aggiorna".to_owned(), None);
+    let whole = play(&plan, &world, t("12:00"));
+    let end = whole.journal.iter().position(|entry| matches!(entry.event, Event::GoingBack { .. })).unwrap();
+    let blind = decide(&plan, &whole.journal[..=end], &Facts::default(), t("04:00"));
+    let burned = blind.commands.iter().filter(|command| matches!(command, Command::BurnJob { .. })).count();
+    assert_eq!(burned, notturno::engine::state::jobs(&plan).len(), "{blind:#?}");
 }

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use kube::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::declared::Listings;
 use super::effects::Tenants;
 use super::effects::pod_security::Level;
 use super::metrics::Metrics;
@@ -40,6 +41,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The longest that a silent watch goes unnoticed, in seconds.
     pub watch_for_seconds: u32,
+    /// Reads of what is declared, shared.
+    pub(super) listings: Listings,
     /// Who may be introduced.
     pub(super) introductions: Introductions,
 }
@@ -78,6 +81,7 @@ impl Context {
             orders: Orders::default(),
             metrics: Metrics::new()?,
             watch_for_seconds: WATCH_FOR_SECONDS,
+            listings: Listings::default(),
             introductions: Introductions::default(),
         })
     }

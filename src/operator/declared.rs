@@ -5,6 +5,8 @@
 //! closed. Not here: the plan made of it ([`crate::plan`]).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use kube::api::{Api, ApiResource, ListParams};
 use kube::core::DynamicObject;
@@ -52,31 +54,87 @@ pub(super) async fn runbook(client: &kube::Client, night: &Intervention) -> Resu
     })
 }
 
-/// All services and calendars, as far as `runbook` may need them.
-///
-/// # Errors
-/// When they cannot be read now: retry later.
-pub(super) async fn declared(client: &kube::Client, runbook: &Runbook) -> Result<Declared, CallError> {
-    let mut declared = Declared::default();
+/// All services and calendars of the cluster, read at one time.
+#[derive(Debug, Default)]
+struct Listed {
+    services: Vec<ListedService>,
+    calendars: BTreeMap<String, Result<Calendar, Vec<Refusal>>>,
+}
+
+#[derive(Debug)]
+struct ListedService {
+    namespace: String,
+    name: String,
+    depends: bool,
+    read: Result<Service, Vec<Refusal>>,
+}
+
+/// Reads shared by all nights that are introduced at a time: a thousand of them read a thousand services a few times, not each for itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listings(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    begun_count: AtomicU64,
+    /// The last one's number, and what it found, as long as somebody uses it.
+    last: tokio::sync::Mutex<(u64, Weak<Listed>)>,
+}
+
+impl Listings {
+    /// What a read found that began after this call: never older than the night that asks.
+    async fn fresh(&self, client: &kube::Client) -> Result<Arc<Listed>, CallError> {
+        let begun_before = self.0.begun_count.load(Ordering::Acquire);
+        let mut last = self.0.last.lock().await;
+        if let Some(listed) = last.1.upgrade().filter(|_| last.0 > begun_before) {
+            return Ok(listed);
+        }
+        let number = self.0.begun_count.fetch_add(1, Ordering::AcqRel) + 1;
+        let listed = Arc::new(listed(client).await?);
+        *last = (number, Arc::downgrade(&listed));
+        Ok(listed)
+    }
+}
+
+async fn listed(client: &kube::Client) -> Result<Listed, CallError> {
+    let mut all = Listed::default();
     let kind = ApiResource::erase::<PublicService>(&());
     for object in list(client, &kind).await? {
-        let own = (object.metadata.namespace.clone().unwrap_or_default(), object.metadata.name.clone().unwrap_or_default());
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let name = object.metadata.name.clone().unwrap_or_default();
         let document = document(object, &kind);
-        let matters = closes(runbook, &own.0, &own.1) || depends(&document);
-        match service(document) {
-            Ok(service) => declared.services.push(service),
-            Err(refusals) if matters => declared.refusals.extend(refusals),
-            Err(refusals) => {
-                tracing::warn!(service = %format!("{}/{}", own.0, own.1), count = refusals.len(), "a PublicService cannot be read");
-            }
+        let depends = depends(&document);
+        let read = service(document);
+        if let Err(refusals) = &read {
+            tracing::warn!(service = %format!("{namespace}/{name}"), count = refusals.len(), "a PublicService cannot be read");
         }
+        all.services.push(ListedService { namespace, name, depends, read });
     }
     let kind = ApiResource::erase::<OfficeCalendar>(&());
     for object in list(client, &kind).await? {
         let name = object.metadata.name.clone().unwrap_or_default();
-        match calendar(document(object, &kind)) {
-            Ok(calendar) => drop(declared.calendars.insert(name, calendar)),
-            Err(refusals) => drop(declared.bad_calendars.insert(name, refusals)),
+        all.calendars.insert(name, calendar(document(object, &kind)));
+    }
+    Ok(all)
+}
+
+/// All services and calendars, as far as `runbook` may need them.
+///
+/// # Errors
+/// When they cannot be read now: retry later.
+pub(super) async fn declared(listings: &Listings, client: &kube::Client, runbook: &Runbook) -> Result<Declared, CallError> {
+    let listed = listings.fresh(client).await?;
+    let mut declared = Declared::default();
+    for ListedService { namespace, name, depends, read } in &listed.services {
+        match read {
+            Ok(service) => declared.services.push(service.clone()),
+            Err(refusals) if *depends || closes(runbook, namespace, name) => declared.refusals.extend(refusals.iter().cloned()),
+            Err(_) => {}
+        }
+    }
+    for (name, read) in &listed.calendars {
+        match read {
+            Ok(calendar) => drop(declared.calendars.insert(name.clone(), calendar.clone())),
+            Err(refusals) => drop(declared.bad_calendars.insert(name.clone(), refusals.clone())),
         }
     }
     Ok(declared)

@@ -88,7 +88,7 @@ pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Ti
         Ok(runbook) => runbook,
         Err(refusals) => return Ok(refused(refusals)),
     };
-    let declared = declared::declared(&context.client, &runbook).await?;
+    let declared = declared::declared(&context.listings, &context.client, &runbook).await?;
     match accepted(&night, &runbook, declared) {
         Err(refusals) => Ok(refused(refusals)),
         Ok(plan) => begin(object, *plan, context, now).await,
@@ -106,7 +106,7 @@ async fn to_rehearse(object: &DynamicObject, night: &Intervention, context: &Con
         Ok(runbook) => runbook,
         Err(refusals) => return Ok(refused(refusals)),
     };
-    let declared = declared::declared(&context.client, &runbook).await?;
+    let declared = declared::declared(&context.listings, &context.client, &runbook).await?;
     Ok(match accepted(night, &runbook, declared) {
         Err(refusals) => refused(refusals),
         Ok(mut plan) => {
