@@ -105,6 +105,11 @@ impl Book {
         State::fold(&self.plan, &self.entries).outcome.is_some()
     }
 
+    /// It is armed and has not begun.
+    pub(super) fn only_waits(&self) -> bool {
+        matches!(self.entries.last(), Some(Entry { event: Event::Armed {}, .. }))
+    }
+
     pub(super) fn seq(&self) -> u32 {
         self.head.seq
     }

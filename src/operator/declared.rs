@@ -5,8 +5,8 @@
 //! closed. Not here: the plan made of it ([`crate::plan`]).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use kube::api::{Api, ApiResource, ListParams};
 use kube::core::DynamicObject;
@@ -76,21 +76,42 @@ pub(super) struct Listings(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     begun_count: AtomicU64,
-    /// The last one's number, and what it found, as long as somebody uses it.
-    last: tokio::sync::Mutex<(u64, Weak<Listed>)>,
+    waiting_count: AtomicUsize,
+    /// The last one's number, and what it found, as long as somebody waits for it.
+    last: tokio::sync::Mutex<(u64, Option<Arc<Listed>>)>,
+}
+
+/// Counts who waits; whoever is dropped waits no more.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Listings {
     /// What a read found that began after this call: never older than the night that asks.
     async fn fresh(&self, client: &kube::Client) -> Result<Arc<Listed>, CallError> {
         let begun_before = self.0.begun_count.load(Ordering::Acquire);
+        let waiting = Waiting::new(&self.0.waiting_count);
         let mut last = self.0.last.lock().await;
-        if let Some(listed) = last.1.upgrade().filter(|_| last.0 > begun_before) {
-            return Ok(listed);
-        }
-        let number = self.0.begun_count.fetch_add(1, Ordering::AcqRel) + 1;
-        let listed = Arc::new(listed(client).await?);
-        *last = (number, Arc::downgrade(&listed));
+        drop(waiting);
+        let known = last.1.take().filter(|_| last.0 > begun_before);
+        let listed = if let Some(listed) = known {
+            listed
+        } else {
+            last.0 = self.0.begun_count.fetch_add(1, Ordering::AcqRel) + 1;
+            Arc::new(listed(client).await?)
+        };
+        last.1 = (self.0.waiting_count.load(Ordering::Acquire) > 0).then(|| Arc::clone(&listed));
         Ok(listed)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use tokio::sync::watch;
@@ -43,6 +43,9 @@ const REFUSALS_TOLD_MAX: usize = 16;
 
 /// How long a night that is introduced may keep its neighbours waiting.
 const INTRODUCTION_TURN: Duration = Duration::from_millis(100);
+
+/// A night that only waits, for so long at least, keeps no book: a thousand of them are not held in memory.
+const PUT_AWAY_FOR_MIN: SignedDuration = SignedDuration::from_mins(15);
 
 /// What one night keeps between its turns. Nothing here is needed to go on elsewhere: the ledger is the truth.
 pub(super) struct Night {
@@ -86,6 +89,15 @@ pub(super) enum Rest {
     Until(Option<Timestamp>),
     /// Never: the night is over and settled.
     Settled,
+}
+
+impl Rest {
+    fn is_later_than(self, now: Timestamp, span: SignedDuration) -> bool {
+        match self {
+            Self::Until(Some(moment)) => moment.duration_since(now) >= span,
+            Self::Until(None) | Self::AtOnce | Self::Settled => false,
+        }
+    }
 }
 
 /// What an introduction gave.
@@ -227,7 +239,7 @@ impl Night {
     async fn pass(&mut self, context: &Context) -> Result<Rest, Trouble> {
         context.time.refresh(&context.client).await;
         // Taken out for the pass: after a panic it is read anew.
-        let mut book = match self.book.take() {
+        let mut book = match self.opened(context).await? {
             Some(book) => book,
             None => match self.introduce(context).await? {
                 Met::Book(book) => *book,
@@ -235,8 +247,18 @@ impl Night {
             },
         };
         let rest = reconcile(self, &mut book, context).await;
-        self.book = Some(book);
+        let waits_long = rest.as_ref().is_ok_and(|rest| rest.is_later_than(context.time.now(), PUT_AWAY_FOR_MIN));
+        self.book = (!waits_long || !book.only_waits()).then_some(book);
         rest
+    }
+
+    /// The book at hand, or read again when it was put away; none before the night was met.
+    async fn opened(&mut self, context: &Context) -> Result<Option<Book>, Trouble> {
+        match self.book.take() {
+            Some(book) => Ok(Some(book)),
+            None if self.whose.service_account.is_empty() => Ok(None),
+            None => Ok(Book::open(context, &self.whose).await?),
+        }
     }
 
     /// Gets a book; a rest when there is none to get.

@@ -1,10 +1,11 @@
 //! Many nights that wait cost nothing: `tests/bench/thousand_nights.rs` measures a thousand in a process of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use notturno::embedded::{CountKey, Embedded, Verb};
+use notturno::embedded::{CountKey, Embedded, Fault, RequestInfo, Stage, Verb};
 
 use crate::many;
 use crate::world::World;
@@ -29,6 +30,11 @@ async fn sixty_nights_that_wait_ask_for_nothing_but_the_one_watch_and_a_new_oper
     let embedded = &world.embedded;
     let start_at = world.clock.now() + SignedDuration::from_hours(8);
     many::declare(embedded, NIGHT_COUNT, start_at, "Mo-Su 10:00-18:00");
+    // Lists take their time, so that nights wait for them together.
+    embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
+        let slow = stage == Stage::Before && request.verb == Verb::List && request.resource == "publicservices";
+        if slow { Fault::Delay(Duration::from_secs(1)) } else { Fault::None }
+    })));
     for process in ["the one that armed them", "one that finds them armed"] {
         let operator = world.operator();
         tokio::time::sleep(Duration::from_secs(600)).await;
