@@ -189,8 +189,9 @@ fn a_crash_after_a_write_of_a_night_with_every_action_changes_nothing_about_the_
     nights(Stage::After, 3, 5);
 }
 
+/// Minutes: each of the writes, where the two above take one in five. `cargo test --features bench --test operator every_action`.
+#[cfg(feature = "bench")]
 #[test]
-#[ignore = "minutes: each of the writes, where the two above take one in five"]
 fn a_crash_at_any_write_of_a_night_with_every_action_changes_nothing_about_the_end() {
     nights(Stage::Before, 1, 1);
     nights(Stage::After, 1, 1);
