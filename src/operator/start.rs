@@ -1,9 +1,8 @@
 //! No night starts by a clock that is not bounded.
 //!
 //! In: a decision of the engine, the server's time. Out: the decision, or none of it for now, with the reason in the status.
-//! Invariants: only
-//! the beginning of the work is held: a night under way goes on by the latest moment that it may be, and turning back is never
-//! refused; a start that is held until its latest moment is cancelled by the engine, and says why. Not here: the clock
+//! Invariants: only the beginning of the work is held: a night under way goes on by the latest moment that it may be, and turning back
+//! is never refused; a start that is held until its latest moment is cancelled by the engine, and says why. Not here: the clock
 //! ([`super::server_time`]).
 
 use super::context::Context;
