@@ -54,9 +54,12 @@ const INTRODUCTIONS_MAX: usize = 16;
 #[derive(Clone, Default)]
 pub(super) struct Introductions(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
 
+/// A turn; it is over when this is dropped.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
+
 impl Introductions {
-    /// A turn; it is over when this is dropped.
-    pub(super) async fn turn(&self, namespace: &str) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a turn.
+    pub(super) async fn turn(&self, namespace: &str) -> Turn {
         let turns = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, turns| Arc::strong_count(turns) > 1 || turns.available_permits() < INTRODUCTIONS_MAX);

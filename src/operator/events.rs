@@ -64,7 +64,8 @@ impl Herald {
         let events: Vec<KubeEvent> = notices.into_iter().map(|notice| event(regarding, notice)).collect();
         let metrics = context.metrics.clone();
         let api: Api<KubeEvent> = Api::namespaced(context.client.clone(), &regarding.namespace);
-        self.0.spawn(async move {
+        // Boxed: a task that is over keeps its place until somebody asks for it, and a thousand nights that wait do not ask.
+        self.0.spawn(Box::pin(async move {
             for event in events {
                 match within(LIMIT, "creating an Event", api.create(&PostParams::default(), &event)).await {
                     Ok(_) => metrics.told("told", 1),
@@ -75,7 +76,7 @@ impl Herald {
                     }
                 }
             }
-        });
+        }));
     }
 
     /// Waits for what is under way.

@@ -63,16 +63,16 @@ pub(super) enum IntroduceError {
 pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Timestamp) -> Result<Introduced, IntroduceError> {
     let night = match intervention(object.clone()) {
         Ok(night) => night,
-        Err(refusals) if is_marked(object) => return known_only(object, context, refusals).await,
+        Err(refusals) if is_marked(object) => return Box::pin(known_only(object, context, refusals)).await,
         Err(refusals) => return Ok(refused(refusals)),
     };
     match night.mode {
-        Mode::Rehearse => return to_rehearse(object, &night, context).await,
+        Mode::Rehearse => return Box::pin(to_rehearse(object, &night, context)).await,
         Mode::Run => {}
     }
     let start_by = after(night.start_at, night.start_tolerance);
     let runbook = match account(object) {
-        Some(account) => match Book::open(context, &whose(object, &account)).await? {
+        Some(account) => match Box::pin(Book::open(context, &whose(object, &account))).await? {
             Some(book) if book.is_over() && !is_marked(object) => return Ok(Introduced::Nothing),
             Some(book) => return Ok(Introduced::Night(Box::new(book))),
             None if now >= night.start_at => return Ok(without_ledger(object)),
@@ -91,7 +91,7 @@ pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Ti
     let declared = declared::declared(&context.listings, &context.client, &runbook).await?;
     match accepted(&night, &runbook, declared) {
         Err(refusals) => Ok(refused(refusals)),
-        Ok(plan) => begin(object, *plan, context, now).await,
+        Ok(plan) => Box::pin(begin(object, *plan, context, now)).await,
     }
 }
 

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::book::{Book, BookError, Whose};
 use super::call_back::{CallBack, Heeded};
 use super::check::Checkers;
-use super::context::Context;
+use super::context::{Context, Turn};
 use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
 use super::introduce::{self, Introduced};
@@ -51,7 +51,7 @@ const PUT_AWAY_FOR_MIN: SignedDuration = SignedDuration::from_mins(15);
 pub(super) struct Night {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) whose: Whose,
-    /// The Intervention as last seen; none when it is not there any more.
+    /// The Intervention as last seen; none when it is not there any more, and while the night rests.
     pub(super) object: Option<Arc<DynamicObject>>,
     pub(super) book: Option<Book>,
     /// The book may not be the whole ledger any more, since then.
@@ -121,8 +121,7 @@ pub(super) enum Trouble {
 }
 
 /// Lives one night, until it is settled or the operator stops. A turn that has begun ends first.
-pub(super) async fn live(mailbox: Arc<Mailbox>, object: DynamicObject, context: Context, mut stop: watch::Receiver<bool>) {
-    let mut night = Night::new(mailbox, object, &context);
+pub(super) async fn live(mut night: Box<Night>, context: Context, mut stop: watch::Receiver<bool>) {
     let span = tracing::info_span!("night", night = %night.id());
     async {
         while !*stop.borrow() {
@@ -139,18 +138,21 @@ pub(super) async fn live(mailbox: Arc<Mailbox>, object: DynamicObject, context: 
 }
 
 impl Night {
-    fn new(mailbox: Arc<Mailbox>, object: DynamicObject, context: &Context) -> Self {
+    /// One that was seen for the first time.
+    pub(super) fn new(object: DynamicObject, context: &Context) -> Self {
         let whose = Whose {
             namespace: object.namespace().unwrap_or_default(),
             service_account: String::new(),
             name: object.name_any(),
             night_uid: object.uid().unwrap_or_default(),
         };
+        let reporter = Reporter::of(&object);
+        let mailbox = Arc::new(Mailbox::new(object));
         context.orders.attach(&format!("{}/{}", whose.namespace, whose.name), mailbox.bell());
         Self {
             mailbox,
             whose,
-            object: Some(Arc::new(object)),
+            object: None,
             book: None,
             stale_since: None,
             arming: Arming::NotYet,
@@ -163,7 +165,7 @@ impl Night {
             checkers: Checkers::default(),
             job_watch: JobWatch::default(),
             herald: Herald::default(),
-            reporter: Reporter::default(),
+            reporter,
             reports: Attempt::default(),
             looks: Attempt::default(),
             heeded: Heeded::default(),
@@ -172,6 +174,11 @@ impl Night {
             start_tries: Attempt::default(),
             failures: Attempt::default(),
         }
+    }
+
+    /// Where its news go.
+    pub(super) fn mailbox(&self) -> Arc<Mailbox> {
+        Arc::clone(&self.mailbox)
     }
 
     /// `namespace/name`.
@@ -190,7 +197,8 @@ impl Night {
         CallBack { mailbox: &self.mailbox, context, night: id, heeded: self.heeded, at }
     }
 
-    async fn rest(&self, moment: Option<Timestamp>, context: &Context, stop: &mut watch::Receiver<bool>) {
+    async fn rest(&mut self, moment: Option<Timestamp>, context: &Context, stop: &mut watch::Receiver<bool>) {
+        self.object = None;
         let moment = async {
             match moment {
                 Some(moment) => context.time.sleep_until(moment).await,
@@ -219,7 +227,7 @@ impl Night {
                 let why = story(&trouble);
                 tracing::warn!(why, "the night cannot go on now");
                 if matches!(trouble, Trouble::Introduce(_)) {
-                    self.report_waiting(&why, context).await;
+                    Box::pin(self.report_waiting(&why, context)).await;
                 }
                 let pause_max = match trouble {
                     Trouble::Introduce(_) => PEOPLE_PAUSE_MAX,
@@ -230,7 +238,7 @@ impl Night {
             }
             Err(panic) => {
                 context.metrics.pass("panicked");
-                self.quarantine(&said(panic.as_ref()), context).await;
+                Box::pin(self.quarantine(&said(panic.as_ref()), context)).await;
                 Rest::Until(Some(self.failures.tried(context.time.now(), PEOPLE_PAUSE_MAX)))
             }
         }
@@ -246,7 +254,7 @@ impl Night {
                 Met::Rest(rest) => return Ok(rest),
             },
         };
-        let rest = reconcile(self, &mut book, context).await;
+        let rest = Box::pin(reconcile(self, &mut book, context)).await;
         let waits_long = rest.as_ref().is_ok_and(|rest| rest.is_later_than(context.time.now(), PUT_AWAY_FOR_MIN));
         self.book = (!waits_long || !book.only_waits()).then_some(book);
         rest
@@ -257,7 +265,7 @@ impl Night {
         match self.book.take() {
             Some(book) => Ok(Some(book)),
             None if self.whose.service_account.is_empty() => Ok(None),
-            None => Ok(Book::open(context, &self.whose).await?),
+            None => Ok(Box::pin(Book::open(context, &self.whose)).await?),
         }
     }
 
@@ -265,7 +273,12 @@ impl Night {
     async fn introduce(&mut self, context: &Context) -> Result<Met, Trouble> {
         let Some(object) = self.object.clone() else { return Ok(Met::Rest(self.settled(context))) };
         let turn = context.introductions.turn(&self.whose.namespace).await;
-        let mut introducing = std::pin::pin!(introduce::introduce(&object, context, context.time.now()));
+        // Boxed only now: a thousand nights that wait for their turn must not hold room for it.
+        Box::pin(self.meet(&object, turn, context)).await
+    }
+
+    async fn meet(&mut self, object: &DynamicObject, turn: Turn, context: &Context) -> Result<Met, Trouble> {
+        let mut introducing = std::pin::pin!(introduce::introduce(object, context, context.time.now()));
         let introduced = timeout(INTRODUCTION_TURN, &mut introducing).await;
         drop(turn);
         let introduced = match introduced {
@@ -276,8 +289,8 @@ impl Night {
             Introduced::Nothing => Ok(Met::Rest(self.settled(context))),
             Introduced::Refused { refusals, needs_human } => {
                 self.tell_refusals(&refusals, context);
-                self.reporter.write(&object, report::refused(&refusals, needs_human), context).await?;
-                introduce::unmark(&object, context).await?;
+                self.reporter.write(object, report::refused(&refusals, needs_human), context).await?;
+                introduce::unmark(object, context).await?;
                 context.metrics.over(Outcome::Refused);
                 Ok(Met::Rest(self.settled(context)))
             }
@@ -285,8 +298,8 @@ impl Night {
                 let rehearsed = Box::pin(rehearse(&plan, context)).await?;
                 self.tell_refusals(&rehearsed.findings, context);
                 self.herald.tell(context, &self.regarding(), vec![rehearsed.notice(context.time.now())]);
-                self.reporter.write(&object, rehearsed.status, context).await?;
-                introduce::unmark(&object, context).await?;
+                self.reporter.write(object, rehearsed.status, context).await?;
+                introduce::unmark(object, context).await?;
                 Ok(Met::Rest(self.settled(context)))
             }
             Introduced::Night(book) => {
@@ -337,7 +350,7 @@ impl Night {
         };
         self.herald.tell(context, &self.regarding(), vec![notice]);
         if let Some(object) = self.object.clone() {
-            let status = self.reporter.with_fault(&object, why);
+            let status = self.reporter.with_fault(why);
             if let Ok(Err(error)) = AssertUnwindSafe(self.reporter.write(&object, status, context)).catch_unwind().await {
                 tracing::warn!(error = story(&error), "the status could not be written");
             }

@@ -29,12 +29,18 @@ use crate::model::span::Span;
 const STATUS_FOR_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What was written last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reporter {
-    written: Option<InterventionStatus>,
+    written: Box<InterventionStatus>,
 }
 
 impl Reporter {
+    /// Goes on from the report that the object bears.
+    pub(super) fn of(object: &DynamicObject) -> Self {
+        let status = object.data.get("status").cloned();
+        Self { written: status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default() }
+    }
+
     /// Writes the status when it says something new.
     ///
     /// # Errors
@@ -45,12 +51,11 @@ impl Reporter {
         mut status: InterventionStatus,
         context: &Context,
     ) -> Result<(), CallError> {
-        let written = self.written.get_or_insert_with(|| read(object));
         let generation = object.metadata.generation.unwrap_or_default();
         status.observed_generation = Some(generation);
-        status.conditions = conditions(standing(&status), generation, context.time.now(), &written.conditions);
+        status.conditions = conditions(standing(&status), generation, context.time.now(), &self.written.conditions);
         let status = status.within_bounds();
-        if essence(&status) == essence(written) {
+        if essence(&status) == essence(&self.written) {
             return Ok(());
         }
         let operations = json!([
@@ -64,20 +69,14 @@ impl Reporter {
         let answer = within(STATUS_FOR_MAX, &what, api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await;
         context.metrics.status_written(answer.is_ok());
         answer?;
-        self.written = Some(status);
+        *self.written = status;
         Ok(())
     }
 
     /// What was reported last, with a fault of the operator's own on it: a person is called.
-    pub(super) fn with_fault(&self, object: &DynamicObject, why: String) -> InterventionStatus {
-        let last = self.written.clone().unwrap_or_else(|| read(object));
-        InterventionStatus { needs_human: true, why: Some(why), ..last }
+    pub(super) fn with_fault(&self, why: String) -> InterventionStatus {
+        InterventionStatus { needs_human: true, why: Some(why), ..InterventionStatus::clone(&self.written) }
     }
-}
-
-fn read(object: &DynamicObject) -> InterventionStatus {
-    let status = object.data.get("status").cloned();
-    status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default()
 }
 
 /// Without what moves by itself. Before the night the sentence is about what people have to mend, so it counts.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::context::Context;
 use super::health::{Ping, Pulse};
 use super::mailbox::Mailbox;
-use super::night::live;
+use super::night::{Night, live};
 use super::story::story;
 use super::watching::{self, Failures};
 use crate::api::Intervention;
@@ -149,18 +149,17 @@ impl Nights {
         false
     }
 
-    fn there(&mut self, mut object: DynamicObject) {
-        object.metadata.managed_fields = None;
+    fn there(&mut self, object: DynamicObject) {
         let Some(uid) = object.uid() else { return };
         match self.known.get(&uid) {
             Some(Known::Living(mailbox)) => mailbox.put(object),
             Some(Known::Settled) => {}
             None => {
-                let mailbox = Arc::new(Mailbox::new(object.clone()));
-                self.known.insert(uid.clone(), Known::Living(Arc::clone(&mailbox)));
+                let night = Box::new(Night::new(object, &self.context));
+                self.known.insert(uid.clone(), Known::Living(night.mailbox()));
                 let (context, stop) = (self.context.clone(), self.stop.clone());
                 self.tasks.spawn(async move {
-                    live(mailbox, object, context, stop).await;
+                    live(night, context, stop).await;
                     uid
                 });
             }
