@@ -1,7 +1,7 @@
 //! One night on the real cluster, with seconds for minutes.
 //!
 //! In: when it starts, how long the upgrade may hang. Out: its ledger as it grows. Invariants: doors open at a whole minute and the margin
-//! makes up for it, so that the deadline is exactly [`DEADLINE_AFTER`] after the start; every wait has an end. Not here: what is expected.
+//! makes up for it, so that the deadline is exactly [`DEADLINE_AFTER`] (and what it is longer) after the start; every wait has an end. Not here: what is expected.
 
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::Value;
@@ -25,8 +25,13 @@ pub struct Night<'a> {
 impl<'a> Night<'a> {
     /// Declares it, with its calendars, services and runbook.
     pub fn declare(cluster: &'a Cluster, starts_in: SignedDuration, hard_cap: &str) -> Self {
+        Self::declare_long(cluster, starts_in, hard_cap, SignedDuration::ZERO)
+    }
+
+    /// The same, with so much more time until the doors open.
+    pub fn declare_long(cluster: &'a Cluster, starts_in: SignedDuration, hard_cap: &str, longer: SignedDuration) -> Self {
         let start_at = (Timestamp::now() + starts_in).round(Unit::Second).unwrap();
-        let must_serve_by = start_at + DEADLINE_AFTER;
+        let must_serve_by = start_at + DEADLINE_AFTER + longer;
         let opens_at = Timestamp::from_second((must_serve_by.as_second() / 60 + 1) * 60).unwrap();
         let hours = |opens_at: Timestamp| {
             let clock = |moment: Timestamp| moment.strftime("%H:%M").to_string();

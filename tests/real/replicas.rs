@@ -1,4 +1,5 @@
-//! Two replicas: the leader sleeps for three minutes in mid-step and wakes; the other has gone on, and nothing happens twice.
+//! Two replicas: the leader sleeps for three minutes in mid-step and wakes while the step still hangs and the other leads; nothing happens
+//! twice, and the night goes back.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,11 +9,11 @@ use super::operator::{self, By};
 use super::stage::Stage;
 
 #[test]
-fn a_leader_that_sleeps_for_three_minutes_in_mid_step_and_wakes_finds_the_other_one_further_and_does_nothing_twice() {
+fn a_leader_that_sleeps_for_three_minutes_in_mid_step_and_wakes_into_a_night_that_still_runs_does_nothing_twice() {
     let stage = Stage::set(By::Manifests);
     operator::may_sleep(&stage.cluster);
-    stage.database.break_upgrade("sordo");
-    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(15), "12s");
+    stage.database.break_upgrade("lungo");
+    let night = Night::declare_long(&stage.cluster, SignedDuration::from_secs(15), "200s", SignedDuration::from_secs(200));
     night.until("stepIntended", "aggiorna", 120);
     let (leader, epoch) = (operator::leader(&stage.cluster), operator::epoch(&stage.cluster));
     let asleep = operator::Asleep::put(&stage.cluster);
@@ -23,11 +24,13 @@ fn a_leader_that_sleeps_for_three_minutes_in_mid_step_and_wakes_finds_the_other_
         operator::leader(&stage.cluster),
         Timestamp::now().duration_since(slept_at).as_secs_f64()
     ));
-    night.until("goingBack", "", 120);
     wait(240, "three minutes asleep", || (Timestamp::now() >= slept_at + SignedDuration::from_secs(180)).then_some(()));
     let (records, other) = (night.ledger().unwrap().record_count, operator::leader(&stage.cluster));
+    let is_under_way = !night.ledger().unwrap().has("goingBack", "");
     asleep.wake();
-    say(format!("woken with {records} records in the ledger"));
+    assert!(is_under_way, "the step must not have ended before the sleeper wakes");
+    say(format!("woken in mid-step, with {records} records in the ledger"));
+    night.until("goingBack", "", 60);
     let ledger = night.until_settled();
     assert_eq!(operator::leader(&stage.cluster), other, "who wakes takes nothing back");
     assert_eq!(operator::epoch(&stage.cluster), epoch + 1);

@@ -158,7 +158,8 @@ impl Database {
         fill(template, &[("DATI", self.directory.to_str().unwrap())])
     }
 
-    /// The next upgrade hangs half-way: `sordo` does not hear that it should stop, `cortese` does and claims success.
+    /// The next upgrade hangs half-way: `sordo` does not hear that it should stop, `lungo` neither and for minutes, `cortese` does and
+    /// claims success.
     pub fn break_upgrade(&self, how: &str) {
         fs::write(self.directory.join("guasto"), how).unwrap();
     }
