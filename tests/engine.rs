@@ -10,7 +10,7 @@ use notturno::engine::phases::TABLE;
 use notturno::engine::state::jobs;
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{JobSource, Template};
-use notturno::model::phase::Phase;
+use notturno::model::phase::{Outcome, Phase};
 use notturno::model::plan::{Plan, PlannedAction, PlannedUndo};
 use notturno::model::runbook::OnFutile;
 use notturno::model::span::{Span, after};
@@ -124,6 +124,52 @@ fn until_running(plan: &Plan, name: &str) -> Vec<Entry> {
     played.journal[..=end].to_vec()
 }
 
+/// The night of 2023 by a clock that is not bounded from `from` until `until`.
+fn unbounded(from: &str, until: &str) -> World {
+    World { clock_unbounded: Some(t(from)..t(until)), ..World::default() }
+}
+
+#[test]
+fn a_night_whose_clock_is_not_bounded_waits_armed_says_why_asks_again_soon_and_begins_once_it_is() {
+    let plan = sogei().plan();
+    let played = play(&plan, &unbounded("00:10", "00:41"), t("12:00"));
+    assert_eq!(played.at(|event| matches!(event, Event::WorkBegun {})).as_deref(), Some("00:41:01"), "{}", played.text());
+    let held = |(now, _): &&(jiff::Timestamp, notturno::engine::Decision)| (t("00:30")..=t("00:41")).contains(now);
+    let pauses = [1, 1, 2, 4, 8, 15, 15].map(jiff::SignedDuration::from_secs);
+    for ((now, decision), pause) in played.decisions.iter().filter(held).zip(pauses) {
+        assert_eq!((decision.phase, decision.start_held.as_deref()), (Phase::Armed, Some("nobody says the time")));
+        assert_eq!(decision.why, "armed; it does not start: nobody says the time");
+        assert_eq!(decision.wake.as_ref().map(|wake| wake.at), Some(*now + pause));
+    }
+    assert!(played.decisions.iter().filter(held).count() > 40);
+    let before = played.decisions.iter().find(|(_, decision)| decision.phase == Phase::Armed).unwrap();
+    assert_eq!((before.1.why.as_str(), &before.1.start_held), ("armed; work begins 00:30", &None));
+}
+
+#[test]
+fn a_start_that_is_held_until_its_latest_moment_is_cancelled_and_says_why() {
+    let sum = "04:55:01 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 07:00:01, mustServeBy 07:00";
+    let too_late = format!("too late to begin: step prova cannot fit any more: {sum}; nobody says the time");
+    let passed = "its latest start, 00:40, has passed and nothing had begun; nobody says the time".to_owned();
+    for (tolerance, why) in [(30, too_late), (10, passed)] {
+        let mut night = sogei();
+        night.intervention.start_tolerance = Span::minutes(tolerance);
+        let played = play(&night.plan(), &unbounded("00:10", "02:00"), t("12:00"));
+        assert_eq!((&played.journal.last().unwrap().why, played.state().outcome), (&why, Some(Outcome::Cancelled)));
+    }
+}
+
+#[test]
+fn by_a_clock_that_is_not_bounded_a_night_under_way_goes_on_and_back_as_by_any_other() {
+    let plan = sogei().plan();
+    let mut world = unbounded("00:31", "12:00");
+    world.takes.insert("aggiorna".to_owned(), None);
+    let blind = play(&plan, &world, t("12:00"));
+    world.clock_unbounded = None;
+    assert_eq!(blind.journal, play(&plan, &world, t("12:00")).journal);
+    assert!(blind.at(|event| matches!(event, Event::GoingBack { .. })).is_some());
+}
+
 fn fact(token: TokenFact, end: Option<JobEnd>, pods: Pods) -> JobFact {
     JobFact { token, burned: None, burned_at: None, suspended: false, end, pods, held: false }
 }
@@ -197,12 +243,14 @@ proptest! {
         journal in any_journal(),
         jobs_seen in prop::collection::vec(any_job(), 12),
         services_seen in prop::collection::vec(any_service(), 7),
+        unbounded in any::<bool>(),
         minute in 0_i64..900,
     ) {
         let plan = &*PLAN;
         let facts = Facts {
             jobs: jobs(plan).into_iter().zip(jobs_seen).collect(),
             services: services_seen.into_iter().enumerate().collect(),
+            clock_unbounded: unbounded.then(|| "x".to_owned()),
             ..Facts::default()
         };
         let now = at("2023-02-09T22:00:00+01:00") + jiff::SignedDuration::from_mins(minute);
@@ -217,6 +265,12 @@ proptest! {
         let forward = decision.commands.iter().any(|c| matches!(c, Command::Close { .. } | Command::Release { job: JobKey::Step(_), .. }));
         let may_go_forward = state.direction == notturno::engine::state::Direction::Forward;
         prop_assert!(!forward || (may_go_forward && now < notturno::model::need::turn_back_at(plan, &state.begun(plan))));
+        let begins = decision.events.iter().any(|entry| entry.event == Event::WorkBegun {});
+        prop_assert!(!(unbounded && begins));
+        if State::fold(plan, &journal).direction != notturno::engine::state::Direction::Still {
+            let known = decide(plan, &journal, &Facts { clock_unbounded: None, ..facts.clone() }, now);
+            prop_assert_eq!(&decision, &known, "only the beginning is held");
+        }
         let again = decide(plan, &whole, &facts, now);
         prop_assert_eq!(again.events, vec![], "a decision leaves nothing to decide at the same moment");
     }

@@ -24,6 +24,8 @@ pub struct Decision {
     pub why: String,
     /// Where the night is, after the events.
     pub phase: Phase,
+    /// Why it does not begin though its time has come.
+    pub start_held: Option<String>,
 }
 
 /// A moment to ask again, and what for.

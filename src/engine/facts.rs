@@ -26,6 +26,8 @@ pub struct Facts {
     pub checks: BTreeMap<StepIndex, CheckFact>,
     /// Orders of people, oldest first.
     pub orders: Vec<Order>,
+    /// Why the server's clock is not known well enough to begin a night by it; none when it is.
+    pub clock_unbounded: Option<String>,
     /// The intervention is being deleted.
     pub deleted: bool,
     /// After the end: no token of this night stands on any target.

@@ -18,7 +18,7 @@ use crate::model::span::after;
 use super::Next;
 use super::facts::{Arming, Facts};
 use super::journal::{Cause, Event};
-use super::state::{State, StepState, Work};
+use super::state::{Direction, State, StepState, Work};
 use super::words::{clock, said};
 use super::{orders, outcome};
 
@@ -31,11 +31,13 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
     if let Some(order) = orders::cancelling(state, facts, now) {
         return Some((Event::Finished { outcome: Outcome::Cancelled }, format!("{} said not to begin", order.by)));
     }
+    let held = start_held(plan, state, facts, now);
+    let and_held = held.map(|why| format!("; {why}")).unwrap_or_default();
     if now > plan.start_by {
         let why = match &facts.arming {
             Arming::Impossible { reason } if !state.armed => format!("it could not be armed before its latest start: {reason}"),
             Arming::Impossible { .. } | Arming::NotYet | Arming::Armed => {
-                format!("its latest start, {}, has passed and nothing had begun", clock(plan, plan.start_by))
+                format!("its latest start, {}, has passed and nothing had begun{and_held}", clock(plan, plan.start_by))
             }
         };
         return Some((Event::Finished { outcome: Outcome::Cancelled }, why));
@@ -50,12 +52,20 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
     }
     let goes_on = |index: StepIndex| plan.steps.get(index).is_some_and(|step| step.on_futile == OnFutile::Continue);
     match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now).filter(|(index, _)| !goes_on(*index)) {
+        None if held.is_some() => None,
         None => Some((Event::WorkBegun {}, format!("it is {}", clock(plan, now)))),
         Some((index, gate)) => {
             let (_, why) = going_back_futile(plan, index, &gate);
-            Some((Event::Finished { outcome: Outcome::Cancelled }, format!("too late to begin: {why}")))
+            Some((Event::Finished { outcome: Outcome::Cancelled }, format!("too late to begin: {why}{and_held}")))
         }
     }
+}
+
+/// Why a night whose time has come does not begin. Only the beginning is held: what is under way goes on by the latest moment that it
+/// may be, and turning back is never refused.
+pub(super) fn start_held<'a>(plan: &Plan, state: &State, facts: &'a Facts, now: Timestamp) -> Option<&'a str> {
+    let could = state.armed && state.direction == Direction::Still && state.outcome.is_none() && now >= plan.start_at;
+    facts.clock_unbounded.as_deref().filter(|_| could)
 }
 
 /// What happens next while the work goes forward.

@@ -63,6 +63,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         wake: wake::wake(plan, &state, facts, now),
         why: wake::why(plan, &state, facts, now),
         phase: state.phase(plan),
+        start_held: forward::start_held(plan, &state, facts, now).map(str::to_owned),
         events,
     }
 }

@@ -15,7 +15,7 @@ use crate::model::span::{Span, after};
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
 use super::facts::{Burned, Facts, Pods};
-use super::forward::{gate_now, not_before, ready};
+use super::forward::{gate_now, not_before, ready, start_held};
 use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 use super::words::{clock, said};
 
@@ -29,6 +29,9 @@ pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
         Direction::Still => {
             due.push((plan.start_at, "work begins".to_owned()));
             due.push((after(plan.start_by, Span::seconds(1)), "the latest start has passed".to_owned()));
+            if start_held(plan, state, facts, now).is_some() {
+                due.push((after(now, between_tries(plan, now)), "whether it may start".to_owned()));
+            }
         }
         Direction::Forward => forward(plan, state, &mut due),
         Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, now, &mut due),
@@ -36,6 +39,14 @@ pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
     let (at, why) = due.into_iter().filter(|(at, _)| *at > now).min()?;
     Some(Wake { at, why })
 }
+
+/// Soon at first, then as long again as it has waited.
+fn between_tries(plan: &Plan, now: Timestamp) -> Span {
+    Span::between(plan.start_at, now).clamp(Span::seconds(1), START_TRIED_EVERY_MAX)
+}
+
+/// The longest pause before a start that is held is tried again.
+const START_TRIED_EVERY_MAX: Span = Span::seconds(15);
 
 fn forward(plan: &Plan, state: &State, due: &mut Vec<(Timestamp, String)>) {
     due.push((turn_back_at(plan, &state.begun(plan)), "the turn-back moment".to_owned()));
@@ -99,7 +110,10 @@ pub(super) fn why(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> 
     }
     let running = |what: &str, names: Vec<&str>| format!("{what} {}", names.join(", "));
     match &state.direction {
-        Direction::Still if state.armed => format!("armed; work begins {}", clock(plan, plan.start_at)),
+        Direction::Still if state.armed => match start_held(plan, state, facts, now) {
+            Some(reason) => format!("armed; it does not start: {reason}"),
+            None => format!("armed; work begins {}", clock(plan, plan.start_at)),
+        },
         Direction::Still => "not armed yet".to_owned(),
         Direction::Forward => {
             let names: Vec<&str> = names(plan, state, |step| matches!(step.work, Work::Running { .. }));

@@ -12,7 +12,6 @@
 //! | [`lead`], [`lease`] | which of several replicas does so |
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
-//! | `start` | no night starts by a clock that is not bounded |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
@@ -48,7 +47,6 @@ mod rehearse;
 pub(crate) mod report;
 pub mod run;
 pub mod server_time;
-mod start;
 pub(crate) mod story;
 mod tries;
 pub mod watching;

@@ -74,9 +74,6 @@ pub(super) struct Night {
     /// What the last facts told of orders and deletion, and when.
     pub(super) heeded: Heeded,
     pub(super) heeded_at: Timestamp,
-    /// Why it does not start though it could.
-    pub(super) start_held: Option<String>,
-    pub(super) start_tries: Attempt,
     failures: Attempt,
 }
 
@@ -170,8 +167,6 @@ impl Night {
             looks: Attempt::default(),
             heeded: Heeded::default(),
             heeded_at: Timestamp::MIN,
-            start_held: None,
-            start_tries: Attempt::default(),
             failures: Attempt::default(),
         }
     }

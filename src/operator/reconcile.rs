@@ -19,7 +19,7 @@ use super::introduce;
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::report;
-use super::start;
+use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
@@ -39,7 +39,7 @@ const LEDGER_OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
 pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Context) -> Result<Rest, Trouble> {
     for _ in 0..ROUNDS_MAX {
         let facts = observe(night, book, context).await;
-        let decision = start::held(decide(book, &facts, context), night, context);
+        let decision = decide(book, &facts, context);
         record(night, book, &decision, context).await?;
         let write_count = perform(night, book, &decision, context).await?;
         let quiet = decision.events.is_empty() && write_count == 0;
@@ -114,9 +114,14 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
     night.object = night.mailbox.object();
     night.heeded = Heeded::now(&night.mailbox, context, &night.id());
     night.heeded_at = context.time.now();
+    let within_seconds = WIDTH_MAX.as_secs();
+    let unbounded = context.time.unbounded();
+    let clock_unbounded =
+        unbounded.map(|why| format!("the clock of the API server is not known within {within_seconds} s: {why}"));
     Facts {
         arming: night.arming.clone(),
         orders: context.orders.of(&night.id()),
+        clock_unbounded,
         deleted: book.deleting || night.heeded.deleted,
         disarmed: night.disarmed,
         ..Facts::default()
@@ -342,7 +347,7 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
         Arming::Impossible { reason } if !state.armed => format!("{}: {reason}", decision.why),
         Arming::Impossible { .. } | Arming::NotYet | Arming::Armed => decision.why.clone(),
     };
-    let status = start::told(report::status(&book.plan, &book.entries, &state, decision, &why), night.start_held.as_deref());
+    let status = report::status(&book.plan, &book.entries, &state, decision, &why);
     match night.reporter.write(&object, status, context).await {
         Ok(()) => night.reports = Attempt::default(),
         Err(error) if error.answer() == Some(Answer::NotFound) => night.reports = Attempt::default(),
@@ -360,13 +365,12 @@ async fn rest(night: &mut Night, book: &Book, decision: &Decision, context: &Con
         return settle(night, book, context).await;
     }
     let arming = decision.commands.contains(&Command::Arm).then(|| night.arming_tries.next_at()).flatten();
-    let moments: [Option<Timestamp>; 6] = [
+    let moments: [Option<Timestamp>; 5] = [
         decision.wake.as_ref().map(|wake| wake.at),
         night.tries.next_at(),
         arming,
         night.reports.next_at(),
         night.looks.next_at(),
-        night.start_tries.next_at(),
     ];
     Ok(Rest::Until(moments.into_iter().flatten().min()))
 }

@@ -120,10 +120,14 @@ pub(crate) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &D
         }),
         services: services(plan, entries, state),
         steps: plan.steps.iter().zip(&state.steps).map(|(planned, step)| step_report(plan, &planned.name, step)).collect(),
-        refusals: Vec::new(),
+        refusals: decision.start_held.iter().map(|why| clock_not_bounded(why)).collect(),
         conditions: Vec::new(),
         observed_generation: None,
     }
+}
+
+fn clock_not_bounded(why: &str) -> RefusalReport {
+    RefusalReport { reason: "ClockNotBounded".to_owned(), message: why.to_owned(), ..RefusalReport::default() }
 }
 
 /// The report of a night that may not take place.

@@ -3,11 +3,9 @@
 //! In: `Date` headers of a cheap call, with the time that the call took; this machine's clock only where there is no other. Out:
 //! [`ServerTime`], which all of the operator reads. Invariants: a `Date` says only the second, so that what is true lies in
 //! `[Date, Date + 1 s + round trip)`, of which the end is taken; a clock that is known within [`WIDTH_MAX`] never goes back, and
-//! one that is
-//! known worse never replaces it; no measuring holds up a pass for longer than [`WAIT_FOR_MAX`]. A monotonic clock may stand
-//! still while a
-//! machine is suspended: it is measured again before a pass when the last time is longer ago than [`FRESH_FOR`].
-//! Not here: time zones, deadlines of the night, what must not begin while the clock is not bounded ([`super::reconcile`]).
+//! one that is known worse never replaces it; no measuring holds up a pass for longer than [`WAIT_FOR_MAX`]. A monotonic clock may
+//! stand still while a machine is suspended: it is measured again before a pass when the last time is longer ago than [`FRESH_FOR`].
+//! Not here: time zones, deadlines of the night, what must not begin while the clock is not bounded ([`crate::engine`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A pure world: plays a plan against invented durations, moment by moment, without any shell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use notturno::engine::facts::{
@@ -20,6 +21,8 @@ pub struct World {
     pub orders: Vec<Order>,
     /// Services that never answer.
     pub red: BTreeSet<String>,
+    /// While the server's clock is not bounded.
+    pub clock_unbounded: Option<Range<Timestamp>>,
 }
 
 /// What goes on in the world.
@@ -81,6 +84,7 @@ pub fn play_before(
         vec![Entry { at: plan.start_at, event: Event::Accepted { plan_hash: "h".to_owned() }, why: "accepted".to_owned() }];
     let mut decisions = vec![];
     let mut now = plan.start_at - SignedDuration::from_hours(1);
+    facts.clock_unbounded = clock_unbounded(world, now);
     for _ in 0..20_000 {
         let decision = decide(plan, &journal, &facts, now);
         see(&journal, &facts, now, &decision);
@@ -240,7 +244,12 @@ fn events_of_world(plan: &Plan, world: &World, doing: &Doing, now: Timestamp) ->
     all.filter(|at| *at > now).min()
 }
 
+fn clock_unbounded(world: &World, now: Timestamp) -> Option<String> {
+    world.clock_unbounded.as_ref().filter(|when| when.contains(&now)).map(|_| "nobody says the time".to_owned())
+}
+
 fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doing: &Doing, now: Timestamp) {
+    facts.clock_unbounded = clock_unbounded(world, now);
     for (key, job) in &doing.running {
         let end = job_end(plan, world, *key, job.since).filter(|(at, _)| *at <= now && !job.stopped);
         if let (Some((_, end)), Some(fact)) = (end, facts.jobs.get_mut(key)) {

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::SignedDuration;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, Patch, PatchParams};
 use notturno::clock::Clock;
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::operator::effects::Tenants;
 use notturno::operator::lead::lead;
 use notturno::operator::lease::Elector;
 use notturno::operator::{Context, Getter, ServerTime, health};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -78,6 +80,25 @@ fn two(world: &World) -> [Replica; 2] {
     ["uno", "due"].map(|name| Replica::start(world, name, "notturno", SignedDuration::ZERO))
 }
 
+/// Which of them leads, and the other.
+fn led([first, second]: [Replica; 2]) -> (Replica, Replica) {
+    assert!(first.leads() != second.leads(), "one of them");
+    if first.leads() { (first, second) } else { (second, first) }
+}
+
+/// Ten minutes to midnight of the night whose upgrade hangs, and what it was like by day.
+async fn before_midnight() -> (World, Vec<Value>) {
+    let world = World::new(true);
+    let by_day = world.restored();
+    world.declare(|_| {});
+    world.until("2023-02-09T23:50:00+01:00").await;
+    (world, by_day)
+}
+
+fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
 fn lease(world: &World) -> Value {
     world.embedded.object("coordination.k8s.io", "leases", "notturno-system", "notturno").expect("a lease")
 }
@@ -99,10 +120,10 @@ async fn ends_well(world: &World, by_day: &[Value], what: &str) {
 async fn one_of_two_works_the_other_is_ready_and_asks_for_nothing_but_the_lease() {
     let world = World::new(false);
     world.declare(|_| {});
-    let [first, second] = two(&world);
+    let both = two(&world);
     world.until("2023-02-09T19:00:00+01:00").await;
-    let (leader, other) = if first.leads() { (first, second) } else { (second, first) };
-    assert!(leader.leads() && !other.leads() && *leader.ready.borrow() && *other.ready.borrow());
+    let (leader, other) = led(both);
+    assert!(*leader.ready.borrow() && *other.ready.borrow());
     let before = world.embedded.log().len();
     world.until("2023-02-09T19:10:00+01:00").await;
     let asked: Vec<RequestInfo> = world.embedded.log().split_off(before).into_iter().map(|logged| logged.request).collect();
@@ -122,13 +143,9 @@ async fn one_of_two_works_the_other_is_ready_and_asks_for_nothing_but_the_lease(
 
 /// Kills the leader at the `number`th write that is none of the lease's; false when there is no such write.
 fn killed_at(number: u64, stage: Stage) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let world = World::new(true);
-        let by_day = world.restored();
-        world.declare(|_| {});
-        world.until("2023-02-09T23:50:00+01:00").await;
-        let [first, second] = two(&world);
+    paused().block_on(async {
+        let (world, by_day) = before_midnight().await;
+        let both = two(&world);
         let (count, happened) = (AtomicU64::new(0), Arc::new(tokio::sync::Notify::new()));
         let bell = Arc::clone(&happened);
         world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, now: Stage| {
@@ -144,7 +161,8 @@ fn killed_at(number: u64, stage: Stage) -> bool {
             () = happened.notified() => {}
             _ = world.outcome(NIGHT) => return false,
         }
-        let survivor = if first.leads() { (drop(first), second).1 } else { (drop(second), first).1 };
+        let (dead, survivor) = led(both);
+        drop(dead);
         ends_well(&world, &by_day, &format!("write {number}, {stage:?}")).await;
         assert!(survivor.leads());
         true
@@ -164,15 +182,11 @@ fn the_leader_is_killed_at_a_write_of_the_night_and_the_other_brings_it_to_the_s
 fn a_leader_that_wakes_after_minutes_with_writes_in_flight_changes_nothing() {
     let (mut late, mut begun) = (0, 0);
     for moment in ["00:30:00", "01:00:00.5", "04:00:00", "04:00:20", "04:56:00"] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let world = World::new(true);
-            let by_day = world.restored();
-            world.declare(|_| {});
-            world.until("2023-02-09T23:50:00+01:00").await;
-            let [first, second] = two(&world);
+        paused().block_on(async {
+            let (world, by_day) = before_midnight().await;
+            let both = two(&world);
             world.until(&format!("2023-02-10T{moment}+01:00")).await;
-            let (leader, other) = if first.leads() { (first, second) } else { (second, first) };
+            let (leader, other) = led(both);
             leader.cut.send_replace(true);
             tokio::time::sleep(Duration::from_secs(180)).await;
             assert!(other.leads(), "{moment}");
@@ -190,10 +204,7 @@ fn a_leader_that_wakes_after_minutes_with_writes_in_flight_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn two_that_both_believe_to_lead_bring_the_night_to_the_same_end() {
-    let world = World::new(true);
-    let by_day = world.restored();
-    world.declare(|_| {});
-    world.until("2023-02-09T23:50:00+01:00").await;
+    let (world, by_day) = before_midnight().await;
     let both = ["uno", "due"].map(|name| Replica::start(&world, name, name, SignedDuration::ZERO));
     world.until("2023-02-10T00:10:00+01:00").await;
     assert!(both.iter().all(Replica::leads));
@@ -205,11 +216,10 @@ async fn the_clock_of_a_replica_is_hours_wrong_and_nothing_comes_of_it() {
     let world = World::new(false);
     world.declare(|_| {});
     let wrong = [("uno", SignedDuration::from_hours(5)), ("due", SignedDuration::from_hours(-7))];
-    let [first, second] = wrong.map(|(name, by)| Replica::start(&world, name, "notturno", by));
+    let both = wrong.map(|(name, by)| Replica::start(&world, name, "notturno", by));
     world.until("2023-02-09T20:30:00+01:00").await;
-    assert!(first.leads() != second.leads(), "one of them");
+    let (leader, other) = led(both);
     assert_eq!(lease(&world)["spec"]["leaseTransitions"], 1, "nobody took it from anybody");
-    let (leader, other) = if first.leads() { (first, second) } else { (second, first) };
     drop(leader);
     // Its last sign of life was three seconds ago at most.
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -221,10 +231,7 @@ async fn the_clock_of_a_replica_is_hours_wrong_and_nothing_comes_of_it() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_refused_causes_no_storm_and_keeps_nobody_from_working() {
     for code in [403, 409, 500] {
-        let world = World::new(true);
-        let by_day = world.restored();
-        world.declare(|_| {});
-        world.until("2023-02-09T23:50:00+01:00").await;
+        let (world, by_day) = before_midnight().await;
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (times, clock) = (Arc::clone(&asked), world.clock);
         world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
@@ -251,19 +258,83 @@ async fn a_lease_that_is_refused_causes_no_storm_and_keeps_nobody_from_working()
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_leader_that_cannot_renew_the_lease_drops_its_nights_and_begins_again_without_a_new_process() {
+/// A night that is armed and waits for half past midnight, ten minutes before; the upgrade goes well.
+async fn before_the_start() -> World {
     let world = World::new(false);
     world.declare(|_| {});
+    world.until("2023-02-10T00:20:00+01:00").await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_cannot_renew_the_lease_drops_its_nights_and_begins_again_without_a_new_process() {
+    let world = before_the_start().await;
     let only = Replica::start(&world, "uno", "notturno", SignedDuration::ZERO);
-    world.until("2023-02-09T19:00:00+01:00").await;
+    world.until("2023-02-10T00:29:50+01:00").await;
     assert!(only.leads());
     let fault = |request: &RequestInfo, _: Stage| if is_a_lease(request) { Fault::Hang } else { Fault::None };
     world.embedded.set_fault(Some(Arc::new(fault)));
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    world.until("2023-02-10T00:29:58+01:00").await;
     assert!(!only.leads(), "before anybody else may begin");
+    let before = world.embedded.log().len();
+    world.until("2023-02-10T00:30:40+01:00").await;
+    let asked = world.embedded.log().split_off(before);
+    assert!(asked.iter().all(|one| is_a_lease(&one.request)), "its nights go on: {asked:?}");
+    let numbers = only.context.metrics.text(at("2023-02-10T00:00:00Z")).expect("numbers");
+    assert!(numbers.contains("notturno_nights{phase=\"Armed\"} 0"), "{numbers}");
     world.embedded.set_fault(None);
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    world.until("2023-02-10T00:31:20+01:00").await;
     assert!(only.leads());
-    assert_eq!(world.outcome(NIGHT).await, "Completed");
+    assert_eq!(world.status(NIGHT)["phase"], "Working");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_lease_somebody_else_has_taken_leads_no_more_at_its_next_renewal() {
+    let world = World::new(false);
+    let only = Replica::start(&world, "uno", "notturno", SignedDuration::ZERO);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(only.leads());
+    let leases: Api<Lease> = Api::namespaced(world.embedded.client("test"), "notturno-system");
+    let taken = json!({"spec": {"holderIdentity": "due"}});
+    leases.patch("notturno", &PatchParams::default(), &Patch::Merge(taken)).await.expect("a lease");
+    // Renewed every three seconds, the next time at the twelfth.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert!(!only.leads());
+    assert_eq!(lease(&world)["spec"]["holderIdentity"], "due", "it was written over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_find_a_lease_expired_at_once_one_takes_it() {
+    let world = World::new(false);
+    let dead = Replica::start(&world, "uno", "notturno", SignedDuration::ZERO);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let both = ["due", "tre"].map(|name| Replica::start(&world, name, "notturno", SignedDuration::ZERO));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(dead.leads());
+    drop(dead);
+    // Both have read it before one has written it.
+    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
+        let slow = is_a_lease(request) && request.verb != Verb::Get && stage == Stage::Before;
+        if slow { Fault::Delay(Duration::from_secs(1)) } else { Fault::None }
+    })));
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    led(both);
+    assert_eq!(lease(&world)["spec"]["leaseTransitions"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_stopped_keeps_the_lease_until_its_nights_have_finished_their_turn() {
+    let world = before_the_start().await;
+    let only = Replica::start(&world, "uno", "notturno", SignedDuration::ZERO);
+    world.until("2023-02-10T00:29:59+01:00").await;
+    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
+        let slow = !is_a_lease(request) && request.write_number.is_some() && stage == Stage::Before;
+        if slow { Fault::Delay(Duration::from_secs(2)) } else { Fault::None }
+    })));
+    world.until("2023-02-10T00:30:01+01:00").await;
+    only.stop.send_replace(true);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(lease(&world)["spec"]["holderIdentity"], "uno", "a write is in flight");
+    only.stopped().await;
+    assert_eq!(lease(&world)["spec"]["holderIdentity"], Value::Null);
 }

@@ -14,6 +14,7 @@ mod numbers;
 mod outage;
 mod rehearsal;
 mod rehearsal_beside;
+mod server_time;
 mod told;
 mod waiting;
 mod waits;

@@ -185,6 +185,11 @@ pub fn world(chance: &mut Chance, plan: &Plan) -> World {
         world.reopening.insert(name.clone(), Span::from(service.reopen_budget.get() / (1 + chance.below(3) as i32)));
     }
     world.orders = orders(chance, plan);
+    world.clock_unbounded = chance.percent(10).then(|| {
+        let minutes = |minutes: usize| SignedDuration::from_mins(minutes as i64);
+        let from = plan.start_at - minutes(30) + minutes(chance.below(45));
+        from..from + minutes(chance.below(60))
+    });
     world
 }
 

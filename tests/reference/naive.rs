@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::engine::facts::{Ask, CheckFact, ClosingFact, Facts, JobEnd, JobKey, Order};
+use notturno::engine::facts::{Arming, Ask, CheckFact, ClosingFact, Facts, JobEnd, JobKey, Order};
 use notturno::model::action::OnSilence;
 use notturno::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo};
 use notturno::model::runbook::{OnFutile, OnOverrun};
@@ -160,16 +160,16 @@ fn gate(told: &Told<'_>, begun: &BTreeSet<usize>, ends: &BTreeMap<usize, Timesta
     back && open <= plan.deadline.must_serve_by
 }
 
-fn fits(told: &Told<'_>, now: Timestamp) -> bool {
+fn first_that_does_not_fit(told: &Told<'_>, now: Timestamp) -> Option<usize> {
     let (ends, starts) = rest(told, now);
     let mut begun = told.begun();
     for (start, index) in starts {
         if !gate(told, &begun, &ends, index, start) {
-            return false;
+            return Some(index);
         }
         begun.insert(index);
     }
-    true
+    None
 }
 
 fn ended(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<(usize, bool)> {
@@ -236,9 +236,37 @@ fn answer(told: &Told<'_>, order: &Order) -> String {
     }
 }
 
-/// `name` or `name step` of the next event while the work goes forward; none when there is only waiting to do.
+/// The night could begin now, and only a clock that is not bounded holds it.
+pub fn is_held(told: &Told<'_>, facts: &Facts, now: Timestamp) -> bool {
+    let known = Facts { clock_unbounded: None, ..facts.clone() };
+    told.is_still() && facts.clock_unbounded.is_some() && before(told, &known, now).as_deref() == Some("workBegun")
+}
+
+/// The same as [`next`] before the work begins.
+fn before(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
+    let said_no = |order: &Order| order.at <= now && order.ask == Ask::TurnBack;
+    if facts.deleted || facts.orders.iter().any(said_no) || now > told.plan.start_by {
+        return Some("finished".to_owned());
+    }
+    if !told.armed {
+        return (facts.arming == Arming::Armed).then(|| "armed".to_owned());
+    }
+    if now < told.plan.start_at {
+        return None;
+    }
+    let unfit = first_that_does_not_fit(told, now);
+    if unfit.is_some_and(|index| told.plan.steps[index].on_futile == OnFutile::TurnBack) {
+        return Some("finished".to_owned());
+    }
+    facts.clock_unbounded.is_none().then(|| "workBegun".to_owned())
+}
+
+/// `name` or `name step` of the next event until the work turns or ends; none when there is only waiting to do.
 pub fn next(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
     let plan = told.plan;
+    if told.is_still() {
+        return before(told, facts, now);
+    }
     if let Some((index, good)) = ended(told, facts, now) {
         return Some(format!("{} {}", if good { "stepDone" } else { "stepFailed" }, plan.steps[index].name));
     }
@@ -268,7 +296,7 @@ pub fn next(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
         (0..plan.steps.len()).filter(|&index| told.steps[index].done.is_some()).max_by_key(|&index| told.steps[index].done);
     if let Some(last) =
         last.filter(|&last| told.steps[last].done == Some(now) && plan.steps[last].on_futile == OnFutile::TurnBack)
-        && !fits(told, now)
+        && first_that_does_not_fit(told, now).is_some()
     {
         let _ = last;
         return Some("goingBack".to_owned());

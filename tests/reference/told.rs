@@ -24,6 +24,7 @@ pub struct Lived {
 pub struct Told<'a> {
     pub plan: &'a Plan,
     pub steps: Vec<Lived>,
+    pub armed: bool,
     pub forward: bool,
     pub turned: bool,
     pub reopening: bool,
@@ -38,6 +39,7 @@ impl<'a> Told<'a> {
         let mut told = Self {
             plan,
             steps,
+            armed: false,
             forward: false,
             turned: false,
             reopening: false,
@@ -58,6 +60,7 @@ impl<'a> Told<'a> {
     pub fn hear(&mut self, entry: &Entry) {
         let at = entry.at;
         match &entry.event {
+            Event::Armed {} => self.armed = true,
             Event::WorkBegun {} => self.forward = true,
             Event::GoingBack { .. } | Event::Committed {} => (self.forward, self.turned) = (false, true),
             Event::Finished { .. } => (self.forward, self.over) = (false, true),
@@ -100,6 +103,11 @@ impl<'a> Told<'a> {
             Event::OrderRefused { order, .. } => drop(self.answered.insert(order.clone())),
             _ => {}
         }
+    }
+
+    /// Nothing has begun, and it may.
+    pub fn is_still(&self) -> bool {
+        !(self.forward || self.turned || self.over)
     }
 
     pub fn is_running(&self, index: usize) -> bool {
