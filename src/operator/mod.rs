@@ -54,7 +54,7 @@ mod tries;
 pub mod watching;
 mod wave;
 
-pub use context::{Context, Getter};
+pub use context::{Context, Getter, Network};
 pub use orders::Orders;
 pub use run::run;
 pub use server_time::ServerTime;

@@ -237,7 +237,9 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
     let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
     let id = night.id();
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security).boxed()).await else { return Ok(0) };
+    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security, &context.judge).boxed()).await else {
+        return Ok(0);
+    };
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {
