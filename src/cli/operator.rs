@@ -109,8 +109,8 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
     let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
     let time = ServerTime::measured(&client, local_time).await;
-    let getter = http_get::getter(HttpAllow::and(args.http_allow.clone()));
-    let mut context = Context::new(client, tenants, time.clone(), getter).map_err(OperatorError::NoNumbers)?;
+    let network = http_get::network(HttpAllow::and(args.http_allow.clone()));
+    let mut context = Context::new(client, tenants, time.clone(), network).map_err(OperatorError::NoNumbers)?;
     context.pod_security = args.pod_security;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
     let (health, pulse) = health::health(context.metrics.clone(), time);

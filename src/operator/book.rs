@@ -4,6 +4,8 @@
 //! after an append that is not known to have landed nothing here is used again: it is read anew. Not here: how a ledger is kept
 //! ([`super::effects::ledger`]), what is recorded.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::context::Context;
@@ -28,7 +30,7 @@ pub(super) struct Whose {
 /// The ledger as read.
 #[derive(Debug)]
 pub(super) struct Book {
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     pub(super) preimages: Option<Preimages>,
     pub(super) entries: Vec<Entry>,
     /// Somebody deletes the ledger: go back.
@@ -63,7 +65,7 @@ impl Book {
         };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
         entries.extend(broken.map(|why| Entry { at: context.time.now(), event: Event::Accepted { plan_hash }, why }));
-        Ok(Some(Self { plan, preimages, entries, deleting, head }))
+        Ok(Some(Self { plan: Arc::new(plan), preimages, entries, deleting, head }))
     }
 
     /// Freezes the plan and begins its journal.
@@ -78,7 +80,7 @@ impl Book {
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
-        Ok(Self { plan, preimages: None, entries, deleting: false, head })
+        Ok(Self { plan: Arc::new(plan), preimages: None, entries, deleting: false, head })
     }
 
     /// Appends one record; it was seen in the ledger when this returns.

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use kube::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::declared::Listings;
-use super::effects::Tenants;
 use super::effects::pod_security::Level;
+use super::effects::{Judge, Tenants};
 use super::metrics::Metrics;
 use super::orders::Orders;
 use super::server_time::ServerTime;
@@ -21,6 +21,22 @@ use super::watching::WATCH_FOR_SECONDS;
 
 /// Asks an `http://` address: its status, or why there is none.
 pub type Getter = Arc<dyn Fn(String) -> BoxFuture<'static, Result<u16, String>> + Send + Sync>;
+
+/// How addresses are judged by day and asked at night.
+#[derive(Clone)]
+pub struct Network {
+    /// Asks one.
+    pub getter: Getter,
+    /// Says whether it may be asked.
+    pub judge: Judge,
+}
+
+impl From<Getter> for Network {
+    /// One in which all may be asked.
+    fn from(getter: Getter) -> Self {
+        Self { getter, judge: Arc::new(|_| std::future::ready(Ok(())).boxed()) }
+    }
+}
 
 /// Everything that the nights of one operator share. Clones share it too.
 #[derive(Clone)]
@@ -33,6 +49,8 @@ pub struct Context {
     pub time: ServerTime,
     /// How probes ask.
     pub getter: Getter,
+    /// Which addresses probes and checks may ask.
+    pub judge: Judge,
     /// How much a Pod may do whose template stands in a runbook.
     pub pod_security: Level,
     /// Orders of people.
@@ -74,12 +92,14 @@ impl Context {
     ///
     /// # Errors
     /// When the numbers cannot be registered: a fault of ours.
-    pub fn new(client: Client, tenants: Tenants, time: ServerTime, getter: Getter) -> prometheus::Result<Self> {
+    pub fn new(client: Client, tenants: Tenants, time: ServerTime, network: impl Into<Network>) -> prometheus::Result<Self> {
+        let Network { getter, judge } = network.into();
         Ok(Self {
             client,
             tenants: Arc::new(tenants),
             time,
             getter,
+            judge,
             pod_security: Level::default(),
             orders: Orders::default(),
             metrics: Metrics::new()?,

@@ -5,40 +5,47 @@
 //! read, nothing takes longer than five seconds. Not here: what an answer means, which addresses are allowed ([`super::http_allow`]).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use http::Uri;
+use http::uri::Authority;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::context::Getter;
+use super::context::{Getter, Network};
+use super::effects::{Judge, Unasked};
 use super::http_allow::HttpAllow;
 use super::story::story;
 
 const ANSWER_FOR_MAX: Duration = Duration::from_secs(5);
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// A getter that opens real connections to what is allowed.
+/// Real names, and real connections to what is allowed.
 #[must_use]
-pub fn getter(allow: HttpAllow) -> Getter {
-    let allow = std::sync::Arc::new(allow);
-    std::sync::Arc::new(move |url| {
-        let allow = std::sync::Arc::clone(&allow);
+pub fn network(allow: HttpAllow) -> Network {
+    let allow = Arc::new(allow);
+    let judging = Arc::clone(&allow);
+    let getter: Getter = Arc::new(move |url| {
+        let allow = Arc::clone(&allow);
         async move {
             let asked = tokio::time::timeout(ANSWER_FOR_MAX, get(&allow, &url)).await;
             asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_FOR_MAX:?}")))
         }
         .boxed()
-    })
+    });
+    let judge: Judge = Arc::new(move |url| {
+        let allow = Arc::clone(&judging);
+        async move { where_to(&allow, &url).await.map(drop) }.boxed()
+    });
+    Network { getter, judge }
 }
 
 async fn get(allow: &HttpAllow, url: &str) -> Result<u16, String> {
-    let uri: http::Uri = url.parse().map_err(|_| format!("{url:?} is not an address"))?;
-    let plain = uri.scheme() == Some(&http::uri::Scheme::HTTP);
-    let authority = uri.authority().filter(|_| plain).ok_or_else(|| format!("{url:?} is not an http:// address"))?;
-    let address = resolve(allow, authority.host(), authority.port_u16().unwrap_or(80)).await?;
+    let (uri, authority, address) = where_to(allow, url).await.map_err(|unasked| unasked.to_string())?;
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let request = http::Request::get(path)
         .header(http::header::HOST, authority.as_str())
@@ -66,13 +73,24 @@ async fn get(allow: &HttpAllow, url: &str) -> Result<u16, String> {
     }
 }
 
-/// The one address that is asked.
-async fn resolve(allow: &HttpAllow, host: &str, port: u16) -> Result<SocketAddr, String> {
+/// What is asked, of whom, and at which one address.
+async fn where_to(allow: &HttpAllow, url: &str) -> Result<(Uri, Authority, SocketAddr), Unasked> {
+    let uri: Uri = url.parse().map_err(|_| Unasked::Forbidden(format!("{url:?} is not an address")))?;
+    let plain = uri.scheme() == Some(&http::uri::Scheme::HTTP);
+    let not_plain = || Unasked::Forbidden(format!("{url:?} is not an http:// address"));
+    let authority = uri.authority().filter(|_| plain).cloned().ok_or_else(not_plain)?;
+    let address = resolve(allow, authority.host(), authority.port_u16().unwrap_or(80)).await?;
+    Ok((uri, authority, address))
+}
+
+async fn resolve(allow: &HttpAllow, host: &str, port: u16) -> Result<SocketAddr, Unasked> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
-        return allow.address(host, &[SocketAddr::new(address, port)]);
+        return allow.address(host, &[SocketAddr::new(address, port)]).map_err(Unasked::Forbidden);
     }
-    allow.host(host)?;
-    let resolved = tokio::net::lookup_host((host, port)).await.map_err(|error| format!("{host}: {}", story(&error)))?;
-    allow.address(host, &resolved.collect::<Vec<_>>())
+    allow.host(host).map_err(Unasked::Forbidden)?;
+    let unknown = |error| Unasked::Unknown(format!("{host}: {}", story(&error)));
+    let resolved: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(unknown)?.collect();
+    let why = if resolved.is_empty() { Unasked::Unknown } else { Unasked::Forbidden };
+    allow.address(host, &resolved).map_err(why)
 }

@@ -16,12 +16,14 @@
 //! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
+//! | `looks`, `beside`, `outage` | what is seen; what hangs, left to itself; the ledger out of reach |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
 //! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`http_get`], [`http_allow`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
+mod beside;
 mod book;
 mod call_back;
 mod check;
@@ -37,10 +39,12 @@ mod introduce;
 mod jobs;
 pub mod lead;
 pub mod lease;
+mod looks;
 mod mailbox;
 pub mod metrics;
 mod night;
 pub mod orders;
+mod outage;
 mod probe;
 mod reconcile;
 mod rehearse;
@@ -52,7 +56,7 @@ mod tries;
 pub mod watching;
 mod wave;
 
-pub use context::{Context, Getter};
+pub use context::{Context, Getter, Network};
 pub use orders::Orders;
 pub use run::run;
 pub use server_time::ServerTime;

@@ -25,14 +25,17 @@ use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
 use super::introduce::{self, Introduced};
 use super::jobs::JobWatch;
+use super::looks::Looks;
 use super::mailbox::Mailbox;
 use super::metrics::Standing;
+use super::outage::Outage;
 use super::probe::Probers;
 use super::reconcile::reconcile;
 use super::rehearse::rehearse;
 use super::report::{self, Reporter};
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, RECORD_PAUSE_MAX, Tries};
+use super::wave::Lanes;
 use crate::engine::facts::Arming;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{ServiceIndex, StepIndex};
@@ -54,8 +57,11 @@ pub(super) struct Night {
     /// The Intervention as last seen; none when it is not there any more, and while the night rests.
     pub(super) object: Option<Arc<DynamicObject>>,
     pub(super) book: Option<Book>,
-    /// The book may not be the whole ledger any more, since then.
-    pub(super) stale_since: Option<Timestamp>,
+    /// Since when the book may not be the whole ledger any more.
+    pub(super) outage: Outage,
+    /// Looks and lanes that outlive their round.
+    pub(super) under_way: Looks,
+    pub(super) lanes: Lanes,
     pub(super) arming: Arming,
     pub(super) arming_tries: Attempt,
     pub(super) disarmed: bool,
@@ -151,7 +157,9 @@ impl Night {
             whose,
             object: None,
             book: None,
-            stale_since: None,
+            outage: Outage::default(),
+            under_way: Looks::default(),
+            lanes: Lanes::default(),
             arming: Arming::NotYet,
             arming_tries: Attempt::default(),
             disarmed: false,
@@ -204,6 +212,8 @@ impl Night {
             biased;
             _ = stop.changed() => {}
             () = self.mailbox.heard() => {}
+            () = self.under_way.one_ends() => {}
+            () = self.lanes.one_ends() => {}
             () = moment => {}
         }
     }
@@ -229,9 +239,13 @@ impl Night {
                     Trouble::Book(_) => RECORD_PAUSE_MAX,
                     Trouble::Call(_) => EFFECT_PAUSE_MAX,
                 };
-                Rest::Until(Some(self.failures.tried(context.time.now(), pause_max)))
+                let now = context.time.now();
+                let again_at = self.failures.tried(now, pause_max);
+                Rest::Until(Some(self.outage.burns_at().filter(|at| *at > now).map_or(again_at, |at| at.min(again_at))))
             }
             Err(panic) => {
+                self.under_way = Looks::default();
+                self.lanes = Lanes::default();
                 context.metrics.pass("panicked");
                 Box::pin(self.quarantine(&said(panic.as_ref()), context)).await;
                 Rest::Until(Some(self.failures.tried(context.time.now(), PEOPLE_PAUSE_MAX)))

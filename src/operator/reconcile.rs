@@ -5,35 +5,35 @@
 //! Not here: acceptance, rest, how anything is done to the world.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::book::Book;
+use super::book::{Book, BookError};
 use super::call_back::Heeded;
 use super::context::Context;
 use super::effects::call::Answer;
 use super::effects::{self, Seen};
 use super::events::{self, Notice};
 use super::introduce;
+use super::looks::{self, clock_calls_at};
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
+use super::outage;
 use super::report;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
-use crate::engine::state::Direction;
-use crate::engine::{self, Command, Decision, Facts, Interest, State};
-use crate::model::need::{reopen_by, turn_back_at};
+use crate::engine::{self, Command, Decision, Facts, State};
+use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
 use crate::model::plan::{ServiceIndex, StepIndex};
 
 /// Rounds in one pass; a night needs two or three.
 const ROUNDS_MAX: usize = 16;
-/// How long the ledger may be out of reach before rights are taken back without it (PROTOCOL rule 22).
-const LEDGER_OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// One pass: rounds until nothing new is decided and nothing was changed.
 pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Context) -> Result<Rest, Trouble> {
@@ -56,15 +56,15 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
 
 /// What is known just now. What cannot be seen is left out: the clock's rules work without it.
 async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts {
-    read_again(night, book, context).await;
+    outage::read_again(night, book, context).await;
     let state = State::fold(&book.plan, &book.entries);
     let interest = engine::interest(&book.plan, &state);
     night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
     let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
-    let seen = if idle { Ok(Seen::default()) } else { look(night, book, &state, &interest, context).await };
+    let seen = if idle { Ok(Default::default()) } else { looks::look(night, book, &state, &interest, context).await };
     let (seen, blind) = match seen {
-        Ok(seen) => {
-            let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).collect();
+        Ok((seen, left)) => {
+            let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).chain(left).collect();
             (seen, blind)
         }
         Err(why) => (Seen::default(), vec![why]),
@@ -89,26 +89,6 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     facts
 }
 
-/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting.
-async fn look(night: &Night, book: &Book, state: &State, interest: &Interest, context: &Context) -> Result<Seen, String> {
-    let looking = async {
-        let tenant = book.tenant(context).await.map_err(|error| story(&error))?;
-        Ok(effects::observe(&tenant, &book.plan, &book.current_preimages(), context.time.now(), interest).await)
-    };
-    let id = night.id();
-    let seen = night.called_at(clock_calls_at(book, state), &id, context).or_soon(looking.boxed()).await;
-    seen.unwrap_or_else(|| Err("the look took too long: the way back may be due".to_owned()))
-}
-
-/// The moment that no look and no forward call may overrun.
-fn clock_calls_at(book: &Book, state: &State) -> Timestamp {
-    let begun = state.begun(&book.plan);
-    match state.direction {
-        Direction::Still | Direction::Forward => turn_back_at(&book.plan, &begun),
-        Direction::Back { .. } | Direction::Committed { .. } => reopen_by(&book.plan, &begun.closed),
-    }
-}
-
 /// What people want: as late as can be, just before the decision.
 fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
     night.object = night.mailbox.object();
@@ -125,22 +105,6 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
         deleted: book.deleting || night.heeded.deleted,
         disarmed: night.disarmed,
         ..Facts::default()
-    }
-}
-
-/// After an append that may not have landed the ledger is read again. Out of reach, what is known has to do: an append is by
-/// compare-and-set, and nothing else is sent without one but burns.
-async fn read_again(night: &mut Night, book: &mut Book, context: &Context) {
-    if night.stale_since.is_none() {
-        return;
-    }
-    match Book::open(context, &night.whose).await {
-        Ok(Some(read)) => {
-            *book = read;
-            night.stale_since = None;
-        }
-        Ok(None) => tracing::error!("plan and ledger are gone"),
-        Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),
     }
 }
 
@@ -171,24 +135,51 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     if decision.events.is_empty() {
         return Ok(());
     }
-    let appended = book.append(context, &decision.events).await;
+    let began_at = context.time.now();
+    let burns_at = night.outage.without_record_at().filter(|_| is_going_back(decision));
+    let hands = if burns_at.is_some() { hands(book, context).await.ok() } else { None };
+    let appended = {
+        let mut appending = std::pin::pin!(book.append(context, &decision.events));
+        match burns_at.zip(hands) {
+            Some((at, hands)) => tokio::select! {
+                biased;
+                appended = &mut appending => appended,
+                () = context.time.sleep_until(at) => {
+                    burn(night, &hands, decision, context).await;
+                    appending.await
+                }
+            },
+            None => appending.await,
+        }
+    };
     context.metrics.appended(appended.is_ok());
     if let Err(error) = appended {
-        let now = context.time.now();
-        let since = *night.stale_since.get_or_insert(now);
-        if now.duration_since(since) >= LEDGER_OUT_FOR_MAX && is_going_back(decision) {
-            let burns = decision.commands.iter().filter(|command| wave::is_burn(command)).cloned().collect();
-            carry_out(night, book, burns, context).await?;
-        }
+        night.outage.begins(began_at);
         return Err(error.into());
     }
-    night.stale_since = None;
+    night.outage.is_over();
     for entry in &decision.events {
         tracing::info!(phase = %decision.phase, event = ?entry.event, why = entry.why, "recorded");
         context.metrics.recorded(&entry.event);
     }
     night.herald.tell(context, &night.regarding(), events::of_record(book.seq(), &decision.events));
     Ok(())
+}
+
+/// What may be done without a record: rights are taken back.
+async fn burn(night: &mut Night, hands: &Hands, decision: &Decision, context: &Context) {
+    night.outage.burns();
+    let now = context.time.now();
+    let due: Vec<Command> =
+        decision.commands.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
+    for tried in wave::burn(&mut night.lanes, hands, &due).await {
+        note(night, tried, context);
+    }
+}
+
+async fn hands(book: &Book, context: &Context) -> Result<Hands, BookError> {
+    let (tenant, preimages) = (book.tenant(context).await?, Arc::new(book.current_preimages()));
+    Ok(Hands { tenant, plan: Arc::clone(&book.plan), preimages, time: context.time.clone() })
 }
 
 fn is_going_back(decision: &Decision) -> bool {
@@ -239,10 +230,12 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
     if !night.arming_tries.may(context.time.now()) {
         return Ok(0);
     }
-    let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
+    let tenant = book.tenant(context).await.map_err(BookError::from)?;
     let id = night.id();
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security).boxed()).await else { return Ok(0) };
+    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security, &context.judge).boxed()).await else {
+        return Ok(0);
+    };
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {
@@ -263,16 +256,17 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
 async fn carry_out(night: &mut Night, book: &Book, commands: Vec<Command>, context: &Context) -> Result<u32, Trouble> {
     let now = context.time.now();
     let due: Vec<Command> = commands.into_iter().filter(|command| night.tries.may(&wave::name(command), now)).collect();
-    if due.is_empty() {
+    if due.is_empty() && night.lanes.is_idle() {
         return Ok(0);
     }
-    let tenant = book.tenant(context).await.map_err(super::book::BookError::from)?;
-    let preimages = book.current_preimages();
-    let hands = Hands { tenant: &tenant, plan: &book.plan, preimages: &preimages, time: &context.time };
+    let hands = hands(book, context).await?;
     let mut write_count = 0;
     let id = night.id();
+    let mut lanes = std::mem::take(&mut night.lanes);
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    for tried in wave::carry_out(hands, due, &call).await {
+    let tried = wave::carry_out(&mut lanes, &hands, due, &call).await;
+    night.lanes = lanes;
+    for tried in tried {
         write_count += note(night, tried, context);
     }
     Ok(write_count)

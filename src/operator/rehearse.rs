@@ -50,7 +50,7 @@ impl Rehearsal {
 /// When the API server gives no usable answer now: try again later.
 pub(super) async fn rehearse(plan: &Plan, context: &Context) -> Result<Rehearsal, IntroduceError> {
     let mut rehearsed = match context.tenants.of(&plan.namespace, &plan.service_account).await {
-        Ok(tenant) => try_effects(&tenant, plan, context.pod_security).await?,
+        Ok(tenant) => try_effects(&tenant, plan, context.pod_security, &context.judge).await?,
         Err(error) => Rehearsed { findings: vec![no_token(plan, error)?], ..Rehearsed::default() },
     };
     let mut services = Vec::new();
@@ -59,7 +59,9 @@ pub(super) async fn rehearse(plan: &Plan, context: &Context) -> Result<Rehearsal
         let (report, red) = asked(service, is_closed, context).await;
         services.push(report);
         if !is_closed {
-            rehearsed.findings.extend(red);
+            // One that is never asked is red for that reason, which is told.
+            let told: Vec<_> = rehearsed.findings.iter().map(|one| (one.object.clone(), one.path.clone())).collect();
+            rehearsed.findings.extend(red.into_iter().filter(|red| !told.contains(&(red.object.clone(), red.path.clone()))));
         }
     }
     Ok(told(plan, rehearsed, services))

@@ -1,15 +1,18 @@
 //! A decision's commands, carried out: burns first, services side by side, each service in order.
 //!
 //! In: commands whose intention was seen in the ledger. Out: what became of each. Invariants: a burn that hangs gets a head start and no
-//! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few and backward ones many, neither counts against the
-//! other, and forward ones are left when the night is called; within a lane a failure ends the lane for this time.
+//! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few, and are left when the night is called; backward ones are
+//! as many as there are services and steps, and one that hangs is left to itself and is alone with its object; within a lane a failure
+//! ends the lane for this time.
 //! Not here: when something is tried again ([`super::tries`]), arming and probes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, Stream};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
+use tokio::time::Instant;
 
+use super::beside::{Beside, LEFT_AFTER};
 use super::call_back::CallBack;
 use super::effects::{Done, PerformError, Preimages, Tenant, perform};
 use super::server_time::ServerTime;
@@ -17,45 +20,74 @@ use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
 
 const FORWARD_LANES_MAX: usize = 8;
-/// As many as a night has services: one that hangs holds no other.
-const BACKWARD_LANES_MAX: usize = 64;
 /// How long everything else waits for the burns of the same decision.
 const BURNS_FIRST_FOR: Duration = Duration::from_secs(1);
 
 /// With whose hands, on what.
-#[derive(Clone, Copy)]
-pub(super) struct Hands<'a> {
-    pub(super) tenant: &'a Tenant,
-    pub(super) plan: &'a Plan,
-    pub(super) preimages: &'a Preimages,
-    pub(super) time: &'a ServerTime,
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub(super) tenant: Tenant,
+    pub(super) plan: Arc<Plan>,
+    pub(super) preimages: Arc<Preimages>,
+    pub(super) time: ServerTime,
 }
 
 /// What became of a command.
 pub(super) type Tried = (Command, Result<Done, PerformError>);
 
-/// Carries out the commands, forward ones until the night is called.
-pub(super) async fn carry_out(hands: Hands<'_>, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
+/// Lanes of the way back that are under way, by the name of what each is about.
+pub(super) type Lanes = Beside<String, Vec<Tried>>;
+
+/// Carries out the commands, forward ones until the night is called; what hangs on the way back is left to itself, and told when it ends.
+pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
     let (burns, others): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
     let (forward, back): (Vec<Command>, Vec<Command>) = others.into_iter().partition(is_forward);
-    let others = async { futures::join!(run(hands, back, BACKWARD_LANES_MAX), until_called(hands, forward, call)) };
-    let mut burning = std::pin::pin!(run(hands, burns, BACKWARD_LANES_MAX));
-    let first = tokio::time::timeout(BURNS_FIRST_FOR, &mut burning).await;
-    let (mut tried, (back, forward)) =
-        if let Ok(tried) = first { (tried, others.await) } else { futures::join!(burning, others) };
+    let disarms = back.contains(&Command::Disarm);
+    begin(lanes, hands, burns);
+    let mut tried = ended(lanes, BURNS_FIRST_FOR).await;
+    if disarms {
+        // Once tokens are gone a write that was left to itself would not know that its night is over.
+        tried.extend(lanes.all_ended().await.into_iter().flat_map(|(_, tried)| tried));
+    }
+    begin(lanes, hands, back);
+    let (back, forward) = futures::join!(ended(lanes, LEFT_AFTER), until_called(hands, forward, call));
     tried.extend(back);
     tried.extend(forward);
     tried
 }
 
-async fn run(hands: Hands<'_>, commands: Vec<Command>, lanes_max: usize) -> Vec<Tried> {
-    running(hands, commands, lanes_max).collect::<Vec<_>>().await.into_iter().flatten().collect()
+/// Burns alone, when nothing else may be sent.
+pub(super) async fn burn(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
+    begin(lanes, hands, commands.iter().filter(|command| is_burn(command)).cloned().collect());
+    ended(lanes, BURNS_FIRST_FOR).await
+}
+
+/// Begins each lane that is not under way.
+fn begin(running: &mut Lanes, hands: &Hands, commands: Vec<Command>) {
+    for lane in lanes(commands) {
+        let Some(first) = lane.first() else { continue };
+        running.begin(about(first), in_order(hands.clone(), lane));
+    }
+}
+
+/// Burns of a service and its opening go side by side; everything else about it, one after the other.
+fn about(command: &Command) -> String {
+    match service(command) {
+        Some(service) if is_burn(command) => format!("burn of service {service}"),
+        Some(service) => format!("service {service}"),
+        None => name(command),
+    }
+}
+
+async fn ended(lanes: &mut Lanes, soon: Duration) -> Vec<Tried> {
+    lanes.ended_by(Instant::now() + soon).await.into_iter().flat_map(|(_, tried)| tried).collect()
 }
 
 /// What became of those that had ended by then.
-async fn until_called(hands: Hands<'_>, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
+async fn until_called(hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
     let mut tried = Vec::new();
-    let work = running(hands, commands, FORWARD_LANES_MAX).for_each(|lane| {
+    let lanes = lanes(commands).into_iter().map(|lane| in_order(hands.clone(), lane).boxed()).collect::<Vec<_>>();
+    let work = stream::iter(lanes).buffer_unordered(FORWARD_LANES_MAX).for_each(|lane| {
         tried.extend(lane);
         std::future::ready(())
     });
@@ -65,15 +97,10 @@ async fn until_called(hands: Hands<'_>, commands: Vec<Command>, call: &CallBack<
     tried
 }
 
-fn running(hands: Hands<'_>, commands: Vec<Command>, lanes_max: usize) -> impl Stream<Item = Vec<Tried>> {
-    let lanes = lanes(commands).into_iter().map(|lane| in_order(hands, lane).boxed()).collect::<Vec<_>>();
-    stream::iter(lanes).buffer_unordered(lanes_max)
-}
-
-async fn in_order(hands: Hands<'_>, lane: Vec<Command>) -> Vec<Tried> {
+async fn in_order(hands: Hands, lane: Vec<Command>) -> Vec<Tried> {
     let mut tried = Vec::new();
     for command in lane {
-        let result = perform(hands.tenant, hands.plan, hands.preimages, hands.time.now(), &command).await;
+        let result = perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await;
         let failed = result.is_err();
         tried.push((command, result));
         if failed {

@@ -54,13 +54,13 @@ pub fn workload(name: &str, replicas: i64) -> Value {
 pub async fn armed(steps: &[(Value, Value)]) -> Armed {
     let scene = with_steps(steps);
     scene.accept().await;
-    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
+    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
     Armed { scene, preimages }
 }
 
 pub async fn not_armed(scene: &Scene) -> Vec<String> {
     scene.accept().await;
-    match arm(&scene.tenant, &scene.plan, Level::Restricted).await {
+    match arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await {
         Err(ArmError::Impossible { problems }) => problems,
         other => panic!("not refused: {other:?}"),
     }

@@ -265,7 +265,7 @@ async fn an_arming_that_was_interrupted_leaves_nothing_after_disarming() {
         let job = request.resource == "jobs" && request.verb == Verb::Create && stage == Stage::Before;
         if job { Fault::Status(503, "ServiceUnavailable".into()) } else { Fault::None }
     });
-    notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap_err();
+    notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap_err();
     assert_eq!(scene.token("deployments", "cup-api"), "1.forward");
     let armed = Armed { scene, preimages: notturno::operator::effects::Preimages::default() };
     armed.perform(Command::Disarm).await.unwrap();

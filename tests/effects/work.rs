@@ -206,7 +206,8 @@ async fn a_completion_after_the_stop_is_seen_beside_the_burn() {
     let exits_0 = json!({"spec": {"jobTemplate": {"spec": {"template": {"metadata": {"annotations": {"embedded.notturno.dev/on-stop": "Completes"}}}}}}});
     merge_in_centro(&scene, "aggiorna", exits_0).await;
     scene.accept().await;
-    let preimages = notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
+    let preimages =
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
     let armed = Armed { scene, preimages };
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;
@@ -230,7 +231,8 @@ async fn a_pod_on_a_lost_node_is_never_taken_for_ended() {
     let lost = json!({"spec": {"jobTemplate": {"spec": {"template": {"metadata": {"annotations": {"embedded.notturno.dev/stops-after": "never"}}}}}}});
     merge_in_centro(&scene, "aggiorna", lost).await;
     scene.accept().await;
-    let preimages = notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted).await.unwrap();
+    let preimages =
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
     let armed = Armed { scene, preimages };
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use notturno::operator::effects::Unasked;
 use notturno::operator::http_allow::HttpAllow;
 use notturno::operator::{ServerTime, health, http_get, run};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ async fn the_endpoints_say_that_the_loop_turns_that_all_was_seen_and_what_was_co
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(health::serve(listener, health));
-    let get = http_get::getter(HttpAllow::and(vec!["127.0.0.0/8".parse().expect("a network")]));
+    let get = http_get::network(HttpAllow::and(vec!["127.0.0.0/8".parse().expect("a network")])).getter;
     let ask = |path: &str| get(format!("http://{address}/{path}"));
     assert_eq!(ask("healthz").await, Ok(503), "no loop turns yet");
     assert_eq!(ask("readyz").await, Ok(503));
@@ -90,16 +91,33 @@ fn on_loopback() -> HttpAllow {
 #[tokio::test]
 async fn loopback_and_the_metadata_of_clouds_are_not_asked_unless_loopback_is_allowed() {
     let (address, asked, serving) = answering("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".into()).await;
-    let strict = http_get::getter(HttpAllow::default());
+    let strict = http_get::network(HttpAllow::default()).getter;
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let refused = strict(format!("http://{host}:{}/", address.port())).await;
         assert!(refused.as_ref().is_err_and(|why| why.contains("--http-allow")), "{host}: {refused:?}");
     }
-    let refused = http_get::getter(on_loopback())("http://169.254.169.254/latest/meta-data".to_owned()).await;
+    let refused = (http_get::network(on_loopback()).getter)("http://169.254.169.254/latest/meta-data".to_owned()).await;
     assert!(refused.as_ref().is_err_and(|why| why.contains("is not asked")), "{refused:?}");
     assert!(strict("https://127.0.0.1/".to_owned()).await.is_err_and(|why| why.contains("not an http:// address")));
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    assert_eq!(http_get::getter(on_loopback())(format!("http://localhost:{}/x?y=z", address.port())).await, Ok(204));
+    assert_eq!((http_get::network(on_loopback()).getter)(format!("http://localhost:{}/x?y=z", address.port())).await, Ok(204));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn an_address_is_judged_by_day_as_at_night_and_not_asked() {
+    let (address, asked, serving) = answering("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".into()).await;
+    let [strict, loopback] = [HttpAllow::default(), on_loopback()].map(|allow| http_get::network(allow).judge);
+    let url = format!("http://localhost:{}/", address.port());
+    assert_eq!(loopback(url.clone()).await, Ok(()));
+    for url in [url.as_str(), "http://www.example.org/", "https://127.0.0.1/"] {
+        let forbidden = strict(url.to_owned()).await;
+        assert!(matches!(forbidden, Err(Unasked::Forbidden(_))), "{url}: {forbidden:?}");
+    }
+    // No resolver has such a name: a label has 63 characters at most.
+    let unknown = strict(format!("http://{}.sanita/", "a".repeat(64))).await;
+    assert!(matches!(unknown, Err(Unasked::Unknown(_))), "{unknown:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
     serving.abort();
 }
 
@@ -108,7 +126,7 @@ async fn a_redirect_is_an_answer_and_a_body_without_end_is_left() {
     let (other, asked, serving_other) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()).await;
     let redirect = format!("HTTP/1.1 302 Found\r\nLocation: http://{other}/\r\nContent-Length: 0\r\n\r\n");
     let (address, _, serving) = answering(redirect).await;
-    let get = http_get::getter(on_loopback());
+    let get = http_get::network(on_loopback()).getter;
     assert_eq!(get(format!("http://{address}/")).await, Ok(302));
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody follows it");
     let (endless, _, serving_endless) = answering("HTTP/1.1 200 OK\r\n\r\n".into()).await;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::engine::Event;
+use notturno::engine::facts::{Ask, Order};
 
-use crate::world::{NIGHT, World};
+use crate::world::{NIGHT, WORK, World};
 
 /// A record is tried again that soon.
 const TURNED_WITHIN: SignedDuration = SignedDuration::from_secs(4);
@@ -35,5 +36,35 @@ async fn an_api_server_that_is_back_after_the_turn_back_moment_finds_the_night_t
     let turned = journal.iter().find(|entry| matches!(entry.event, Event::GoingBack { .. }));
     let turned_at = turned.unwrap_or_else(|| panic!("nothing is recorded {TURNED_WITHIN:?} after the API server is back")).at;
     assert!(turned_at >= back_at, "it could not be recorded before: {turned_at}");
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+}
+
+/// PROTOCOL rule 22. Every call to the ledger takes its whole limit to fail, and none of that is added.
+#[tokio::test(start_paused = true)]
+async fn without_a_ledger_rights_are_taken_back_after_sixty_seconds_and_not_after_all_its_calls_have_failed_too() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
+        let ledger = request.resource == "configmaps" && stage == Stage::Before;
+        if ledger { Fault::Hang } else { Fault::None }
+    })));
+    let before = world.embedded.log().len();
+    let order = Order { name: "notte-1".to_owned(), by: "turno".to_owned(), at: world.clock.now(), ask: Ask::TurnBack };
+    assert!(operator.context.orders.give(&format!("{WORK}/{NIGHT}"), order));
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    let log = world.embedded.log().split_off(before);
+    let first = |what: &str, resource: &str| {
+        let found = log.iter().find(|one| one.request.verb == Verb::Patch && one.request.resource == resource);
+        found.unwrap_or_else(|| panic!("no {what}")).at
+    };
+    let out_since = first("append", "configmaps");
+    for (what, resource) in [("burn of a target", "deployments"), ("burn of the Job", "jobs")] {
+        let after = first(what, resource).duration_since(out_since);
+        let in_time = SignedDuration::from_secs(60)..=SignedDuration::from_secs(65);
+        assert!(in_time.contains(&after), "{what} after {after:#}");
+    }
+    world.embedded.set_fault(None);
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
 }

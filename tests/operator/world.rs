@@ -10,7 +10,7 @@ use notturno::clock::Clock;
 use notturno::embedded::{Embedded, Fault, FaultFn, RequestInfo, Stage, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Tenant, Tenants};
+use notturno::operator::effects::{Judge, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -89,11 +89,22 @@ impl World {
 
     /// An operator whose tenants' clients are made so.
     pub fn operator_with(&self, client_for_token: ClientForToken) -> Running {
+        self.start(client_for_token, |_| {})
+    }
+
+    /// An operator whose administrator allows only what `judge` does.
+    pub fn operator_where(&self, judge: Judge) -> Running {
+        let tokens = self.embedded.clone();
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.judge = judge)
+    }
+
+    fn start(&self, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
         let tenants = Tenants::new(self.embedded.client(USER), client_for_token);
         let asked = self.embedded.clone();
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);
-        let context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        change(&mut context);
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();

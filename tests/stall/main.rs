@@ -11,6 +11,7 @@ mod poison;
 mod quiet;
 mod sockets;
 mod starving;
+mod targets;
 mod tokens;
 mod unsure;
 mod watches;

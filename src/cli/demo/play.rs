@@ -23,7 +23,7 @@ use crate::embedded::Embedded;
 use crate::engine::facts::{Ask, Order};
 use crate::model::span::{Span, after, before};
 use crate::operator::effects::{Tenant, Tenants, ledger};
-use crate::operator::{Context, Orders, ServerTime, health};
+use crate::operator::{Context, Getter, Orders, ServerTime, health};
 
 const NIGHT: &str = "notte-9-febbraio";
 const USER: &str = "system:serviceaccount:notturno-system:notturno";
@@ -100,7 +100,7 @@ fn operator(embedded: &Embedded, clock: Clock) -> Result<Orders, DemoError> {
     let tokens = embedded.clone();
     let tenants = Tenants::new(embedded.client(USER), Arc::new(move |token: &str| Ok(tokens.client_for_token(token))));
     let asked = embedded.clone();
-    let getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
+    let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
     let time = ServerTime::of(clock);
     let context = Context::new(embedded.client(USER), tenants, time.clone(), getter).map_err(scene_error)?;
     let orders = context.orders.clone();

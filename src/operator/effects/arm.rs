@@ -14,6 +14,7 @@ use crate::model::action::Template;
 use crate::model::plan::Plan;
 use crate::model::reference::Target;
 
+use super::addresses::{self, Judge};
 use super::call::{Advice, Answer, CallError};
 use super::capture::Preimage;
 use super::found::step_preimage;
@@ -67,15 +68,18 @@ impl ArmError {
     }
 }
 
-/// Captures, stamps, creates, freezes, reads back. Templates that stand in the runbook have to keep `level`.
+/// Captures, stamps, creates, freezes, reads back. Templates that stand in the runbook have to keep `level`; `judge` says which addresses
+/// would be asked at night.
 ///
 /// # Errors
 /// [`ArmError::Impossible`] names every problem found; the others are of the moment.
-pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level) -> Result<Preimages, ArmError> {
+pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Preimages, ArmError> {
     let frozen = ledger::frozen(tenant, plan).await.map_err(ArmError::Ledger)?;
     let mut problems = Vec::new();
     let claims = survey(tenant, plan, &mut problems).await?;
     let made = make_jobs(tenant, plan, level, &mut problems).await?;
+    let addresses = addresses::judged(plan, judge).await;
+    problems.extend(addresses.iter().filter(|finding| !finding.is_made).map(addresses::Finding::problem));
     if let Some(frozen) = &frozen {
         problems.extend(claims.iter().filter_map(|claim| recreated(claim, frozen)));
     }

@@ -14,11 +14,12 @@
 //! | [`spots`], [`change`], [`restore`], [`targets`], [`look`], [`drain`] | the objects of the night: changed, burned, restored, seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
-//! | [`arm`], [`survey`] | everything that has to stand before the night |
+//! | [`arm`], [`survey`], [`addresses`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 //! | [`mod@rehearse`] | all of it as dry runs |
 
+mod addresses;
 pub mod arm;
 pub mod call;
 pub mod capture;
@@ -47,6 +48,7 @@ pub mod token;
 pub mod watch;
 mod work;
 
+pub use addresses::{Judge, Unasked};
 pub use arm::{ArmError, arm};
 pub use call::{Advice, CallError, LIMIT};
 pub use ledger::{Head, LedgerRead};

@@ -18,6 +18,7 @@ use crate::model::action::{Check, Template};
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
 use crate::model::refusal::Refusal;
 
+use super::addresses::{self, Judge};
 use super::call::{Advice, Answer, CallError};
 use super::jobs::{make, source};
 use super::ledger;
@@ -49,12 +50,13 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// When the API server gives no usable answer now: nothing is known, try again.
-pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level) -> Result<Rehearsed, CallError> {
+pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Rehearsed, CallError> {
     let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default() };
     stage.ledger().await?;
     stage.jobs(level).await?;
     stage.targets().await?;
     stage.checks().await?;
+    stage.addresses(judge).await;
     stage.rights().await?;
     Ok(stage.rehearsed)
 }
@@ -186,6 +188,17 @@ impl Stage<'_> {
             self.heard(&target.to_string(), &whose, answer)?;
         }
         Ok(())
+    }
+
+    /// What probes and steps ask, as arming judges it.
+    async fn addresses(&mut self, judge: &Judge) {
+        for finding in addresses::judged(self.plan, judge).await {
+            if finding.is_made {
+                self.rehearsed.untried.push(format!("{}: a step makes it only then", finding.problem()));
+            } else {
+                self.find(addresses::REASON, &finding.object, &finding.path, finding.message);
+            }
+        }
     }
 
     /// Rights on what is not there yet.

@@ -1,0 +1,79 @@
+//! How long the ledger has been out of reach, and when rights are taken back without it (PROTOCOL rule 22).
+//!
+//! In: when an append began that failed, when the ledger was read or written again. Out: the moment of the burns. Invariants: the time that
+//! calls take to fail counts; that moment is given once, later ones follow from tries. Not here: what is burned ([`super::reconcile`]).
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::book::Book;
+use super::context::Context;
+use super::night::Night;
+use super::story::story;
+
+/// How long the ledger may be out of reach before rights are taken back without it.
+const OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// An outage of the ledger, if there is one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outage {
+    since: Option<Timestamp>,
+    burns: bool,
+}
+
+impl Outage {
+    /// An append that began at `at` is not known to have landed.
+    pub(super) fn begins(&mut self, at: Timestamp) {
+        self.since.get_or_insert(at);
+    }
+
+    /// What is in the ledger is known.
+    pub(super) fn is_over(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// From when on rights are taken back without a record.
+    pub(super) fn without_record_at(&self) -> Option<Timestamp> {
+        self.since.and_then(|since| since.checked_add(OUT_FOR_MAX).ok())
+    }
+
+    /// The first such moment, while it has not been heeded: nothing may outlast it.
+    pub(super) fn burns_at(&self) -> Option<Timestamp> {
+        self.without_record_at().filter(|_| !self.burns)
+    }
+
+    /// It is heeded in this round.
+    pub(super) fn burns(&mut self) {
+        self.burns = true;
+    }
+}
+
+/// After an append that may not have landed the ledger is read again. Out of reach, what is known has to do: an append is by
+/// compare-and-set, and nothing else is sent without one but burns.
+pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Context) {
+    if !night.outage.is_on() {
+        return;
+    }
+    let whose = night.whose.clone();
+    let reading = Book::open(context, &whose);
+    let read = match night.outage.burns_at() {
+        // Nothing is known anew, and burns need no more than is known.
+        Some(at) => tokio::select! {
+            biased;
+            () = context.time.sleep_until(at) => return,
+            read = reading => read,
+        },
+        None => reading.await,
+    };
+    match read {
+        Ok(Some(read)) => {
+            *book = read;
+            night.outage.is_over();
+        }
+        Ok(None) => tracing::error!("plan and ledger are gone"),
+        Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),
+    }
+}

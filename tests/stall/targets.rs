@@ -1,0 +1,45 @@
+//! A target that hangs on the way back delays itself: its neighbours open as if it were not there.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::front::{Asked, Deed};
+use crate::world::{HANGS, LIMIT, NIGHT, World};
+
+/// Much less than one call that hangs.
+const SOON: Duration = Duration::from_secs(5);
+
+fn opens(asked: &Asked, service: &str) -> bool {
+    let patches = asked.is("PATCH", "/deployments/") && asked.path.ends_with(service);
+    patches && asked.body.contains(".reopen") && asked.body.contains("/spec/replicas")
+}
+
+/// How long the way back took until `archivio` was open.
+async fn archivio_opens(hangs: impl Fn(&Asked) -> bool + Send + Sync + 'static) -> (World, Duration) {
+    let world = World::new(HANGS).await;
+    world.night();
+    let operator = world.operator();
+    world.step(NIGHT, "aggiorna", "Running").await;
+    let since = world.turn_back(&operator, NIGHT);
+    world.front.rule(move |asked| if hangs(asked) { Deed::Swallow } else { Deed::Pass });
+    let open = |world: &World| {
+        let services = world.status(NIGHT)["services"].as_array().cloned().unwrap_or_default();
+        services.iter().any(|one| one["name"] == "sanita/archivio" && one["state"] == "Open")
+    };
+    world.until("archivio open", open).await;
+    let took = Instant::now().duration_since(since);
+    // The other one's calls end by their own limit, and then it opens too.
+    assert_eq!(world.replicas("ricetta"), if took < LIMIT { 0 } else { world.replicas("ricetta") });
+    world.front.calm();
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+    assert_eq!([world.replicas("ricetta"), world.replicas("archivio")], [2, 2]);
+    (world, took)
+}
+
+#[tokio::test]
+async fn a_target_whose_reads_hang_does_not_delay_the_opening_of_others() {
+    let (_, alone) = archivio_opens(|asked| asked.is("POST", "/nowhere") || opens(asked, "ricetta")).await;
+    let (_, beside) = archivio_opens(|asked| asked.is("GET", "/deployments/ricetta")).await;
+    assert!(alone < 2 * SOON && beside < alone + SOON, "{alone:?} alone, {beside:?} beside one whose reads hang");
+}
