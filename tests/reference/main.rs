@@ -39,7 +39,10 @@ fn expected(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp, decid
         if !told.forward && !told.is_still() {
             break;
         }
-        let Some(name) = naive::next(&told, facts, now) else { break };
+        let Some(name) = naive::next(&told, facts, now) else {
+            names.push("nothing".to_owned());
+            break;
+        };
         names.push(name);
         told.hear(entry);
     }
