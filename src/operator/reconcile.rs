@@ -175,6 +175,14 @@ async fn burn(night: &mut Night, hands: &Hands, decision: &Decision, context: &C
     for tried in wave::burn(&mut night.lanes, hands, &due).await {
         note(night, tried, context);
     }
+    pause_those_under_way(night, &due, context);
+}
+
+/// What is under way is not due again at once.
+fn pause_those_under_way(night: &mut Night, due: &[Command], context: &Context) {
+    for command in due.iter().filter(|command| wave::is_under_way(&night.lanes, command)) {
+        night.tries.tried(&wave::name(command), context.time.now(), EFFECT_PAUSE_MAX);
+    }
 }
 
 async fn hands(book: &Book, context: &Context) -> Result<Hands, BookError> {
@@ -264,8 +272,9 @@ async fn carry_out(night: &mut Night, book: &Book, commands: Vec<Command>, conte
     let id = night.id();
     let mut lanes = std::mem::take(&mut night.lanes);
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let tried = wave::carry_out(&mut lanes, &hands, due, &call).await;
+    let tried = wave::carry_out(&mut lanes, &hands, due.clone(), &call).await;
     night.lanes = lanes;
+    pause_those_under_way(night, &due, context);
     for tried in tried {
         write_count += note(night, tried, context);
     }

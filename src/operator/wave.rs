@@ -79,6 +79,11 @@ fn about(command: &Command) -> String {
     }
 }
 
+/// Whether it, or another one that is alone with the same object, is under way.
+pub(super) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
+    lanes.has(&about(command))
+}
+
 async fn ended(lanes: &mut Lanes, soon: Duration) -> Vec<Tried> {
     lanes.ended_by(Instant::now() + soon).await.into_iter().flat_map(|(_, tried)| tried).collect()
 }

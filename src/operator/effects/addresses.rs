@@ -74,7 +74,7 @@ pub(super) async fn judged(plan: &Plan, judge: &Judge) -> Vec<Finding> {
     let judging = judging.collect::<Vec<_>>();
     let verdicts: BTreeMap<&str, Result<(), Unasked>> =
         futures::stream::iter(judging).buffer_unordered(AT_ONCE_MAX).collect().await;
-    all.iter().filter_map(|asked| finding(plan, asked, verdicts.get(asked.url)?.as_ref().err()?)).collect()
+    all.iter().filter_map(|asked| Some(finding(plan, asked, verdicts.get(asked.url)?.as_ref().err()?))).collect()
 }
 
 fn asked(plan: &Plan) -> Vec<Asked<'_>> {
@@ -93,7 +93,7 @@ fn asked(plan: &Plan) -> Vec<Asked<'_>> {
     all
 }
 
-fn finding(plan: &Plan, asked: &Asked<'_>, why: &Unasked) -> Option<Finding> {
+fn finding(plan: &Plan, asked: &Asked<'_>, why: &Unasked) -> Finding {
     let Asked { object, path, url, step } = asked;
     let (remedy, is_made) = match why {
         Unasked::Forbidden(_) => ("correct the address, or let the administrator allow it", false),
@@ -103,7 +103,7 @@ fn finding(plan: &Plan, asked: &Asked<'_>, why: &Unasked) -> Option<Finding> {
         }
     };
     let message = format!("{url} would never be asked: {why}; {remedy}");
-    Some(Finding { object: object.clone(), path: path.clone(), message, is_made })
+    Finding { object: object.clone(), path: path.clone(), message, is_made }
 }
 
 /// Whether a step before `step` applies the Service that the address names.
