@@ -27,18 +27,23 @@ pub fn getter(allow: HttpAllow) -> Getter {
     std::sync::Arc::new(move |url| {
         let allow = std::sync::Arc::clone(&allow);
         async move {
-            let asked = tokio::time::timeout(ANSWER_FOR_MAX, get(&allow, &url)).await;
+            let lookup = async |host: String, port| Ok(tokio::net::lookup_host((host, port)).await?.collect());
+            let asked = tokio::time::timeout(ANSWER_FOR_MAX, get(&allow, &url, lookup)).await;
             asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_FOR_MAX:?}")))
         }
         .boxed()
     })
 }
 
-async fn get(allow: &HttpAllow, url: &str) -> Result<u16, String> {
+/// The status of one answer; `lookup` resolves the name, once.
+async fn get<F>(allow: &HttpAllow, url: &str, lookup: impl FnOnce(String, u16) -> F) -> Result<u16, String>
+where
+    F: Future<Output = std::io::Result<Vec<SocketAddr>>>,
+{
     let uri: http::Uri = url.parse().map_err(|_| format!("{url:?} is not an address"))?;
     let plain = uri.scheme() == Some(&http::uri::Scheme::HTTP);
     let authority = uri.authority().filter(|_| plain).ok_or_else(|| format!("{url:?} is not an http:// address"))?;
-    let address = resolve(allow, authority.host(), authority.port_u16().unwrap_or(80)).await?;
+    let address = resolve(allow, authority.host(), authority.port_u16().unwrap_or(80), lookup).await?;
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let request = http::Request::get(path)
         .header(http::header::HOST, authority.as_str())
@@ -67,12 +72,58 @@ async fn get(allow: &HttpAllow, url: &str) -> Result<u16, String> {
 }
 
 /// The one address that is asked.
-async fn resolve(allow: &HttpAllow, host: &str, port: u16) -> Result<SocketAddr, String> {
+async fn resolve<F>(allow: &HttpAllow, host: &str, port: u16, lookup: impl FnOnce(String, u16) -> F) -> Result<SocketAddr, String>
+where
+    F: Future<Output = std::io::Result<Vec<SocketAddr>>>,
+{
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
         return allow.address(host, &[SocketAddr::new(address, port)]);
     }
     allow.host(host)?;
-    let resolved = tokio::net::lookup_host((host, port)).await.map_err(|error| format!("{host}: {}", story(&error)))?;
-    allow.address(host, &resolved.collect::<Vec<_>>())
+    let resolved = lookup(host.to_owned(), port).await.map_err(|error| format!("{host}: {}", story(&error)))?;
+    allow.address(host, &resolved)
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test may")]
+mod tests {
+    use std::future::ready;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn answer_one(listener: TcpListener) {
+        let (socket, _) = listener.accept().await.expect("a connection");
+        socket.readable().await.expect("a request");
+        socket.try_write(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").expect("an answer");
+        let _ = socket.readable().await;
+    }
+
+    #[tokio::test]
+    async fn the_address_that_was_judged_is_asked_and_the_name_is_not_resolved_again() {
+        let judged = TcpListener::bind("127.0.0.2:0").await.expect("a port");
+        let port = judged.local_addr().expect("an address").port();
+        let by_name = TcpListener::bind(("127.0.0.1", port)).await.expect("the same port");
+        let allow = HttpAllow::and(vec!["127.0.0.2".parse().expect("an address")]);
+        let resolved = ["127.0.0.1", "127.0.0.2"].map(|address| SocketAddr::new(address.parse().expect("an address"), port));
+        let url = format!("http://localhost:{port}/");
+        let asked = async { get(&allow, &url, |_, _| ready(Ok(resolved.to_vec()))).await };
+        let elsewhere = async {
+            let _ = by_name.accept().await;
+        };
+        tokio::select! {
+            biased;
+            () = elsewhere => panic!("the name was resolved again"),
+            (answer, ()) = async { tokio::join!(asked, answer_one(judged)) } => assert_eq!(answer, Ok(204)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_may_not_be_asked_is_not_even_resolved() {
+        let lookup = |host, _| -> std::future::Ready<std::io::Result<Vec<SocketAddr>>> { panic!("{host} is resolved") };
+        let refused = get(&HttpAllow::default(), "http://www.example.org/", lookup).await;
+        assert!(refused.as_ref().is_err_and(|why| why.contains("--http-allow www.example.org")), "{refused:?}");
+    }
 }

@@ -6,6 +6,7 @@ mod capture;
 mod jobs;
 mod ledger;
 mod made;
+mod pod_security;
 mod sample;
 mod scene;
 mod step_scene;
