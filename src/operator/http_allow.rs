@@ -204,6 +204,7 @@ mod tests {
             ("cup.sanita.svc.cluster.local.", "100.64.0.9"),
             ("cup.sanita", "fd12::1"),
             ("cup.sanita", "198.18.2.15"),
+            ("cup.sanita", "::ffff:10.96.0.1"),
         ] {
             assert!(connects(&allow, host, address), "{host} {address}");
         }

@@ -126,4 +126,13 @@ mod tests {
         let refused = get(&HttpAllow::default(), "http://www.example.org/", lookup).await;
         assert!(refused.as_ref().is_err_and(|why| why.contains("--http-allow www.example.org")), "{refused:?}");
     }
+
+    #[tokio::test]
+    async fn an_address_in_brackets_is_an_address_and_is_judged_as_one() {
+        let lookup = |host, _| -> std::future::Ready<std::io::Result<Vec<SocketAddr>>> { panic!("{host} is resolved") };
+        let allow = HttpAllow::default();
+        assert_eq!(resolve(&allow, "[fd12::1]", 8080, lookup).await, Ok("[fd12::1]:8080".parse().expect("an address")));
+        assert!(resolve(&allow, "[fe80::1]", 80, lookup).await.is_err_and(|why| why.contains("is not asked")));
+        assert!(resolve(&allow, "127.0.0.1", 80, lookup).await.is_err_and(|why| why.contains("is not asked")));
+    }
 }
