@@ -1,6 +1,7 @@
 //! What the operator does to the world, through the real `kube::Client`, on the embedded API, under Tokio's paused clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
+mod applied;
 mod arming;
 mod capture;
 mod jobs;
