@@ -9,10 +9,13 @@
     reason = "a test may"
 )]
 
-use std::io::Write;
+mod binary;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
+
+use binary::Ran;
 
 /// Each input is answered within a second (without optimisations, within ten) by a machine that has nothing else to do; a busy one is
 /// asked again.
@@ -21,34 +24,15 @@ const ASKED_MAX: usize = 5;
 /// Address space, in KiB.
 const MEMORY_MAX: usize = 1024 * 1024;
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
+/// The binary's answer, with bounded memory and in time.
 fn ran(arguments: &str, stdin: &[u8]) -> Ran {
-    let command = format!("ulimit -v {MEMORY_MAX}; exec \"{}\" {arguments}", env!("CARGO_BIN_EXE_notturno"));
+    let command = format!("ulimit -v {MEMORY_MAX}; exec \"{}\" {arguments}", binary::BINARY);
     for asked in 1.. {
         let begun = Instant::now();
-        let mut child = Command::new("sh")
-            .args(["-c", &command])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let stdin = stdin.to_vec();
-        // Beside the reading: a command may answer before it has read all.
-        let writer = std::thread::spawn(move || drop(input.write_all(&stdin)));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
+        let ran = binary::ran(Command::new("sh").args(["-c", &command]), stdin);
         let took = begun.elapsed();
         if took < WITHIN {
-            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-            return Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+            return ran;
         }
         assert!(asked < ASKED_MAX, "{arguments} took {took:?}, {asked} times over {WITHIN:?}");
     }
@@ -71,9 +55,9 @@ fn every_bad_input_gets_its_words() {
     for input in inputs {
         let name = input.file_name().unwrap().to_str().unwrap();
         let Ran { code, out, err } = ran(&format!("check tests/bad/{name}"), b"");
-        assert!(matches!(code, Some(0..=2)), "{name}: {code:?}: {err}");
+        assert!(matches!(code, 0..=2), "{name}: {code}: {err}");
         assert_eq!(err, "", "{name}: everything is said on stdout");
-        let found = format!("exit code {}\n\n{out}", code.unwrap());
+        let found = format!("exit code {code}\n\n{out}");
         let expected = input.with_extension("out");
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&expected, &found).unwrap();
@@ -170,7 +154,7 @@ fn giants_are_answered_in_bounded_time_and_memory() {
             eprintln!("{what}");
             let ran = ran(&format!("check - -o {output}"), &input);
             let shown: String = ran.out.chars().take(3_000).collect();
-            assert_eq!(ran.code, Some(code), "{what}: {shown} {}", ran.err);
+            assert_eq!(ran.code, code, "{what}: {shown} {}", ran.err);
             assert!(output == "sarif" || ran.out.contains(said), "{what}: {shown}");
             assert!(ran.out.len() < 2 << 20, "{what}: {} bytes are said", ran.out.len());
         }

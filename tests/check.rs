@@ -1,36 +1,21 @@
 //! `notturno check` as a person and a pipeline use it: the binary, its formats, its exit codes, its table of rules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
-use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
+mod binary;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use binary::Ran;
 use notturno::cli::check::{Finding, Level, RULES, check};
 use notturno::cli::read::load_texts;
 use serde_json::Value;
 
 const SOGEI: &str = include_str!("../runbooks/sogei-2023.yaml");
 
-struct Ran {
-    code: i32,
-    out: String,
-}
-
 fn run(arguments: &[&str], stdin: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_notturno"))
-        .arg("check")
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that refuses its arguments does not read.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Ran { code: output.status.code().unwrap(), out: String::from_utf8(output.stdout).unwrap() }
+    binary::run(&[&["check"], arguments].concat(), stdin.as_bytes())
 }
 
 /// What is found in texts, as `rule path`.

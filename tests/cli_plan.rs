@@ -1,39 +1,21 @@
 //! `notturno plan` as a person and a pipeline use it: the binary, files, exit codes, JSON.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod binary;
 
+use binary::Ran;
 use serde_json::Value;
 
 const SOGEI: &str = include_str!("../runbooks/sogei-2023.yaml");
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn json(&self) -> Value {
-        assert_eq!(self.out.trim_end().lines().count(), 1, "one object on stdout: {}", self.out);
-        serde_json::from_str(&self.out).expect("JSON")
-    }
+/// What is said as JSON.
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.out.trim_end().lines().count(), 1, "one object on stdout: {}", ran.out);
+    serde_json::from_str(&ran.out).expect("JSON")
 }
 
 fn run(arguments: &[&str], stdin: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_notturno"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that refuses its arguments does not read.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    binary::run(arguments, stdin.as_bytes())
 }
 
 fn plan(text: &str) -> Ran {
@@ -60,7 +42,7 @@ fn moment(clock: &str) -> String {
 #[test]
 fn the_replay_of_2023_is_accepted_with_its_moments() {
     let ran = run(&["plan", concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks/sogei-2023.yaml"), "-o", "json"], "");
-    let report = ran.json();
+    let report = json(&ran);
     assert_eq!((ran.code, report["accepted"].as_bool()), (0, Some(true)), "{}", ran.err);
     assert_eq!(report["intervention"], "centro-dati/notte-9-febbraio");
     assert_eq!(report["timeZone"], "Europe/Rome");
@@ -96,7 +78,7 @@ fn changed_inputs_move_the_moments() {
     let reserve = with(&[("reserve: 20m ", "reserve: 35m ")]);
     for (text, before, after) in [(doors, "06:25", "05:25"), (restore, "05:55", "04:40"), (reserve, "05:40", "04:40")] {
         let ran = plan(&text);
-        let report = ran.json();
+        let report = json(&ran);
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert_eq!(report["steps"][0]["turnBackAt"], moment(before));
         assert_eq!(report["steps"][4]["turnBackAt"], moment(after));
@@ -106,7 +88,7 @@ fn changed_inputs_move_the_moments() {
 #[test]
 fn a_reserve_that_does_not_fit_is_refused_with_the_sum_and_its_place() {
     let ran = plan(&with(&[("reserve: 20m ", "reserve: 200m ")]));
-    let report = ran.json();
+    let report = json(&ran);
     assert_eq!((ran.code, report["accepted"].as_bool()), (1, Some(false)));
     let refusal = &report["refusals"][0];
     assert_eq!((&refusal["reason"], &refusal["path"]), (&Value::from("DoesNotFit"), &Value::from("spec.steps[4]")));
@@ -139,7 +121,7 @@ fn every_problem_is_told_at_once_with_its_line() {
     ]);
     let ran = plan(&text);
     assert_eq!(ran.code, 1, "{}", ran.out);
-    let report = ran.json();
+    let report = json(&ran);
     let said: Vec<String> = report["refusals"].as_array().unwrap().iter().map(ToString::to_string).collect();
     for words in ["Europe/Roma", "reserv"] {
         assert!(said.iter().any(|refusal| refusal.contains(words)), "{words} in {said:#?}");
@@ -150,18 +132,18 @@ fn every_problem_is_told_at_once_with_its_line() {
 #[test]
 fn what_cannot_be_read_is_exit_two_and_still_json() {
     let broken = plan("kind: [\n");
-    assert_eq!((broken.code, broken.json()["errors"][0]["line"].as_u64()), (2, Some(1)));
+    assert_eq!((broken.code, json(&broken)["errors"][0]["line"].as_u64()), (2, Some(1)));
     let missing = run(&["plan", "/nowhere.yaml", "-o", "json"], "");
-    assert_eq!((missing.code, missing.json()["errors"][0]["file"].as_str()), (2, Some("/nowhere.yaml")));
+    assert_eq!((missing.code, json(&missing)["errors"][0]["file"].as_str()), (2, Some("/nowhere.yaml")));
     let usage = run(&["plan", "-o", "json"], "");
-    assert_eq!((usage.code, usage.json()["accepted"].as_bool()), (2, Some(false)));
+    assert_eq!((usage.code, json(&usage)["accepted"].as_bool()), (2, Some(false)));
     let no_night = plan("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
     assert_eq!(no_night.code, 2);
     let several =
         format!("{SOGEI}\n---\n{}", SOGEI[SOGEI.rfind("apiVersion").unwrap()..].replace("notte-9-febbraio", "altra-notte"));
     assert_eq!(plan(&several).code, 2);
     let chosen = run(&["plan", "-", "-o", "json", "--intervention", "altra-notte"], &several);
-    assert_eq!((chosen.code, chosen.json()["intervention"].as_str()), (0, Some("centro-dati/altra-notte")), "{}", chosen.out);
+    assert_eq!((chosen.code, json(&chosen)["intervention"].as_str()), (0, Some("centro-dati/altra-notte")), "{}", chosen.out);
 }
 
 #[test]
@@ -177,7 +159,7 @@ fn what_is_missing_or_unknown_is_refused() {
         (kind, "UnknownKind", "Runbok"),
     ] {
         let ran = plan(&text);
-        let report = ran.json();
+        let report = json(&ran);
         let found = report["refusals"].as_array().unwrap().iter().any(|refusal| {
             refusal["reason"] == reason && refusal["message"].as_str().unwrap().contains(words) && refusal["line"].is_u64()
         });
@@ -203,8 +185,8 @@ fn the_table_tells_the_night_on_one_screen() {
 fn a_rehearsal_is_planned_like_the_night_and_shown_as_one() {
     let rehearsal = with(&[("mode: Run ", "mode: Rehearse ")]);
     let (run, rehearse) = (plan(SOGEI), plan(&rehearsal));
-    assert_eq!((&run.json()["mode"], &rehearse.json()["mode"]), (&Value::from("Run"), &Value::from("Rehearse")));
-    assert_eq!((rehearse.code, &rehearse.json()["plannedOpen"]), (0, &Value::from(moment("05:00"))));
+    assert_eq!((&json(&run)["mode"], &json(&rehearse)["mode"]), (&Value::from("Run"), &Value::from("Rehearse")));
+    assert_eq!((rehearse.code, &json(&rehearse)["plannedOpen"]), (0, &Value::from(moment("05:00"))));
     let table = self::run(&["plan", "-"], &rehearsal).out;
     assert!(table.contains("mode            Rehearse: tried as soon as it is created"), "{table}");
 }

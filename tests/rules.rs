@@ -117,5 +117,23 @@ fn durations_mean_the_same_to_a_rule_and_to_the_program() {
         document["spec"]["steps"][0]["budget"] = json!(text);
         let rule = judged(&document, None).into_iter().find(|judged| judged.path == "spec.steps[0].budget").expect("judged");
         assert!(rule.holds.is_err(), "{text} does not fit 64 bits, and an API server says so: {rule:?}");
+        let refused = rules::refusals("Runbook", "x", &document["spec"]);
+        assert!(refused.iter().any(|one| one.path == rule.path && one.message.contains("cannot be judged")), "{refused:?}");
     }
+}
+
+/// An API server drops a null that stands where none may, before it asks its rules.
+#[test]
+fn what_is_null_is_not_there_for_a_rule() {
+    let runbook = corpus().into_iter().find(|(file, document)| file.contains("sogei") && document["kind"] == "Runbook");
+    let mut spec = runbook.expect("a runbook").1["spec"].clone();
+    let count = rules::judged("Runbook", &spec, None).len();
+    let steps = spec["steps"].as_array_mut().expect("steps");
+    steps[0]["hardCap"] = Value::Null;
+    steps[0]["close"] = Value::Null;
+    steps[0]["job"]["template"] = Value::Null;
+    let judged = rules::judged("Runbook", &spec, None);
+    assert_eq!(judged.len(), count, "no rule is asked about what is null");
+    let broken: Vec<_> = judged.iter().filter(|one| one.holds != Ok(true)).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
 }

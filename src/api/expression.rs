@@ -163,14 +163,19 @@ mod tests {
         assert!(refused(&"a".repeat(1025)).contains("1025"));
     }
 
+    /// Whoever asks may have little room itself.
     #[test]
     fn a_deep_expression_ends_no_process() {
-        for deep in [
-            format!("{}true{}", "(".repeat(500), ")".repeat(500)),
-            "!".repeat(1000) + "true",
-            format!("self{}", ".a".repeat(500)),
-        ] {
-            let _ = Expression::parse(&deep).map(|expression| expression.holds(&json!({})));
-        }
+        let ask = || {
+            for deep in [
+                format!("{}true{}", "(".repeat(500), ")".repeat(500)),
+                "!".repeat(1000) + "true",
+                format!("self{}", ".a".repeat(500)),
+            ] {
+                let _ = Expression::parse(&deep).map(|expression| expression.holds(&json!({})));
+            }
+        };
+        let asking = std::thread::Builder::new().stack_size(128 * 1024).spawn(ask).expect("a thread");
+        asking.join().expect("it comes to its end");
     }
 }

@@ -52,11 +52,10 @@ pub(super) fn apply(
     let before = own.map(|index| entries.remove(index));
     settle_conflicts(kind, name, &object, (&said, &owned), &mut entries, applier.force)?;
     if let Some((_, before)) = &before {
-        let kept = |path: &&Vec<String>| owned.0.contains(*path) || entries.iter().any(|(_, others)| others.0.contains(*path));
-        // Items go before what is in them, and take it along.
-        let mut gone: Vec<&Vec<String>> = before.0.iter().filter(|path| !kept(path)).collect();
-        gone.sort_by_key(|path| path.last().is_none_or(|part| part != "."));
-        for path in gone {
+        let is_left =
+            |path: &&Vec<String>| !owned.0.contains(*path) && !entries.iter().any(|(_, others)| others.0.contains(*path));
+        // In their order: an item goes before what is in it, and takes it along.
+        for path in before.0.iter().filter(is_left) {
             remove(kind, &mut object, path);
         }
     }

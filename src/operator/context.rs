@@ -4,16 +4,15 @@
 //! people declare, write `interventions/status`, its finalizer and Events, and nothing else; every effect of a night goes through
 //! [`Tenants`]. Not here: anything that belongs to one night.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use kube::Client;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::declared::Listings;
 use super::effects::pod_security::Level;
 use super::effects::{Judge, Tenants};
+use super::introductions::Introductions;
 use super::metrics::Metrics;
 use super::orders::Orders;
 use super::server_time::ServerTime;
@@ -63,28 +62,6 @@ pub struct Context {
     pub(super) listings: Listings,
     /// Who may be introduced.
     pub(super) introductions: Introductions,
-}
-
-/// So many nights of a namespace are introduced at a time: an operator that starts must not ask for all ledgers at once.
-const INTRODUCTIONS_MAX: usize = 16;
-
-/// Turns, by namespace: who is slow there holds nobody elsewhere.
-#[derive(Clone, Default)]
-pub(super) struct Introductions(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
-
-/// A turn; it is over when this is dropped.
-pub(super) type Turn = Option<OwnedSemaphorePermit>;
-
-impl Introductions {
-    /// Waits for a turn.
-    pub(super) async fn turn(&self, namespace: &str) -> Turn {
-        let turns = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, turns| Arc::strong_count(turns) > 1 || turns.available_permits() < INTRODUCTIONS_MAX);
-            Arc::clone(all.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(INTRODUCTIONS_MAX))))
-        };
-        turns.acquire_owned().await.ok()
-    }
 }
 
 impl Context {

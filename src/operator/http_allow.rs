@@ -82,9 +82,8 @@ impl HttpAllow {
     /// # Errors
     /// Why not, and what to do.
     pub fn host(&self, host: &str) -> Result<(), String> {
-        let host = host.to_ascii_lowercase();
-        let host = host.trim_end_matches('.');
-        let allowed = self.0.iter().any(|allowed| allowed.holds_name(host)) || is_of_cluster(host);
+        let host = as_name(host);
+        let allowed = self.0.iter().any(|allowed| allowed.holds_name(&host)) || is_of_cluster(&host);
         if allowed {
             Ok(())
         } else {
@@ -97,7 +96,7 @@ impl HttpAllow {
     /// # Errors
     /// Why none may.
     pub fn address(&self, host: &str, resolved: &[SocketAddr]) -> Result<SocketAddr, String> {
-        let by_name = self.0.iter().any(|allowed| allowed.holds_name(&host.to_ascii_lowercase()));
+        let by_name = self.0.iter().any(|allowed| allowed.holds_name(&as_name(host)));
         let good = resolved.iter().find(|address| self.may_connect(by_name, plain(address.ip())));
         good.copied().ok_or_else(|| match resolved.first() {
             None => format!("no such host {host}"),
@@ -115,6 +114,11 @@ impl HttpAllow {
         }
         by_network || (!address.is_loopback() && (by_name || is_private(address)))
     }
+}
+
+/// Names are the same in capitals, and with the root's dot.
+fn as_name(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// `name`, `name.namespace`, `name.namespace.svc` and what follows.
@@ -138,13 +142,20 @@ fn plain(address: IpAddr) -> IpAddr {
 fn is_never(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            address.is_link_local() || address.is_multicast() || address.is_broadcast() || address.octets().starts_with(&[0])
+            address.is_link_local()
+                || address.is_multicast()
+                || address.is_broadcast()
+                || address.octets().starts_with(&[0])
+                || address.octets() == METADATA_V4
         }
         IpAddr::V6(address) => {
             address.is_unicast_link_local() || address.is_multicast() || address.is_unspecified() || is_metadata(address)
         }
     }
 }
+
+/// Where another large cloud answers for metadata: in the middle of the addresses of RFC 6598.
+const METADATA_V4: [u8; 4] = [100, 100, 100, 200];
 
 /// Where a large cloud answers for metadata over IPv6.
 fn is_metadata(address: Ipv6Addr) -> bool {
@@ -193,6 +204,7 @@ mod tests {
             ("cup.sanita.svc.cluster.local.", "100.64.0.9"),
             ("cup.sanita", "fd12::1"),
             ("cup.sanita", "198.18.2.15"),
+            ("cup.sanita", "::ffff:10.96.0.1"),
         ] {
             assert!(connects(&allow, host, address), "{host} {address}");
         }
@@ -208,19 +220,64 @@ mod tests {
             ("cup.sanita", "fd00:ec2::254"),
             ("cup.sanita", "0.0.0.0"),
             ("cup.sanita", "224.0.0.1"),
+            ("cup.sanita", "100.100.100.200"),
+            ("cup.sanita", "100.63.255.255"),
+            ("cup.sanita", "100.128.0.0"),
+            ("cup.sanita", "198.17.255.255"),
+            ("cup.sanita", "198.20.0.0"),
         ] {
             assert!(!connects(&allow, host, address), "{host} {address}");
         }
     }
 
     #[test]
-    fn the_administrator_adds_names_and_networks_but_never_link_local_ones() {
-        let allow = allow(&["example.org", "127.0.0.0/8", "203.0.113.0/24", "169.254.0.0/16", "0.0.0.0/0"]);
-        assert!(connects(&allow, "www.example.org", "198.51.100.7") && connects(&allow, "EXAMPLE.org", "198.51.100.7"));
-        assert!(!connects(&allow, "notexample.org.it", "198.51.100.7"), "a suffix is whole labels");
-        assert!(connects(&allow, "cup.sanita", "127.0.0.1") && connects(&allow, "cup.sanita", "203.0.113.200"));
-        assert!(!connects(&allow, "cup.sanita", "169.254.169.254"));
-        assert!(!connects(&super::HttpAllow::and(vec!["example.org".parse().expect("a value")]), "example.org", "127.0.0.1"));
+    fn the_administrator_adds_names_and_networks() {
+        let allow = allow(&["example.org", "127.0.0.0/8", "203.0.113.0/24", "2001:db8::/32"]);
+        for (host, address) in [
+            ("www.example.org", "198.51.100.7"),
+            ("EXAMPLE.org", "198.51.100.7"),
+            ("example.org.", "198.51.100.7"),
+            ("cup.sanita", "127.0.0.1"),
+            ("cup.sanita", "203.0.113.200"),
+            ("cup.sanita", "2001:db8:1::1"),
+        ] {
+            assert!(connects(&allow, host, address), "{host} {address}");
+        }
+        for (host, address) in [
+            // A suffix is whole labels at the end, whatever follows or precedes.
+            ("notexample.org", "198.51.100.7"),
+            ("example.org.it", "198.51.100.7"),
+            ("cup.sanita", "203.0.114.1"),
+            ("cup.sanita", "2001:db9::1"),
+        ] {
+            assert!(!connects(&allow, host, address), "{host} {address}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_asked_no_network_and_no_name_allows() {
+        let all = allow(&["example.org", "0.0.0.0/0", "::/0"]);
+        for address in [
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "0.0.0.0",
+            "0.1.2.3",
+            "100.100.100.200",
+            "::ffff:169.254.169.254",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+        ] {
+            assert!(!connects(&all, "example.org", address), "{address}");
+        }
+        assert!(connects(&all, "cup.sanita", "127.0.0.1") && connects(&all, "cup.sanita", "::1"), "loopback by its network");
+        let by_name = allow(&["example.org"]);
+        assert!(
+            !connects(&by_name, "example.org", "127.0.0.1") && !connects(&by_name, "example.org", "::1"),
+            "but not by a name"
+        );
     }
 
     #[test]

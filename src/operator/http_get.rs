@@ -32,20 +32,28 @@ pub fn network(allow: HttpAllow) -> Network {
     let getter: Getter = Arc::new(move |url| {
         let allow = Arc::clone(&allow);
         async move {
-            let asked = tokio::time::timeout(ANSWER_FOR_MAX, get(&allow, &url)).await;
+            let asked = tokio::time::timeout(ANSWER_FOR_MAX, get(&allow, &url, lookup)).await;
             asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_FOR_MAX:?}")))
         }
         .boxed()
     });
     let judge: Judge = Arc::new(move |url| {
         let allow = Arc::clone(&judging);
-        async move { where_to(&allow, &url).await.map(drop) }.boxed()
+        async move { where_to(&allow, &url, lookup).await.map(drop) }.boxed()
     });
     Network { getter, judge }
 }
 
-async fn get(allow: &HttpAllow, url: &str) -> Result<u16, String> {
-    let (uri, authority, address) = where_to(allow, url).await.map_err(|unasked| unasked.to_string())?;
+async fn lookup(host: String, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
+}
+
+/// The status of one answer; `lookup` resolves the name, once.
+async fn get<F>(allow: &HttpAllow, url: &str, lookup: impl FnOnce(String, u16) -> F) -> Result<u16, String>
+where
+    F: Future<Output = std::io::Result<Vec<SocketAddr>>>,
+{
+    let (uri, authority, address) = where_to(allow, url, lookup).await.map_err(|unasked| unasked.to_string())?;
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let request = http::Request::get(path)
         .header(http::header::HOST, authority.as_str())
@@ -74,23 +82,90 @@ async fn get(allow: &HttpAllow, url: &str) -> Result<u16, String> {
 }
 
 /// What is asked, of whom, and at which one address.
-async fn where_to(allow: &HttpAllow, url: &str) -> Result<(Uri, Authority, SocketAddr), Unasked> {
+async fn where_to<F>(
+    allow: &HttpAllow,
+    url: &str,
+    lookup: impl FnOnce(String, u16) -> F,
+) -> Result<(Uri, Authority, SocketAddr), Unasked>
+where
+    F: Future<Output = std::io::Result<Vec<SocketAddr>>>,
+{
     let uri: Uri = url.parse().map_err(|_| Unasked::Forbidden(format!("{url:?} is not an address")))?;
     let plain = uri.scheme() == Some(&http::uri::Scheme::HTTP);
     let not_plain = || Unasked::Forbidden(format!("{url:?} is not an http:// address"));
     let authority = uri.authority().filter(|_| plain).cloned().ok_or_else(not_plain)?;
-    let address = resolve(allow, authority.host(), authority.port_u16().unwrap_or(80)).await?;
+    let address = resolve(allow, authority.host(), authority.port_u16().unwrap_or(80), lookup).await?;
     Ok((uri, authority, address))
 }
 
-async fn resolve(allow: &HttpAllow, host: &str, port: u16) -> Result<SocketAddr, Unasked> {
+async fn resolve<F>(
+    allow: &HttpAllow,
+    host: &str,
+    port: u16,
+    lookup: impl FnOnce(String, u16) -> F,
+) -> Result<SocketAddr, Unasked>
+where
+    F: Future<Output = std::io::Result<Vec<SocketAddr>>>,
+{
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
         return allow.address(host, &[SocketAddr::new(address, port)]).map_err(Unasked::Forbidden);
     }
     allow.host(host).map_err(Unasked::Forbidden)?;
     let unknown = |error| Unasked::Unknown(format!("{host}: {}", story(&error)));
-    let resolved: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(unknown)?.collect();
+    let resolved = lookup(host.to_owned(), port).await.map_err(unknown)?;
     let why = if resolved.is_empty() { Unasked::Unknown } else { Unasked::Forbidden };
     allow.address(host, &resolved).map_err(why)
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test may")]
+mod tests {
+    use std::future::ready;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn answer_one(listener: TcpListener) {
+        let (socket, _) = listener.accept().await.expect("a connection");
+        socket.readable().await.expect("a request");
+        socket.try_write(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").expect("an answer");
+        let _ = socket.readable().await;
+    }
+
+    #[tokio::test]
+    async fn the_address_that_was_judged_is_asked_and_the_name_is_not_resolved_again() {
+        let judged = TcpListener::bind("127.0.0.2:0").await.expect("a port");
+        let port = judged.local_addr().expect("an address").port();
+        let by_name = TcpListener::bind(("127.0.0.1", port)).await.expect("the same port");
+        let allow = HttpAllow::and(vec!["127.0.0.2".parse().expect("an address")]);
+        let resolved = ["127.0.0.1", "127.0.0.2"].map(|address| SocketAddr::new(address.parse().expect("an address"), port));
+        let url = format!("http://localhost:{port}/");
+        let asked = async { get(&allow, &url, |_, _| ready(Ok(resolved.to_vec()))).await };
+        let elsewhere = async {
+            let _ = by_name.accept().await;
+        };
+        tokio::select! {
+            biased;
+            () = elsewhere => panic!("the name was resolved again"),
+            (answer, ()) = async { tokio::join!(asked, answer_one(judged)) } => assert_eq!(answer, Ok(204)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_may_not_be_asked_is_not_even_resolved() {
+        let lookup = |host, _| -> std::future::Ready<std::io::Result<Vec<SocketAddr>>> { panic!("{host} is resolved") };
+        let refused = get(&HttpAllow::default(), "http://www.example.org/", lookup).await;
+        assert!(refused.as_ref().is_err_and(|why| why.contains("--http-allow www.example.org")), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn an_address_in_brackets_is_an_address_and_is_judged_as_one() {
+        let lookup = |host, _| -> std::future::Ready<std::io::Result<Vec<SocketAddr>>> { panic!("{host} is resolved") };
+        let allow = HttpAllow::default();
+        assert_eq!(resolve(&allow, "[fd12::1]", 8080, lookup).await.ok(), "[fd12::1]:8080".parse().ok());
+        assert!(resolve(&allow, "[fe80::1]", 80, lookup).await.is_err_and(|why| why.to_string().contains("is not asked")));
+        assert!(resolve(&allow, "127.0.0.1", 80, lookup).await.is_err_and(|why| why.to_string().contains("is not asked")));
+    }
 }

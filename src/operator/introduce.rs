@@ -200,6 +200,11 @@ async fn write(object: &DynamicObject, patch: &Patch<Value>, context: &Context, 
     Ok(())
 }
 
+/// When it is to start, as far as that can be read without the rest.
+pub(super) fn start_at(object: &DynamicObject) -> Option<Timestamp> {
+    object.data.pointer("/spec/startTime").and_then(Value::as_str).and_then(|text| text.parse().ok())
+}
+
 /// The Interventions of the object's namespace.
 pub(super) fn interventions(object: &DynamicObject, context: &Context) -> Api<DynamicObject> {
     let kind = ApiResource::erase::<api::Intervention>(&());

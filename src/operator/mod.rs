@@ -36,6 +36,7 @@ pub mod health;
 pub mod http_allow;
 pub mod http_get;
 mod introduce;
+mod introductions;
 mod jobs;
 pub mod lead;
 pub mod lease;

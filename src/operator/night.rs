@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +19,7 @@ use tracing::Instrument;
 use super::book::{Book, BookError, Whose};
 use super::call_back::{CallBack, Heeded};
 use super::check::Checkers;
-use super::context::{Context, Turn};
+use super::context::Context;
 use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
 use super::introduce::{self, Introduced};
@@ -44,11 +43,8 @@ use crate::model::refusal::Refusal;
 /// The most refusals that become Events; the status has them all.
 const REFUSALS_TOLD_MAX: usize = 16;
 
-/// How long a night that is introduced may keep its neighbours waiting.
-const INTRODUCTION_TURN: Duration = Duration::from_millis(100);
-
-/// A night that only waits, for so long at least, keeps no book: a thousand of them are not held in memory.
-const PUT_AWAY_FOR_MIN: SignedDuration = SignedDuration::from_mins(15);
+/// A night that only waits, for so long at least, keeps no book, and is introduced after others: a thousand are not held in memory.
+const WAITS_LONG_FROM: SignedDuration = SignedDuration::from_mins(15);
 
 /// What one night keeps between its turns. Nothing here is needed to go on elsewhere: the ledger is the truth.
 pub(super) struct Night {
@@ -255,16 +251,17 @@ impl Night {
 
     async fn pass(&mut self, context: &Context) -> Result<Rest, Trouble> {
         context.time.refresh(&context.client).await;
-        // Taken out for the pass: after a panic it is read anew.
-        let mut book = match self.opened(context).await? {
-            Some(book) => book,
-            None => match self.introduce(context).await? {
-                Met::Book(book) => *book,
-                Met::Rest(rest) => return Ok(rest),
-            },
-        };
+        // Boxed where a pass begins in earnest: a thousand nights that wait for their turn must not hold room for it.
+        match self.opened(context).await? {
+            Some(book) => Box::pin(self.go_on(book, context)).await,
+            None => self.begin(context).await,
+        }
+    }
+
+    /// The book is taken out for the pass: after a panic it is read anew.
+    async fn go_on(&mut self, mut book: Book, context: &Context) -> Result<Rest, Trouble> {
         let rest = Box::pin(reconcile(self, &mut book, context)).await;
-        let waits_long = rest.as_ref().is_ok_and(|rest| rest.is_later_than(context.time.now(), PUT_AWAY_FOR_MIN));
+        let waits_long = rest.as_ref().is_ok_and(|rest| rest.is_later_than(context.time.now(), WAITS_LONG_FROM));
         self.book = (!waits_long || !book.only_waits()).then_some(book);
         rest
     }
@@ -278,22 +275,26 @@ impl Night {
         }
     }
 
-    /// Gets a book; a rest when there is none to get.
-    async fn introduce(&mut self, context: &Context) -> Result<Met, Trouble> {
-        let Some(object) = self.object.clone() else { return Ok(Met::Rest(self.settled(context))) };
-        let turn = context.introductions.turn(&self.whose.namespace).await;
-        // Boxed only now: a thousand nights that wait for their turn must not hold room for it.
-        Box::pin(self.meet(&object, turn, context)).await
+    /// The first pass, from the introduction on, once it is its turn.
+    async fn begin(&mut self, context: &Context) -> Result<Rest, Trouble> {
+        let Some(object) = self.object.clone() else { return Ok(self.settled(context)) };
+        let start_at = introduce::start_at(&object);
+        let waits_long = start_at.is_some_and(|at| at.duration_since(context.time.now()) >= WAITS_LONG_FROM);
+        let turn = context.introductions.turn(&self.whose.namespace, waits_long).await;
+        let mut passing = Box::pin(async {
+            match self.introduce(&object, context).await? {
+                Met::Book(book) => self.go_on(*book, context).await,
+                Met::Rest(rest) => Ok(rest),
+            }
+        });
+        let in_turn = timeout(turn.lasts, &mut passing).await;
+        drop(turn);
+        if let Ok(rest) = in_turn { rest } else { passing.await }
     }
 
-    async fn meet(&mut self, object: &DynamicObject, turn: Turn, context: &Context) -> Result<Met, Trouble> {
-        let mut introducing = std::pin::pin!(introduce::introduce(object, context, context.time.now()));
-        let introduced = timeout(INTRODUCTION_TURN, &mut introducing).await;
-        drop(turn);
-        let introduced = match introduced {
-            Ok(introduced) => introduced?,
-            Err(_) => introducing.await?,
-        };
+    /// Gets a book; a rest when there is none to get.
+    async fn introduce(&mut self, object: &DynamicObject, context: &Context) -> Result<Met, Trouble> {
+        let introduced = introduce::introduce(object, context, context.time.now()).await?;
         match introduced {
             Introduced::Nothing => Ok(Met::Rest(self.settled(context))),
             Introduced::Refused { refusals, needs_human } => {

@@ -143,4 +143,38 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(prober.fact(), Probes::Red { reason: "vive: the prober itself failed".into() });
     }
+
+    fn of_url(url: &str) -> Probe {
+        Probe { name: url.into(), url: url.into(), ..probe() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_is_green_when_all_its_probes_are_and_nothing_is_known_of_it_before_they_were_asked() {
+        let getter: Getter =
+            Arc::new(|url| std::future::ready(if url == "http://buona/" { Ok(200) } else { Err("refused".into()) }).boxed());
+        let bell = Arc::new(Notify::new());
+        let prober = Prober::start(&[of_url("http://buona/"), of_url("http://cattiva/")], &getter, &bell);
+        assert_eq!(prober.fact(), Probes::NotAsked);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(prober.fact(), Probes::Red { reason: "http://cattiva/: refused".into() });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_asked_as_often_as_it_says_and_rings_when_it_turns_only() {
+        let asked = Arc::new(Mutex::new(0_u32));
+        let count = Arc::clone(&asked);
+        let getter: Getter = Arc::new(move |_| {
+            *count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            std::future::ready(Ok(200)).boxed()
+        });
+        let bell = Arc::new(Notify::new());
+        let prober = Prober::start(&[probe()], &getter, &bell);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(bell.notified().now_or_never(), None, "two good answers of three");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!((bell.notified().now_or_never(), prober.fact()), (Some(()), Probes::Green));
+        tokio::time::sleep(Duration::from_secs(48)).await;
+        assert_eq!(bell.notified().now_or_never(), None, "green stays green");
+        assert_eq!(*asked.lock().unwrap_or_else(PoisonError::into_inner), 12, "in a minute, every five seconds");
+    }
 }

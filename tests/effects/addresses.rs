@@ -28,7 +28,7 @@ fn probe(name: &str, url: &str) -> serde_json::Value {
 
 fn asking(scene: &mut Scene, name: &str, url: &str, needs: &[usize]) {
     let mut step = scene.plan.steps[2].clone();
-    step.name = name.to_owned();
+    name.clone_into(&mut step.name);
     step.needs = needs.to_vec();
     step.action = serde_json::from_value(json!({"check": {"http": probe(name, url)}})).unwrap();
     scene.plan.steps.push(step);

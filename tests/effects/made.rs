@@ -116,3 +116,50 @@ async fn no_change_may_be_alive_after_the_turn_back_moment() {
         assert_eq!(armed.scene.changed_since(before), Vec::<String>::new());
     }
 }
+
+/// A deletion that comes late holds for what was looked at only.
+#[tokio::test(start_paused = true)]
+async fn what_another_hand_takes_over_while_its_deletion_is_under_way_is_left_alone() {
+    let mut armed = armed(&[makes()]).await;
+    armed.perform(change(STEP)).await.unwrap();
+    turn(&mut armed);
+    armed.perform(BURN).await.unwrap();
+    armed.scene.fault(|request, stage| {
+        let late = request.verb == Verb::Delete && stage == Stage::Before;
+        if late { Fault::Delay(std::time::Duration::from_secs(5)) } else { Fault::None }
+    });
+    let taken_over = async {
+        seconds(1).await;
+        armed.scene.another_hand("configmaps", "nuova", json!({"metadata": {"annotations": null}})).await;
+    };
+    let (restored, ()) = tokio::join!(armed.perform(RESTORE), taken_over);
+    assert_eq!(restored.unwrap().write_count, 0);
+    assert_eq!(made(&armed.scene).unwrap()["data"], json!({"a": "b"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_hand_makes_while_the_creation_is_under_way_is_refused() {
+    let armed = armed(&[makes()]).await;
+    armed.scene.fault(|request, stage| {
+        let late = request.verb == Verb::Create && request.user.contains("lavori-notturni") && stage == Stage::Before;
+        if late { Fault::Delay(std::time::Duration::from_secs(5)) } else { Fault::None }
+    });
+    let meanwhile = async {
+        seconds(1).await;
+        armed.scene.api.create(manifest("nuova", json!({"di": "altri"}))).unwrap();
+    };
+    let (created, ()) = tokio::join!(armed.perform(change(STEP)), meanwhile);
+    assert!(refusal(created).contains("another hand made it since"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_step_made_and_another_night_holds_is_not_deleted() {
+    let mut armed = armed(&[makes()]).await;
+    armed.perform(change(STEP)).await.unwrap();
+    turn(&mut armed);
+    let other = json!({"metadata": {"annotations": {"notturno.dev/token": "0f0e0d0c-0b0a-4000-8000-00000000000f.1.forward"}}});
+    armed.scene.another_hand("configmaps", "nuova", other).await;
+    let claimed = armed.perform(RESTORE).await.unwrap_err();
+    assert!(matches!(claimed, PerformError::Claimed { .. }), "{claimed:?}");
+    assert!(made(&armed.scene).is_some());
+}

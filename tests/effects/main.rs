@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 mod addresses;
+mod applied;
 mod arming;
 mod capture;
 mod jobs;
 mod ledger;
 mod made;
+mod pod_security;
 mod sample;
 mod scene;
 mod step_scene;

@@ -153,3 +153,29 @@ async fn a_node_is_in_no_namespace() {
     let stored = nodes.patch("nodo-1", &by("uno"), &Patch::Apply(node)).await.unwrap();
     assert_eq!(stored.spec.unwrap().unschedulable, Some(true));
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_conflict_is_told_and_who_owns_nothing_any_more_is_forgotten() {
+    let embedded = embedded();
+    apply::<ConfigMap>(&embedded, "piano", &by("uno"), config("piano", &json!({"a": "1", "b": "1"}))).await.unwrap();
+    let other = || config("piano", &json!({"a": "2", "b": "2"}));
+    let refused = apply::<ConfigMap>(&embedded, "piano", &by("due"), other()).await.unwrap_err().to_string();
+    assert!(refused.contains("2 conflicts") && refused.contains(".data.a") && refused.contains(".data.b"), "{refused}");
+    let taken = apply::<ConfigMap>(&embedded, "piano", &by("due").force(), other()).await.unwrap();
+    assert_eq!(taken["metadata"]["managedFields"].as_array().unwrap().len(), 1, "{taken}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_not_applied_with_the_rest_and_nobody_applies_without_a_name() {
+    let embedded = embedded();
+    let mut object = deployment(&json!([{"name": "a", "image": "a:1"}]));
+    object["status"] = json!({"collisionCount": 7});
+    let stored = apply::<Deployment>(&embedded, "motore", &by("uno"), object.clone()).await.unwrap();
+    assert_eq!(stored["metadata"]["managedFields"][0]["fieldsV1"].get("f:status"), None, "{stored}");
+    let request = http::Request::patch(format!("/api/v1/namespaces/{NS}/configmaps/piano"))
+        .header("content-type", "application/apply-patch+yaml")
+        .body(config("piano", &json!({})).to_string().into_bytes())
+        .unwrap();
+    let refused = embedded.client("test").request::<Value>(request).await.unwrap_err();
+    assert!(refused.to_string().contains("fieldManager is required"), "{refused}");
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use notturno::embedded::{Stage, annotations};
 use serde_json::{Value, json};
 
-use crate::world::{Crash, NIGHT, WORK, World};
+use crate::killed::Killed;
+use crate::world::{NIGHT, WORK, World};
 
 /// What every step changes, besides what services close.
 const CHANGED: [(&str, &str, &str, &str); 6] = [
@@ -140,42 +141,9 @@ async fn a_night_with_every_action_goes_back_and_everything_is_as_before() {
     }
 }
 
-/// Plays the hanging night with one crash; none when the night has no such write.
-fn night_with_crash(number: u64, stage: Stage) -> Option<Vec<Value>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let world = world(true);
-        let crash = Crash::at(&world, number, stage);
-        let first = world.operator();
-        tokio::select! {
-            biased;
-            () = crash.happened.notified() => {}
-            _ = world.outcome(NIGHT) => return None,
-        }
-        drop(first);
-        world.embedded.set_fault(None);
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        let _second = world.operator();
-        assert_eq!(world.outcome(NIGHT).await, "RolledBack", "write {number}, {stage:?}");
-        tokio::time::sleep(Duration::from_secs(120)).await;
-        assert_eq!(world.ledger().await.broken, None, "write {number}, {stage:?}");
-        assert!(world.starts().iter().all(|(_, starts)| *starts <= 1), "write {number}, {stage:?}: {:?}", world.starts());
-        Some(found(&world))
-    })
-}
-
 /// One write in so many; from the given one on.
 fn nights(stage: Stage, first: u64, every: u64) {
-    let by_day = {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async { found(&world(true)) })
-    };
-    let mut number = first;
-    while let Some(end) = night_with_crash(number, stage) {
-        assert_eq!(end, by_day, "write {number}, {stage:?}");
-        number += every;
-    }
-    println!("a crash {stage:?} one write in {every}, up to {number}");
+    let number = Killed { world: || world(true), found }.at_each_write(stage, first, every);
     assert!(number > 100, "the night has more writes than {number}");
 }
 

@@ -136,3 +136,39 @@ async fn a_redirect_is_an_answer_and_a_body_without_end_is_left() {
         serving.abort();
     }
 }
+
+#[tokio::test]
+async fn a_request_names_the_host_and_the_whole_path() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            socket.readable().await.unwrap();
+            let mut bytes = [0; 1024];
+            if let Ok(count) = socket.try_read(&mut bytes) {
+                request.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+            }
+        }
+        assert!(write(&socket, b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").await);
+        request.to_lowercase()
+    });
+    assert_eq!(
+        (http_get::network(on_loopback()).getter)(format!("http://localhost:{port}/salute/pronto?per=notte")).await,
+        Ok(204)
+    );
+    let request = serving.await.unwrap();
+    assert!(request.starts_with("get /salute/pronto?per=notte http/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("\r\nhost: localhost:{port}\r\n")), "{request}");
+}
+
+/// Time jumps as soon as nothing else happens, and nothing ever does.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_left_after_five_seconds() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let since = tokio::time::Instant::now();
+    let answer = (http_get::network(on_loopback()).getter)(format!("http://{}/", listener.local_addr().unwrap())).await;
+    assert_eq!(answer, Err("no answer within 5s".to_owned()));
+    assert_eq!(since.elapsed().as_secs(), 5);
+}

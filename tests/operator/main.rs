@@ -7,6 +7,7 @@ mod clock;
 mod crashes;
 mod endpoints;
 mod isolation;
+mod killed;
 mod kstatus;
 mod lease;
 mod many;

@@ -1,12 +1,13 @@
-//! The API server is gone across the moment at which a night has to turn back.
+//! The API server is gone, or does not answer, across the moment at which a night has to turn back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
+use jiff::{SignedDuration, Timestamp};
+use notturno::embedded::{Fault, LoggedRequest, RequestInfo, Stage, Verb};
 use notturno::engine::Event;
 use notturno::engine::facts::{Ask, Order};
+use serde_json::json;
 
 use crate::world::{NIGHT, WORK, World};
 
@@ -67,4 +68,45 @@ async fn without_a_ledger_rights_are_taken_back_after_sixty_seconds_and_not_afte
     }
     world.embedded.set_fault(None);
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+}
+
+/// A look may take ten seconds, and this one begins three before the moment.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_hangs_when_the_turn_back_moment_comes_is_left_and_the_night_turns_at_its_moment() {
+    let world = World::new(true);
+    world.declare(|object| {
+        if object["kind"] == "Runbook" {
+            let upgrade =
+                object["spec"]["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["name"] == "aggiorna").unwrap();
+            upgrade["hardCap"] = json!("4h");
+            upgrade["onOverrun"] = json!("Continue");
+            upgrade["onFutile"] = json!("Continue");
+        }
+    });
+    let _operator = world.operator();
+    world.until("2023-02-10T03:40:00+01:00").await;
+    let turn_back_at = world.status(NIGHT)["turnBackAt"].as_str().expect("it says when").parse::<Timestamp>().unwrap();
+    let embedded = world.embedded.clone();
+    world.clock.sleep_until(turn_back_at - SignedDuration::from_secs(3)).await;
+    assert_eq!(world.status(NIGHT)["phase"], "Working");
+    let clock = world.clock;
+    embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let look = request.verb == Verb::List && request.resource == "jobs" && stage == Stage::Before;
+        let hangs = look && clock.now() < turn_back_at + SignedDuration::from_secs(60);
+        if hangs { Fault::Hang } else { Fault::None }
+    })));
+    // Something of its Job is told, so that the night looks.
+    let job = embedded.objects().into_iter().find(|one| one["kind"] == "Job" && one["status"]["active"] == 1).expect("it runs");
+    let name = job["metadata"]["name"].as_str().unwrap().to_owned();
+    let jobs: kube::Api<k8s_openapi::api::batch::v1::Job> = kube::Api::namespaced(embedded.client("another"), WORK);
+    let touched = json!({"status": {"conditions": [{"type": "Touched", "status": "True"}]}});
+    jobs.patch_status(&name, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(touched)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let looks = |request: &LoggedRequest| request.request.verb == Verb::List && request.request.resource == "jobs";
+    assert!(embedded.log().iter().any(looks), "it looks");
+    clock.sleep_until(turn_back_at + SignedDuration::from_secs(20)).await;
+    let journal = world.ledger().await.entries;
+    let turned = journal.iter().find(|entry| matches!(entry.event, Event::GoingBack { .. })).expect("it turned");
+    let late = turned.at.duration_since(turn_back_at);
+    assert!(SignedDuration::ZERO <= late && late <= SignedDuration::from_secs(2), "{late:?}: {}", turned.why);
 }

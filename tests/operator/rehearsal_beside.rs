@@ -50,3 +50,21 @@ async fn an_object_that_another_night_holds_is_named_with_that_night() {
     assert_eq!(findings(&status), [expected], "{status:#}");
     assert!(message(&status, "Deployment sanita/accesso-ts").contains("the night altra-notte has claimed it"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_template_in_the_runbook_that_asks_for_too_much_is_a_finding_of_the_rehearsal() {
+    let world = world(|object| {
+        if object["kind"] == "Runbook" {
+            let pods =
+                json!({"spec": {"hostNetwork": true, "restartPolicy": "Never", "containers": [{"name": "c", "image": "c:1"}]}});
+            object["spec"]["steps"][0]["job"] = json!({"template": {"spec": {"template": pods}}});
+        }
+    })
+    .await;
+    let _operator = world.operator();
+    world.outcome(NIGHT).await;
+    let status = world.status(NIGHT);
+    let found = findings(&status).into_iter().filter(|[reason, ..]| reason == "PodSecurity").count();
+    assert!(found >= 2, "{status:#}");
+    assert!(status["refusals"].to_string().contains("spec.hostNetwork"), "{status:#}");
+}

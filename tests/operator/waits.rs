@@ -87,3 +87,12 @@ async fn what_never_comes_true_is_turned_back_by_its_budget() {
         ledger.entries.iter().find(|entry| entry.why.contains("preflight") && entry.at >= at("2023-02-10T01:00:00+01:00"));
     assert!(turned.is_some(), "{:#?}", ledger.entries.iter().map(|entry| &entry.why).collect::<Vec<_>>());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_told_of_an_object_has_not_come_true() {
+    let world = waiting("self.data.esito > 3");
+    world.create(outcome("forse"));
+    let _operator = world.operator();
+    world.until("2023-02-10T00:35:00+01:00").await;
+    assert_eq!(world.status(NIGHT)["step"], "preflight");
+}

@@ -7,13 +7,13 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
-use notturno::embedded::{Embedded, Fault, FaultFn, RequestInfo, Stage, annotations};
+use notturno::embedded::{Embedded, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Judge, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub const NIGHT: &str = "notte-9-febbraio";
@@ -165,27 +165,6 @@ impl World {
         let all = ["active", "succeeded", "failed", "terminating"];
         let starts = |job: Value| (job["metadata"]["name"].to_string(), all.iter().map(|field| count(&job, field)).sum());
         jobs.map(starts).collect()
-    }
-}
-
-/// A crash at one write: before it, or after it and before its answer.
-pub struct Crash {
-    pub happened: Arc<Notify>,
-}
-
-impl Crash {
-    pub fn at(world: &World, number: u64, stage: Stage) -> Self {
-        let happened = Arc::new(Notify::new());
-        let bell = Arc::clone(&happened);
-        let fault: FaultFn = Arc::new(move |request: &RequestInfo, now: Stage| {
-            if request.write_number == Some(number) && now == stage {
-                bell.notify_one();
-                return Fault::Hang;
-            }
-            Fault::None
-        });
-        world.embedded.set_fault(Some(fault));
-        Self { happened }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -17,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use notturno::embedded::Embedded;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -38,6 +40,8 @@ pub enum Deed {
     Mute,
     /// One event of a watch with this code, and then the end.
     WatchError(u16),
+    /// A watch that goes silent after its first event, and when it is told to gives one with this code, and ends.
+    Expire(u16, Arc<Notify>),
     /// A connection that is simply closed.
     Cut,
 }
@@ -141,6 +145,27 @@ impl Front {
         self.serve(listener);
     }
 
+    /// In place of the dead server: every connection is reset, for a while; how many there were.
+    pub async fn reset_all_for(&self, span: Duration) -> usize {
+        let mut free = TcpListener::bind(self.address).await;
+        // The dead server's own task ends at its next turn.
+        while free.is_err() {
+            tokio::task::yield_now().await;
+            free = TcpListener::bind(self.address).await;
+        }
+        let listener = free.unwrap();
+        let mut count = 0;
+        let resetting = async {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                count += 1;
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(span, resetting).await;
+        count
+    }
+
     fn serve(&mut self, listener: TcpListener) {
         let inner = Arc::clone(&self.inner);
         let mut serving = JoinSet::new();
@@ -188,12 +213,22 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> std::io::Resul
         Deed::Swallow => std::future::pending().await,
         Deed::Trickle => Ok(Response::new(stream(true))),
         Deed::Mute => Ok(Response::new(stream(false))),
-        Deed::WatchError(code) => {
-            let object = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "expired", "code": code});
-            Ok(Response::new(whole(json!({"type": "ERROR", "object": object}).to_string() + "\n")))
+        Deed::WatchError(code) => Ok(Response::new(whole(expired(code)))),
+        Deed::Expire(code, bell) => {
+            let first = pass.await.into_body().map_err(std::io::Error::other).into_data_stream().take(1);
+            let last = futures::stream::once(async move {
+                bell.notified().await;
+                Ok(Bytes::from(expired(code)))
+            });
+            Ok(Response::new(BodyExt::boxed_unsync(StreamBody::new(first.chain(last).map_ok(Frame::data)))))
         }
         Deed::Cut => Err(std::io::Error::other("cut")),
     }
+}
+
+fn expired(code: u16) -> String {
+    let object = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "expired", "code": code});
+    json!({"type": "ERROR", "object": object}).to_string() + "\n"
 }
 
 fn refusal(code: u16, headers: &[(&'static str, &'static str)]) -> Answer {

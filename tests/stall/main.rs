@@ -7,6 +7,7 @@ mod front;
 mod world;
 
 mod calls;
+mod expiry;
 mod poison;
 mod quiet;
 mod sockets;

@@ -1,0 +1,72 @@
+//! An operator that is killed at a write of a hanging night, and another that takes over: the end is the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use notturno::embedded::{Fault, FaultFn, RequestInfo, Stage};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::world::{NIGHT, World};
+
+/// A hanging night that turns back, and what a person finds after it.
+pub struct Killed {
+    pub world: fn() -> World,
+    pub found: fn(&World) -> Vec<Value>,
+}
+
+impl Killed {
+    /// One write in `every` from the `first` on, the operator killed before or after it; the first such write that the night lacks.
+    pub fn at_each_write(&self, stage: Stage, first: u64, every: u64) -> u64 {
+        let by_day = paused(async { (self.found)(&(self.world)()) });
+        let mut number = first;
+        while let Some(end) = paused(self.at_write(number, stage)) {
+            assert_eq!(end, by_day, "write {number}, {stage:?}");
+            number += every;
+        }
+        println!("killed {stage:?} one write in {every}, up to {number}");
+        number
+    }
+
+    /// What a person finds after a night whose operator was killed at this write; none when the night has no such write.
+    async fn at_write(&self, number: u64, stage: Stage) -> Option<Vec<Value>> {
+        let world = (self.world)();
+        let killed = hang(&world, number, stage);
+        let first = world.operator();
+        tokio::select! {
+            biased;
+            () = killed.notified() => {}
+            _ = world.outcome(NIGHT) => return None,
+        }
+        drop(first);
+        world.embedded.set_fault(None);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let _second = world.operator();
+        assert_eq!(world.outcome(NIGHT).await, "RolledBack", "write {number}, {stage:?}");
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(world.ledger().await.broken, None, "write {number}, {stage:?}");
+        assert!(world.starts().iter().all(|(_, starts)| *starts <= 1), "write {number}, {stage:?}: {:?}", world.starts());
+        let finalizers = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
+        assert!(finalizers.as_array().is_none_or(Vec::is_empty), "write {number}, {stage:?}: {finalizers}");
+        Some((self.found)(&world))
+    }
+}
+
+/// One write hangs, before it is done, or after it and before its answer; rung when it does.
+fn hang(world: &World, number: u64, stage: Stage) -> Arc<Notify> {
+    let happened = Arc::new(Notify::new());
+    let bell = Arc::clone(&happened);
+    let fault: FaultFn = Arc::new(move |request: &RequestInfo, now: Stage| {
+        if request.write_number == Some(number) && now == stage {
+            bell.notify_one();
+            return Fault::Hang;
+        }
+        Fault::None
+    });
+    world.embedded.set_fault(Some(fault));
+    happened
+}
+
+fn paused<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(work)
+}
