@@ -3,11 +3,13 @@
 
 mod nights;
 
-use nights::{World, play, sogei, t};
+use nights::{World, job, play, sogei, step, t};
 use notturno::engine::facts::{Ask, Order};
 use notturno::engine::journal::{Cause, Event};
+use notturno::model::action::{Action, Undo};
 use notturno::model::need::reopen_by;
 use notturno::model::phase::{Outcome, Phase};
+use notturno::model::runbook::OnOverrun;
 use notturno::model::span::Span;
 
 /// The demo world of SETTLED.md: three waves that take thirty minutes in all.
@@ -236,4 +238,30 @@ fn an_upgrade_that_ends_past_finish_by_turns_back_when_it_ends() {
     world.takes.insert("aggiorna".to_owned(), Some(Span::minutes(115)));
     let played = play(&sogei().plan(), &world, t("12:00"));
     assert_eq!(played.state().outcome, Some(Outcome::Completed), "{}", played.text());
+}
+
+/// `finishBy` (DESIGN §1): the latest end from which every later gate holds, so what runs beside what follows counts too.
+#[test]
+fn a_long_step_beside_one_with_an_undo_moves_the_moment_by_which_both_need_their_step() {
+    let mut night = sogei();
+    // After `indici`, at once: `verbale` takes 20 minutes and leaves nothing; `segna` takes 10, and 10 to undo.
+    let protocol = step("verbale", &["indici"], 20, Action::Job(job("verbale")), Undo::Nothing);
+    let undo = Undo::Job { budget: Span::minutes(10), attempts: 2, job: job("cancella") };
+    let mut mark = step("segna", &["indici"], 10, Action::Job(job("segna")), undo);
+    mark.touches = Some(vec!["anagrafe-assistiti".parse().unwrap()]);
+    night.runbook.steps.extend([protocol, mark]);
+    night.step("indici").hard_cap = Some(Span::minutes(70));
+    night.step("indici").on_overrun = OnOverrun::Continue;
+    let plan = night.plan();
+    let planned = |name: &str| &plan.steps[plan.step_named(name).unwrap().0];
+    // 07:00 less undos 10 and 60, smoke 15, reopening 30, reserve 20.
+    assert_eq!(planned("segna").turn_back_at, t("04:45"));
+    // While `segna` starts `verbale` runs: the work ends 20 minutes after `indici`.
+    assert_eq!(planned("indici").finish_by, t("04:25"));
+    for (minutes, outcome) in [(55, Outcome::Completed), (56, Outcome::RolledBack)] {
+        let mut world = world();
+        world.takes.insert("indici".to_owned(), Some(Span::minutes(minutes)));
+        let played = play(&plan, &world, t("12:00"));
+        assert_eq!(played.state().outcome, Some(outcome), "{minutes}");
+    }
 }

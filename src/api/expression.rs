@@ -2,12 +2,14 @@
 //!
 //! In: what people write, and objects. Out: [`Expression`], and whether it holds. Invariants: an expression that does not compile, or that
 //! names anything but `self`, is refused with words; a field that is not there makes it not true; a deep expression overflows no stack of
-//! the program, and a fault of the interpreter is an error value. Not here: how long an evaluation may take (the operator), costs as the
-//! API server counts them.
+//! the program, and a fault of the interpreter is an error value; its costs are bounded ([`bounds`]). Not here: how long an evaluation may
+//! take (the operator), costs as the API server counts them.
+
+mod bounds;
 
 use std::sync::Arc;
 
-use cel::{Context, ExecutionError, Program};
+use cel::{Context, ExecutionError, IdedExpr, Program};
 use serde_json::Value;
 
 /// The longest expression, in characters.
@@ -34,10 +36,11 @@ impl Expression {
         let own: Arc<str> = text.into();
         let source = Arc::clone(&own);
         with_room(move || {
-            let program = Program::compile(&source).map_err(|error| bounded(&format!("it is not CEL: {error}")))?;
+            let program = compiled(&source)?;
             let mut context = Context::default();
+            bounds::count(&mut context);
             context.add_variable_from_value("self", cel::Value::Map(cel::objects::Map { map: Arc::default() }));
-            match program.execute(&context) {
+            match cel::Value::resolve(&program, &context) {
                 Err(ExecutionError::UndeclaredReference(name)) => {
                     Err(bounded(&format!("{name} is not known here: the object is called self")))
                 }
@@ -62,10 +65,11 @@ impl Expression {
         }
         let source = Arc::clone(&self.0);
         with_room(move || {
-            let program = Program::compile(&source).map_err(|error| bounded(&error.to_string()))?;
+            let program = compiled(&source)?;
             let mut context = Context::default();
+            bounds::count(&mut context);
             context.add_variable_from_value("self", of_json(&object));
-            match program.execute(&context) {
+            match cel::Value::resolve(&program, &context) {
                 Ok(cel::Value::Bool(holds)) => Ok(holds),
                 Ok(other) => Err(bounded(&format!("it gives {:?}, which is neither true nor false", other.type_of()))),
                 Err(ExecutionError::NoSuchKey(_)) => Ok(false),
@@ -73,6 +77,11 @@ impl Expression {
             }
         })?
     }
+}
+
+fn compiled(source: &str) -> Result<IdedExpr, String> {
+    let program = Program::compile(source).map_err(|error| bounded(&format!("it is not CEL: {error}")))?;
+    bounds::bounded(program.expression().clone())
 }
 
 /// Runs it on a stack of its own, where a fault of the interpreter ends nothing else.
@@ -164,6 +173,33 @@ mod tests {
     }
 
     /// Whoever asks may have little room itself.
+    #[test]
+    fn what_could_cost_without_bound_is_refused_before_it_runs() {
+        let items = format!("[{}0]", "0,".repeat(49));
+        let nested = ["a", "b", "c", "d", "e", "f"].iter().fold("true".to_owned(), |e, v| format!("{items}.all({v}, {e})"));
+        let doubled = format!("size(['x']{}) > 0", ".map(x, x + x)".repeat(60));
+        let chained = format!("size(self.a{}) > 0", ".filter(x, true)".repeat(3));
+        let copied = "self.a.exists(x, [x, x].exists(y, true))";
+        for costly in [nested.as_str(), &doubled, &chained, copied, "Messaggio{a: 1} == self"] {
+            assert!(Expression::parse(costly).is_err(), "{costly}");
+        }
+        for cheap in [
+            "self.items.exists(i, i.conditions.exists(c, c.type in ['Ready', 'Available']))",
+            "self.items.filter(i, i.ready).map(i, i.name) == ['a']",
+            "self.items.exists_one(i, i.ready) && self.items.all(i, i.old) && self.a + 1 > 2",
+        ] {
+            assert!(Expression::parse(cheap).is_ok(), "{cheap}");
+        }
+    }
+
+    #[test]
+    fn loops_turn_only_so_often() {
+        let many = json!({"items": vec![0; 400]});
+        let why = holds("self.items.all(a, self.items.all(b, a == b))", &many).expect_err("400 times 400 is too often");
+        assert!(why.contains("more than 100000"), "{why}");
+        assert_eq!(holds("self.items.all(a, a == 0)", &many), Ok(true));
+    }
+
     #[test]
     fn a_deep_expression_ends_no_process() {
         let ask = || {

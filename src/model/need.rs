@@ -24,15 +24,28 @@ pub struct Begun {
 }
 
 impl Begun {
+    /// What is open when these steps have begun.
+    #[must_use]
+    pub fn of(plan: &Plan, steps: impl IntoIterator<Item = StepIndex>) -> Self {
+        let steps: BTreeSet<StepIndex> = steps.into_iter().collect();
+        let closed = steps.iter().filter_map(|&step| plan.steps.get(step)).flat_map(PlannedStep::closes).copied().collect();
+        Self { steps, closed }
+    }
+
     /// The same with one more step.
     #[must_use]
     pub fn with(&self, plan: &Plan, step: StepIndex) -> Self {
         let mut more = self.clone();
-        more.steps.insert(step);
-        if let Some(step) = plan.steps.get(step) {
-            more.closed.extend(step.closes());
-        }
+        more.add(plan, step);
         more
+    }
+
+    /// One more step has begun.
+    pub fn add(&mut self, plan: &Plan, step: StepIndex) {
+        self.steps.insert(step);
+        if let Some(step) = plan.steps.get(step) {
+            self.closed.extend(step.closes());
+        }
     }
 }
 
@@ -88,26 +101,31 @@ pub fn kept(plan: &Plan, begun: &BTreeSet<StepIndex>) -> BTreeSet<StepIndex> {
 #[must_use]
 pub fn undo(plan: &Plan, begun: &BTreeSet<StepIndex>) -> Span {
     let kept = kept(plan, begun);
-    let mut may_start: BTreeMap<StepIndex, Span> = BTreeMap::new();
+    let mut may_start: Vec<Span> = vec![Span::ZERO; plan.steps.len()];
     let mut longest = Span::ZERO;
-    let mut service_free: BTreeMap<ServiceIndex, Span> = BTreeMap::new();
+    let mut service_free: Vec<Span> = vec![Span::ZERO; plan.services.len()];
     let mut object_free: BTreeMap<&Target, Span> = BTreeMap::new();
     for &index in begun.iter().rev().filter(|index| !kept.contains(index)) {
         let Some(step) = plan.steps.get(index) else { continue };
-        let after_dependents = may_start.get(&index).copied().unwrap_or_default();
+        let after_dependents = may_start.get(index).copied().unwrap_or_default();
         let budget = step.undo_budget();
         let mut end = after_dependents;
         if !budget.is_zero() {
-            let services = step.touches.iter().filter_map(|service| service_free.get(service));
+            let services = step.touches.iter().filter_map(|service| service_free.get(*service));
             let objects = step.target().into_iter().filter_map(|object| object_free.get(object));
             let shared = services.chain(objects).max().copied().unwrap_or_default();
             end = after_dependents.max(shared) + budget;
-            service_free.extend(step.touches.iter().map(|&service| (service, end)));
+            for &service in &step.touches {
+                if let Some(free) = service_free.get_mut(service) {
+                    *free = end;
+                }
+            }
             object_free.extend(step.target().map(|object| (object, end)));
         }
         for &needed in &step.needs {
-            let start = may_start.entry(needed).or_default();
-            *start = end.max(*start);
+            if let Some(start) = may_start.get_mut(needed) {
+                *start = end.max(*start);
+            }
         }
         longest = longest.max(end);
     }

@@ -278,17 +278,13 @@ impl PlannedStep {
         matches!(self.undo, PlannedUndo::Irreversible)
     }
 
-    /// What it works on: two steps that share a service never run at the same time.
-    #[must_use]
-    pub fn concerns(&self) -> BTreeSet<ServiceIndex> {
-        self.touches.union(self.closes()).copied().collect()
-    }
-
     /// Whether both work on one service, or change one object: neither they nor their undos run at the same time.
     #[must_use]
     pub fn shares_with(&self, other: &Self) -> bool {
         let object = self.target().is_some_and(|target| other.target() == Some(target));
-        object || !self.concerns().is_disjoint(&other.concerns())
+        let meets =
+            |services: &BTreeSet<ServiceIndex>| !services.is_disjoint(&other.touches) || !services.is_disjoint(other.closes());
+        object || meets(&self.touches) || meets(self.closes())
     }
 
     /// Whether the undos of both touch one service, or restore one object.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::need::{Begun, Need, need, reopen};
 use super::plan::{Plan, PlannedStep, StepIndex};
-use super::span::{after, before};
+use super::span::{Span, after, before};
 
 /// The steps before `index` that have to end before it starts.
 #[must_use]
@@ -70,11 +70,9 @@ pub fn gate(plan: &Plan, begun: &Begun, ends: &BTreeMap<StepIndex, Timestamp>, i
     if !step.is_irreversible() {
         return back;
     }
-    let ends =
-        remaining(plan, begun, ends, now).into_iter().map(|(start, index)| end_of(plan, index, start)).chain([running_end_at]);
-    let forward = Gate::of(plan, ends.max().unwrap_or(now), forward_need(plan));
-    let slack = |gate: &Gate| gate.limit.duration_since(gate.ends_at);
-    if slack(&forward) < slack(&back) { forward } else { back }
+    let starts = Course::new(plan).remaining(begun, ends, now);
+    let ends = starts.into_iter().map(|(start, index)| end_of(plan, index, start)).chain([running_end_at]);
+    tighter(plan, index, back, ends.max().unwrap_or(now))
 }
 
 /// What follows the last step when all the work is done: reopening and reserve.
@@ -98,23 +96,91 @@ fn end_of(plan: &Plan, index: StepIndex, start: Timestamp) -> Timestamp {
     after(start, plan.steps.get(index).map(|step| step.budget).unwrap_or_default())
 }
 
-/// When every step that has not begun starts if everything from `now` on takes its declared budget, in order of starts.
-fn remaining(plan: &Plan, begun: &Begun, ends: &BTreeMap<StepIndex, Timestamp>, now: Timestamp) -> Vec<(Timestamp, StepIndex)> {
-    let mut ends = ends.clone();
-    let mut starts: Vec<(Timestamp, StepIndex)> = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate().filter(|(index, _)| !begun.steps.contains(index)) {
-        let ready = predecessors(&plan.steps, index).iter().filter_map(|before| ends.get(before)).max().copied();
-        let start = ready.unwrap_or(now).max(now).max(step.not_before.unwrap_or(now));
-        ends.insert(index, after(start, step.budget));
-        starts.push((start, index));
-    }
-    starts.sort_unstable();
-    starts
+/// The steps that each step waits for: worked out once, because it is asked for again and again.
+#[derive(Debug)]
+pub struct Course<'a> {
+    plan: &'a Plan,
+    waits_for: Vec<BTreeSet<StepIndex>>,
 }
 
-/// The first step whose gate does not hold when everything from `now` on takes its declared budget.
-///
-/// `ends` has the measured or expected end of every step begun so far.
+impl<'a> Course<'a> {
+    /// The course of a plan's steps.
+    #[must_use]
+    pub fn new(plan: &'a Plan) -> Self {
+        Self { plan, waits_for: (0..plan.steps.len()).map(|index| predecessors(&plan.steps, index)).collect() }
+    }
+
+    /// When every step that has not begun starts if everything from `now` on takes its declared budget, in order of starts.
+    fn remaining(&self, begun: &Begun, ends: &BTreeMap<StepIndex, Timestamp>, now: Timestamp) -> Vec<(Timestamp, StepIndex)> {
+        let mut ends = ends.clone();
+        let mut starts: Vec<(Timestamp, StepIndex)> = Vec::new();
+        let all = self.plan.steps.iter().zip(&self.waits_for).enumerate();
+        for (index, (step, waits_for)) in all.filter(|(index, _)| !begun.steps.contains(index)) {
+            let ready = waits_for.iter().filter_map(|before| ends.get(before)).max().copied();
+            let start = ready.unwrap_or(now).max(now).max(step.not_before.unwrap_or(now));
+            ends.insert(index, after(start, step.budget));
+            starts.push((start, index));
+        }
+        starts.sort_unstable();
+        starts
+    }
+
+    /// The first step whose gate does not hold when everything from `now` on takes its declared budget.
+    ///
+    /// `ends` has the measured or expected end of every step begun so far.
+    #[must_use]
+    pub fn first_that_does_not_fit(
+        &self,
+        begun: &Begun,
+        ends: &BTreeMap<StepIndex, Timestamp>,
+        now: Timestamp,
+    ) -> Option<(StepIndex, Gate)> {
+        let (plan, mut begun) = (self.plan, begun.clone());
+        let starts = self.remaining(&begun, ends, now);
+        let planned_end_at =
+            starts.iter().map(|&(start, index)| end_of(plan, index, start)).chain(ends.values().copied()).max()?;
+        let mut running_end_at = begun.steps.iter().filter_map(|step| ends.get(step)).max().copied();
+        for (start, index) in starts {
+            let end_at = end_of(plan, index, start);
+            running_end_at = running_end_at.max(Some(end_at));
+            begun.add(plan, index);
+            let back = Gate::of(plan, running_end_at.unwrap_or(end_at), need(plan, &begun));
+            let gate = tighter(plan, index, back, planned_end_at);
+            if !gate.holds() {
+                return Some((index, gate));
+            }
+        }
+        None
+    }
+
+    /// For every step, the budgets between its end and the end of all that waits for it, however indirectly.
+    #[must_use]
+    pub fn what_follows(&self) -> Vec<Span> {
+        let mut follows = vec![Span::ZERO; self.waits_for.len()];
+        for (index, waits_for) in self.waits_for.iter().enumerate().rev() {
+            let own = self.plan.steps.get(index).map(|step| step.budget).unwrap_or_default();
+            let path = own + follows.get(index).copied().unwrap_or_default();
+            for before in waits_for {
+                if let Some(longest) = follows.get_mut(*before) {
+                    *longest = path.max(*longest);
+                }
+            }
+        }
+        follows
+    }
+}
+
+/// The gate of a step at its start when all the work ends at `work_ends_at`: a point of no return has a second condition (DESIGN §1).
+fn tighter(plan: &Plan, index: StepIndex, back: Gate, work_ends_at: Timestamp) -> Gate {
+    if !plan.steps.get(index).is_some_and(PlannedStep::is_irreversible) {
+        return back;
+    }
+    let forward = Gate::of(plan, work_ends_at, forward_need(plan));
+    let slack = |gate: &Gate| gate.limit.duration_since(gate.ends_at);
+    if slack(&forward) < slack(&back) { forward } else { back }
+}
+
+/// The first step of all that has not begun whose gate does not hold: see [`Course::first_that_does_not_fit`].
 #[must_use]
 pub fn first_that_does_not_fit(
     plan: &Plan,
@@ -122,14 +188,5 @@ pub fn first_that_does_not_fit(
     ends: &BTreeMap<StepIndex, Timestamp>,
     now: Timestamp,
 ) -> Option<(StepIndex, Gate)> {
-    let (mut begun, mut ends) = (begun.clone(), ends.clone());
-    for (start, index) in remaining(plan, &begun, &ends, now) {
-        let gate = gate(plan, &begun, &ends, index, start);
-        if !gate.holds() {
-            return Some((index, gate));
-        }
-        ends.insert(index, end_of(plan, index, start));
-        begun = begun.with(plan, index);
-    }
-    None
+    Course::new(plan).first_that_does_not_fit(begun, ends, now)
 }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::model::need::{Begun, turn_back_at};
-use crate::model::plan::{Plan, StepIndex};
+use crate::model::plan::{Plan, PlannedStep, StepIndex};
 use crate::model::refusal::Refusal;
 use crate::model::runbook::Runbook;
-use crate::model::schedule::{self, Gate, predecessors};
+use crate::model::schedule::{self, Course, Gate};
 use crate::model::span::{Span, before};
 
 use super::{Findings, runbook_object};
@@ -24,14 +24,21 @@ pub(super) fn check(plan: &mut Plan, runbook: &Runbook, findings: &mut Findings)
             findings.refusals.push(does_not_fit(plan, runbook, index, gate));
         }
     }
-    let finish_by: Vec<Timestamp> = (0..plan.steps.len()).map(|index| finish_by(plan, index)).collect();
-    for (index, finish_by) in finish_by.into_iter().enumerate() {
+    for (index, finish_by) in latest_ends(plan).into_iter().enumerate() {
         let turn_back = turn_back_at(plan, &begun_at(plan, index));
         if let Some(step) = plan.steps.get_mut(index) {
             step.turn_back_at = turn_back;
-            step.finish_by = finish_by.min(turn_back);
+            step.finish_by = finish_by;
         }
     }
+}
+
+fn latest_ends(plan: &Plan) -> Vec<Timestamp> {
+    let course = Course::new(plan);
+    let all = Begun::of(plan, 0..plan.steps.len());
+    let all_back_at = turn_back_at(plan, &all);
+    let follows = course.what_follows().into_iter().enumerate();
+    follows.map(|(index, follows)| finish_by(plan, &course, index, follows, all_back_at)).collect()
 }
 
 /// What has begun when step `index` starts, itself included.
@@ -42,7 +49,7 @@ fn begun_at(plan: &Plan, index: StepIndex) -> Begun {
         .iter()
         .enumerate()
         .filter(|(other, step)| step.start_at < start_at || (step.start_at == start_at && *other <= index));
-    earlier.fold(Begun::default(), |begun, (other, _)| begun.with(plan, other))
+    Begun::of(plan, earlier.map(|(other, _)| other))
 }
 
 fn gate(plan: &Plan, index: StepIndex) -> Gate {
@@ -68,31 +75,34 @@ fn does_not_fit(plan: &Plan, runbook: &Runbook, index: StepIndex, gate: &Gate) -
 }
 
 /// The latest end of step `index` from which every later gate still holds; what follows it is pushed by as much as it is late.
-fn finish_by(plan: &Plan, index: StepIndex) -> Timestamp {
-    let mut latest = turn_back_at(plan, &begun_at(plan, index));
-    let Some(own) = plan.steps.get(index) else { return latest };
-    let pushed = pushed(plan, index);
-    let to_the_end = pushed.values().max().copied().unwrap_or_default();
-    for (later, step) in plan.steps.iter().enumerate() {
-        let comes_later = step.start_at > own.start_at || (step.start_at == own.start_at && later > index);
-        if !comes_later {
-            continue;
-        }
-        let path = pushed.get(&later).copied().unwrap_or_default();
-        latest = latest.min(before(turn_back_at(plan, &begun_at(plan, later)), path));
-        if step.is_irreversible() {
-            latest = latest.min(before(schedule::forward_limit(plan), to_the_end));
-        }
+///
+/// What has begun only grows, and with it what going back takes, so the gate of the step that starts last is the tightest: all the work
+/// has to end by the turn-back moment of all the work. Only a point of no return makes a need smaller; with one, later ends are tried.
+fn finish_by(plan: &Plan, course: &Course<'_>, index: StepIndex, follows: Span, all_back_at: Timestamp) -> Timestamp {
+    let begun = begun_at(plan, index);
+    let latest = turn_back_at(plan, &begun);
+    if !plan.steps.iter().any(PlannedStep::is_irreversible) {
+        return latest.min(before(all_back_at, follows));
     }
-    latest
+    tried(plan, course, index, &begun, latest)
 }
 
-/// For every step that waits for `index`, however indirectly, the budgets between the end of `index` and its own end.
-fn pushed(plan: &Plan, index: StepIndex) -> BTreeMap<StepIndex, Span> {
-    let mut longest_to: BTreeMap<StepIndex, Span> = BTreeMap::from([(index, Span::ZERO)]);
-    for (later, step) in plan.steps.iter().enumerate().filter(|(later, _)| *later != index) {
-        let path = predecessors(&plan.steps, later).iter().filter_map(|before| longest_to.get(before)).max().copied();
-        longest_to.extend(path.map(|span| (later, span + step.budget)));
+/// How often a later end is tried: each time at least one gate is made to hold.
+const TRIES_MAX: usize = 64;
+
+/// The same by trying: from the turn-back moment back by as much as the first gate that does not hold is missed by.
+fn tried(plan: &Plan, course: &Course<'_>, index: StepIndex, begun: &Begun, latest: Timestamp) -> Timestamp {
+    let Some(own) = plan.steps.get(index) else { return latest };
+    let mut ends: BTreeMap<StepIndex, Timestamp> =
+        begun.steps.iter().filter_map(|&step| Some((step, plan.steps.get(step)?.end_at))).collect();
+    let mut end_at = latest;
+    for _ in 0..TRIES_MAX {
+        ends.insert(index, end_at);
+        let Some((_, gate)) = course.first_that_does_not_fit(begun, &ends, own.start_at) else { return end_at };
+        end_at = before(end_at, Span::between(gate.limit, gate.ends_at));
+        if end_at <= own.end_at {
+            break;
+        }
     }
-    longest_to
+    own.end_at
 }

@@ -12,7 +12,7 @@ use crate::api::action as raw;
 use crate::api::expression::Expression;
 use crate::api::runbook::Step;
 use crate::model::action::{Action, Check, Hold};
-use crate::model::reference::Target;
+use crate::model::reference::{Target, is_label, is_subdomain};
 use crate::model::service::Change;
 use crate::model::span::Span;
 
@@ -96,6 +96,7 @@ fn applied(found: &mut Findings, inside: &Inside<'_>, path: &str, manifest: &Map
     let kind = required("/kind", "kind");
     let name = required("/metadata/name", "metadata.name");
     refuse_secret(found, &format!("{path}.kind"), &api_version, &kind);
+    identity(found, path, manifest);
     let mut merge = manifest.clone();
     for identity in ["apiVersion", "kind"] {
         merge.remove(identity);
@@ -113,4 +114,27 @@ fn applied(found: &mut Findings, inside: &Inside<'_>, path: &str, manifest: &Map
     let namespace = field("/metadata/namespace").unwrap_or_else(|| inside.namespace.to_owned());
     let target = Target { api_version, kind, namespace, name };
     Action::Change { target, change: Change::Apply { manifest: manifest.clone().into() } }
+}
+
+/// What an applied object is called becomes an address: nothing but the form that names have.
+fn identity(found: &mut Findings, path: &str, manifest: &Map<String, Value>) {
+    let is_version = |text: &str| match text.split_once('/') {
+        Some((group, version)) => is_subdomain(group) && is_label(version),
+        None => is_label(text),
+    };
+    let is_kind = |text: &str| {
+        text.len() <= 63 && text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    let metadata = manifest.get("metadata").and_then(Value::as_object);
+    let inner = |field: &str| metadata.and_then(|metadata| metadata.get(field));
+    let mut form = |field: &str, value: Option<&Value>, is_good: &dyn Fn(&str) -> bool, form: &str| {
+        let path = format!("{path}.{field}");
+        if value.is_some_and(|value| !value.as_str().is_some_and(is_good)) && !found.has(&path) {
+            found.refuse("BadForm", &path, format!("it does not have the form that is expected: write {form}"));
+        }
+    };
+    form("apiVersion", manifest.get("apiVersion"), &is_version, "v1 or group/v1");
+    form("kind", manifest.get("kind"), &is_kind, "a kind such as ConfigMap");
+    form("metadata.name", inner("name"), &is_subdomain, "small letters, digits, inner '-' and '.'");
+    form("metadata.namespace", inner("namespace"), &is_label, "small letters, digits and inner '-'");
 }

@@ -248,7 +248,7 @@ fn planned_open(plan: &Plan) -> Moment {
     }
     let budget =
         |index: StepIndex| plan.steps.get(index).map(|step| sums::span(Sign::Plus, &step.name, step.budget, String::new()));
-    let all = (0..plan.steps.len()).fold(Begun::default(), |begun, index| begun.with(plan, index));
+    let all = Begun::of(plan, 0..plan.steps.len());
     let mut sum = vec![sums::at(Sign::From, "start", plan.start_at, String::new())];
     sum.extend(chain.into_iter().rev().filter_map(budget));
     sum.push(sums::span(Sign::Plus, "reopen", need(plan, &all).reopen, sums::waves(plan, &all)));
@@ -318,5 +318,5 @@ fn finish_by(plan: &Plan, state: &State, index: StepIndex) -> Option<Moment> {
 pub(super) fn begun_at(plan: &Plan, index: StepIndex) -> Begun {
     let Some(own) = plan.steps.get(index) else { return Begun::default() };
     let is_begun = |(other, step): &(StepIndex, &PlannedStep)| (step.start_at, *other) <= (own.start_at, index);
-    plan.steps.iter().enumerate().filter(is_begun).fold(Begun::default(), |begun, (other, _)| begun.with(plan, other))
+    Begun::of(plan, plan.steps.iter().enumerate().filter(is_begun).map(|(other, _)| other))
 }

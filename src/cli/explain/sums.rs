@@ -121,13 +121,16 @@ pub(super) fn finish_by(plan: &Plan, index: StepIndex) -> Option<Vec<Line>> {
         less_budgets(plan, start, paths.get(&gate).map(Vec::as_slice).unwrap_or_default(), own.finish_by)
     });
     let longest = paths.values().max_by_key(|path| length(plan, path)).map(Vec::as_slice).unwrap_or_default();
+    let all = Begun::of(plan, 0..plan.steps.len());
+    let back = at(Sign::From, "turn back", turn_back_at(plan, &all), "once all the work has begun".to_owned());
+    let whole = less_budgets(plan, vec![back], longest, own.finish_by);
     let forward = less_budgets(plan, forward(plan), longest, own.finish_by);
-    gates.chain([forward]).find(|sum| sum.len() > 1)
+    gates.chain([whole, forward]).find(|sum| sum.len() > 1)
 }
 
 /// `must serve by − reserve − reopen`: by then all the work has to be done where there is a point of no return.
 fn forward(plan: &Plan) -> Vec<Line> {
-    let all = (0..plan.steps.len()).fold(Begun::default(), |begun, index| begun.with(plan, index));
+    let all = Begun::of(plan, 0..plan.steps.len());
     let no_return = "all the work has to fit before a point of no return starts";
     vec![
         at(Sign::From, "must serve by", plan.deadline.must_serve_by, no_return.to_owned()),
