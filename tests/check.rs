@@ -262,3 +262,18 @@ fn refusals_are_errors_and_warnings_are_not_in_the_table() {
         assert!(count > 0 || text == "Refusal::new(", "{text}");
     }
 }
+
+#[test]
+fn an_output_that_cannot_be_written_is_no_success_and_a_reader_that_goes_away_is_no_error() {
+    for arguments in [["check", "-o", "sarif", "runbooks/sogei-2023.yaml"], ["plan", "-o", "json", "runbooks/sogei-2023.yaml"]] {
+        let said = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, binary::BINARY]).args(arguments);
+            binary::ran(&mut shell, b"").err
+        };
+        let full = said(r#""$0" "$@" >/dev/full; echo "code $?" >&2"#);
+        assert!(full.starts_with("notturno: the output could not be written: ") && full.ends_with("code 2\n"), "{full}");
+        let gone = said(r#"{ sleep 0.2; "$0" "$@"; echo "code $?" >&2; } | true"#);
+        assert_eq!(gone, "code 0\n");
+    }
+}

@@ -11,7 +11,7 @@ pub mod plan;
 pub mod read;
 pub mod status;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -63,10 +63,17 @@ fn usage(arguments: &[String], error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Text on stdout. A reader that went away wants no more: that is no error.
+/// Text on stdout. A reader that went away wants no more: that is no error. Whoever gets half of it otherwise, as from a full disk, must
+/// not be told that all is well: the program ends with 2.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            note(&format!("notturno: the output could not be written: {error}"));
+            std::process::exit(2);
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// A note on stderr.

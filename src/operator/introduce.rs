@@ -205,6 +205,11 @@ pub(super) fn start_at(object: &DynamicObject) -> Option<Timestamp> {
     object.data.pointer("/spec/startTime").and_then(Value::as_str).and_then(|text| text.parse().ok())
 }
 
+/// What it runs, as far as that can be read without the rest; empty when it cannot.
+pub(super) fn runbook_name(object: &DynamicObject) -> &str {
+    object.data.pointer("/spec/runbook").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The Interventions of the object's namespace.
 pub(super) fn interventions(object: &DynamicObject, context: &Context) -> Api<DynamicObject> {
     let kind = ApiResource::erase::<api::Intervention>(&());

@@ -280,7 +280,7 @@ impl Night {
         let Some(object) = self.object.clone() else { return Ok(self.settled(context)) };
         let start_at = introduce::start_at(&object);
         let waits_long = start_at.is_some_and(|at| at.duration_since(context.time.now()) >= WAITS_LONG_FROM);
-        let turn = context.introductions.turn(&self.whose.namespace, waits_long).await;
+        let turn = context.introductions.turn(&self.whose.namespace, introduce::runbook_name(&object), waits_long).await;
         let mut passing = Box::pin(async {
             match self.introduce(&object, context).await? {
                 Met::Book(book) => self.go_on(*book, context).await,
