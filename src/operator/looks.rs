@@ -12,12 +12,12 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::beside::{Beside, LEFT_AFTER};
 use super::book::Book;
 use super::context::Context;
 use super::effects::{self, Preimages, Seen, Tenant};
 use super::night::Night;
 use super::story::story;
+use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::state::Direction;
 use crate::engine::{Interest, State};
 use crate::model::need::{reopen_by, turn_back_at};
@@ -25,7 +25,7 @@ use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
 /// Looks at targets that are under way.
-pub(super) type Looks = Beside<Object, Seen>;
+pub(super) type Looks = UnderWay<Object, Seen>;
 
 /// What one look is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

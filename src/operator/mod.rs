@@ -16,14 +16,13 @@
 //! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
-//! | `looks`, `beside`, `outage` | what is seen; what hangs, left to itself; the ledger out of reach |
+//! | `looks`, `under_way`, `outage` | what is seen; what hangs, left to itself; the ledger out of reach |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
 //! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`http_get`], [`http_allow`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
 
-mod beside;
 mod book;
 mod call_back;
 mod check;
@@ -54,6 +53,7 @@ pub mod run;
 pub mod server_time;
 pub(crate) mod story;
 mod tries;
+mod under_way;
 pub mod watching;
 mod wave;
 

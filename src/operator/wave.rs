@@ -12,10 +12,10 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
-use super::beside::{Beside, LEFT_AFTER};
 use super::call_back::CallBack;
 use super::effects::{Done, PerformError, Preimages, Tenant, perform};
 use super::server_time::ServerTime;
+use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
 
@@ -36,7 +36,7 @@ pub(super) struct Hands {
 pub(super) type Tried = (Command, Result<Done, PerformError>);
 
 /// Lanes of the way back that are under way, by the name of what each is about.
-pub(super) type Lanes = Beside<String, Vec<Tried>>;
+pub(super) type Lanes = UnderWay<String, Vec<Tried>>;
 
 /// Carries out the commands, forward ones until the night is called; what hangs on the way back is left to itself, and told when it ends.
 pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
