@@ -42,7 +42,7 @@ struct Eyes {
     now: Timestamp,
 }
 
-/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting. What is left to itself is named beside.
+/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting. What is left to itself is named.
 pub(super) async fn look(
     night: &mut Night,
     book: &Book,
@@ -50,7 +50,7 @@ pub(super) async fn look(
     interest: &Interest,
     context: &Context,
 ) -> Result<(Seen, Vec<String>), String> {
-    let mut looks = std::mem::take(&mut night.under_way);
+    let mut looks = std::mem::take(&mut night.looks);
     let going_back = matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. });
     let looking = async {
         let tenant = book.tenant(context).await.map_err(|error| story(&error))?;
@@ -59,12 +59,9 @@ pub(super) async fn look(
         Ok(look_with(&mut looks, &eyes, interest, going_back).await)
     };
     let id = night.id();
-    let at = clock_calls_at(book, state).min(night.outage.burns_at().unwrap_or(Timestamp::MAX));
+    let at = clock_calls_at(book, state).min(night.outage.first_burns_at().unwrap_or(Timestamp::MAX));
     let seen = night.called_at(at, &id, context).or_soon(looking.boxed()).await;
-    night.under_way = looks;
-    if night.outage.burns_at().is_some_and(|at| at <= context.time.now()) {
-        night.outage.burns();
-    }
+    night.looks = looks;
     seen.unwrap_or_else(|| Err("the look took too long: the way back may be due".to_owned()))
 }
 

@@ -1,7 +1,8 @@
 //! How long the ledger has been out of reach, and when rights are taken back without it (PROTOCOL rule 22).
 //!
 //! In: when an append began that failed, when the ledger was read or written again. Out: the moment of the burns. Invariants: the time that
-//! calls take to fail counts; that moment is given once, later ones follow from tries. Not here: what is burned ([`super::reconcile`]).
+//! calls take to fail counts; looks and reads are cut short for the first burns only, later ones follow from tries; once that moment is
+//! past the ledger is read as long as it takes. Not here: what is burned ([`super::reconcile`]).
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +18,8 @@ const OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Outage {
     since: Option<Timestamp>,
-    burns: bool,
+    /// The moment of the first burns has come.
+    is_heeded: bool,
 }
 
 impl Outage {
@@ -27,7 +29,7 @@ impl Outage {
     }
 
     /// What is in the ledger is known.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn ends(&mut self) {
         *self = Self::default();
     }
 
@@ -36,18 +38,18 @@ impl Outage {
     }
 
     /// From when on rights are taken back without a record.
-    pub(super) fn without_record_at(&self) -> Option<Timestamp> {
+    pub(super) fn burns_from(&self) -> Option<Timestamp> {
         self.since.and_then(|since| since.checked_add(OUT_FOR_MAX).ok())
     }
 
-    /// The first such moment, while it has not been heeded: nothing may outlast it.
-    pub(super) fn burns_at(&self) -> Option<Timestamp> {
-        self.without_record_at().filter(|_| !self.burns)
+    /// The same while it has not been heeded: until then nothing may outlast it.
+    pub(super) fn first_burns_at(&self) -> Option<Timestamp> {
+        self.burns_from().filter(|_| !self.is_heeded)
     }
 
-    /// It is heeded in this round.
-    pub(super) fn burns(&mut self) {
-        self.burns = true;
+    /// When that moment has come, this round is the one that heeds it.
+    pub(super) fn heed(&mut self, now: Timestamp) {
+        self.is_heeded |= self.burns_from().is_some_and(|at| at <= now);
     }
 }
 
@@ -59,7 +61,7 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
     }
     let whose = night.whose.clone();
     let reading = Book::open(context, &whose);
-    let read = match night.outage.burns_at() {
+    let read = match night.outage.first_burns_at() {
         // Nothing is known anew, and burns need no more than is known.
         Some(at) => tokio::select! {
             biased;
@@ -71,7 +73,7 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
     match read {
         Ok(Some(read)) => {
             *book = read;
-            night.outage.is_over();
+            night.outage.ends();
         }
         Ok(None) => tracing::error!("plan and ledger are gone"),
         Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),

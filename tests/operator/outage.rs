@@ -1,6 +1,6 @@
 //! The API server is gone, or does not answer, across the moment at which a night has to turn back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -68,6 +68,32 @@ async fn without_a_ledger_rights_are_taken_back_after_sixty_seconds_and_not_afte
     }
     world.embedded.set_fault(None);
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+}
+
+/// A record lands and its answer does not; then the ledger is out of reach for longer than rights outlive it. Nothing is looked at before a
+/// night is armed: that moment passes with nobody to heed it but the round itself.
+#[tokio::test(start_paused = true)]
+async fn a_night_that_does_not_know_whether_it_is_armed_reads_its_ledger_again_however_long_that_was_out_of_reach() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let (clock, lost_at) = (world.clock, Mutex::new(None));
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let mut lost_at = lost_at.lock().unwrap();
+        let record = request.verb == Verb::Patch && request.name.ends_with("-ledger");
+        let hangs = match *lost_at {
+            None => record && stage == Stage::After,
+            Some(since) => request.resource == "configmaps" && clock.now() < since + SignedDuration::from_mins(3),
+        };
+        if hangs {
+            lost_at.get_or_insert(clock.now());
+        }
+        if hangs { Fault::Hang } else { Fault::None }
+    })));
+    let _operator = world.operator();
+    world.until("2023-02-09T18:45:00+01:00").await;
+    let armed = world.ledger().await.entries.iter().filter(|entry| matches!(entry.event, Event::Armed {})).count();
+    assert_eq!((armed, world.status(NIGHT)["phase"].as_str()), (1, Some("Armed")));
+    assert_eq!(world.outcome(NIGHT).await, "Completed");
 }
 
 /// A look may take ten seconds, and this one begins three before the moment.
