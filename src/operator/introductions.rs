@@ -1,8 +1,9 @@
-//! Who may be introduced when: an operator that starts must not hold all its nights in memory at once, nor ask for all ledgers at once.
+//! Whose turn it is to be introduced: an operator that starts must not hold all its nights in memory at once, nor ask for all ledgers
+//! at once.
 //!
-//! In: a night's namespace, and whether it waits long. Out: a turn, and how long it is held at most. Invariants: whoever is slow holds others
-//! of its namespace for a moment only, and nobody elsewhere longer than a turn; a night that starts soon, or is under way, never waits for
-//! one that starts much later. Not here: what an introduction does ([`super::introduce`]).
+//! In: a night's namespace, and whether it waits long. Out: a turn, and how long it is held at most. Invariants: whoever is slow holds
+//! others of its namespace for a moment only, and nobody elsewhere longer than a turn, which ends though the night goes on; a night that
+//! starts soon, or is under way, never waits for one that starts much later. Not here: what an introduction does ([`super::introduce`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +70,8 @@ impl Turns {
 
     fn of_namespace(&self, namespace: &str) -> Arc<Semaphore> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, turns| Arc::strong_count(turns) > 1 || turns.available_permits() < self.max);
+        // A turn, and whoever waits for one, holds it too.
+        known.retain(|_, turns| Arc::strong_count(turns) > 1);
         Arc::clone(known.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.max))))
     }
 }

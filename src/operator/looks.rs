@@ -34,7 +34,7 @@ pub(super) enum Object {
     Step(Target),
 }
 
-/// With whose eyes, on what.
+/// What a look needs; its own copy, since it may outlive the round.
 struct Eyes {
     tenant: Tenant,
     plan: Arc<Plan>,
@@ -104,8 +104,7 @@ fn objects(plan: &Plan, interest: &Interest) -> BTreeMap<Object, Interest> {
         |index: &ServiceIndex| (Object::Service(*index), Interest { targets: BTreeSet::from([*index]), ..Interest::default() });
     let mut all: BTreeMap<Object, Interest> = interest.targets.iter().map(service).collect();
     for &index in &interest.changes {
-        let step: Option<&Target> = plan.steps.get(index).and_then(|planned| planned.target());
-        if let Some(target) = step {
+        if let Some(target) = plan.steps.get(index).and_then(|planned| planned.target()) {
             all.entry(Object::Step(target.clone())).or_default().changes.insert(index);
         }
     }
