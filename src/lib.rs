@@ -7,10 +7,10 @@
 //! | [`model`] | the words: validated values and the arithmetic between them | reads a clock |
 //! | [`plan`] | before the night: words → a frozen plan, or every refusal at once | sees the night |
 //! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, or waits without a reason |
-//! | `sim` | plays a night against an invented world in virtual time (later) | knows Kubernetes |
 //! | [`api`] | custom resources: raw → model with every problem; state → conditions | decides |
 //! | [`operator`] | the shell: observe → decide → record → perform → report | acts before its intention is seen in the ledger |
 //! | [`embedded`] | an in-memory Kubernetes for demos and crash tests | is used in a real night |
+//! | [`clock`] | civil time on the monotonic clock, which tests may stop | is seen by model, plan or engine |
 //! | [`cli`] | one file per verb | prints what was not computed elsewhere |
 #![forbid(unsafe_code)]
 

@@ -172,7 +172,6 @@ mod tests {
         assert!(refused(&"a".repeat(1025)).contains("1025"));
     }
 
-    /// Whoever asks may have little room itself.
     #[test]
     fn what_could_cost_without_bound_is_refused_before_it_runs() {
         let items = format!("[{}0]", "0,".repeat(49));
@@ -200,6 +199,7 @@ mod tests {
         assert_eq!(holds("self.items.all(a, a == 0)", &many), Ok(true));
     }
 
+    /// Whoever asks may have little room itself.
     #[test]
     fn a_deep_expression_ends_no_process() {
         let ask = || {

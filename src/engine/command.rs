@@ -24,7 +24,7 @@ pub struct Decision {
     pub why: String,
     /// Where the night is, after the events.
     pub phase: Phase,
-    /// Why it does not begin though its time has come.
+    /// Why the night does not begin though its time has come; none when nothing holds it.
     pub start_held: Option<String>,
 }
 

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::model::plan::{ServiceIndex, StepIndex};
 
-/// Everything seen just now. What is absent was not looked at or does not exist; nothing is concluded from it.
+/// Everything that has come to be known since the last decision. What is absent was not looked at, has not answered yet or does not exist;
+/// nothing is concluded from it. On the way back a look may have begun before the last write to its object landed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Whether the night is armed, as far as the shell has got.

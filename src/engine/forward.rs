@@ -1,4 +1,4 @@
-//! While the work goes forward: the clock's rules, the next step.
+//! Before the work begins and while it goes forward: the clock's rules, the next step.
 //!
 //! In: plan, state, facts, now. Out: the next event, or a reason to wait. Order: what was seen up to now is folded first, then the
 //! clock speaks (turn-back moment, hard cap, overrun), then the rest. Not here: what ended ([`super::outcome`]), what people said
@@ -61,8 +61,8 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
     }
 }
 
-/// Why a night whose time has come does not begin. Only the beginning is held: what is under way goes on by the latest moment that it
-/// may be, and turning back is never refused.
+/// Why a night whose time has come does not begin. Only the beginning is held: what is under way goes on by the latest that the time may
+/// be, and turning back is never refused.
 pub(super) fn start_held<'a>(plan: &Plan, state: &State, facts: &'a Facts, now: Timestamp) -> Option<&'a str> {
     let could = state.armed && state.direction == Direction::Still && state.outcome.is_none() && now >= plan.start_at;
     facts.clock_unbounded.as_deref().filter(|_| could)

@@ -1,4 +1,4 @@
-//! What the shell owns, in one value: clients, clock, sockets, orders, numbers.
+//! What the nights of one operator share, in one value: clients, clock, sockets, orders, numbers, turns.
 //!
 //! Out: [`Context`], which every night gets as an argument. Invariants: `client` speaks with the operator's own rights, which read what
 //! people declare, write `interventions/status`, its finalizer and Events, and nothing else; every effect of a night goes through
@@ -21,7 +21,7 @@ use super::watching::WATCH_FOR_SECONDS;
 /// Asks an `http://` address: its status, or why there is none.
 pub type Getter = Arc<dyn Fn(String) -> BoxFuture<'static, Result<u16, String>> + Send + Sync>;
 
-/// How addresses are judged by day and asked at night.
+/// How addresses are judged by day, and asked at night.
 #[derive(Clone)]
 pub struct Network {
     /// Asks one.
@@ -60,7 +60,7 @@ pub struct Context {
     pub watch_for_seconds: u32,
     /// Reads of what is declared, shared.
     pub(super) listings: Listings,
-    /// Who may be introduced.
+    /// Whose turn it is to be introduced.
     pub(super) introductions: Introductions,
 }
 

@@ -1,7 +1,8 @@
 //! Which addresses probes and checks may ask: those of the cluster, and what the administrator allows besides.
 //!
 //! In: what `--http-allow` says, a host, the addresses it resolves to. Out: an address to connect to, or why none. Invariants: pure; never
-//! link-local (where clouds keep their metadata), multicast or unspecified addresses; loopback only when it is allowed by its network.
+//! where clouds keep their metadata, nor link-local, multicast, broadcast or unspecified addresses; loopback only when it is allowed by its
+//! network.
 //! Not here: resolving and connecting ([`super::http_get`]).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -154,10 +155,10 @@ fn is_never(address: IpAddr) -> bool {
     }
 }
 
-/// Where another large cloud answers for metadata: in the middle of the addresses of RFC 6598.
+/// Where one large cloud answers for metadata: in the middle of the addresses of RFC 6598.
 const METADATA_V4: [u8; 4] = [100, 100, 100, 200];
 
-/// Where a large cloud answers for metadata over IPv6.
+/// Where another does over IPv6.
 fn is_metadata(address: Ipv6Addr) -> bool {
     address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
 }

@@ -1,8 +1,9 @@
-//! How probes and checks ask over real sockets: one plain GET.
+//! How probes and checks ask over real sockets, one plain GET; and whether they would.
 //!
-//! In: an `http://` address, and what may be asked. Out: the status, or the words of a client that got none. Invariants: the name is
-//! resolved once, and the connection is made to the address that was judged; no redirect is followed, no more than 64 KiB of a body is
-//! read, nothing takes longer than five seconds. Not here: what an answer means, which addresses are allowed ([`super::http_allow`]).
+//! In: an `http://` address, and what may be asked. Out: the status, or the words of a client that got none; by day, why it would not be
+//! asked. Invariants: one and the same judgement by day and at night, where the name is resolved once and the connection is made to the
+//! address that was judged; no redirect is followed, no more than 64 KiB of a body is read, no answer takes longer than five seconds.
+//! Not here: what an answer means, which addresses are allowed ([`super::http_allow`]), how long a judgement may take (its callers).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

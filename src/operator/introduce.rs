@@ -238,7 +238,7 @@ fn has_outcome(object: &DynamicObject) -> bool {
     object.data.pointer("/status/outcome").is_some_and(Value::is_string)
 }
 
-/// Only to leave an old report as it stands.
+/// As for [`has_outcome`].
 fn was_refused(object: &DynamicObject) -> bool {
     let outcome = object.data.pointer("/status/outcome").and_then(Value::as_str);
     outcome == Some(Outcome::Refused.as_str())

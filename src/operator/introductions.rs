@@ -1,4 +1,5 @@
-//! Who may be introduced when: an operator that starts must not hold all its nights in memory at once, nor ask for all ledgers at once.
+//! Whose turn it is to be introduced: an operator that starts must not hold all its nights in memory at once, nor ask for all ledgers
+//! at once.
 //!
 //! In: a night's namespace and runbook, and whether it waits long. Out: a turn, and how long it is held at most. Invariants: whoever is
 //! slow holds those that share its turns for a moment each, and others no longer than one turn; a night that starts soon, or is under
@@ -69,7 +70,8 @@ impl Turns {
 
     fn of(&self, name: &str) -> Arc<Semaphore> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, turns| Arc::strong_count(turns) > 1 || turns.available_permits() < self.max);
+        // A turn, and whoever waits for one, holds it too.
+        known.retain(|_, turns| Arc::strong_count(turns) > 1);
         Arc::clone(known.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.max))))
     }
 }

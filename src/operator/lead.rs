@@ -1,9 +1,9 @@
 //! Several replicas, of which one works.
 //!
-//! In: the shared context, this replica's part in the election. Out: nights, while it leads. Invariants: a replica that does not
-//! lead asks for
-//! nothing but the lease, and is healthy; one that loses the lease drops its nights at once, wherever they are, and waits again; the
-//! lease is given back after the last night has finished its turn. Not here: who leads ([`super::lease`]).
+//! In: the shared context, this replica's part in the election. Out: nights, while it leads. Invariants: a replica that does not lead asks
+//! for nothing but the lease, and is healthy; one that loses the lease drops its nights at once, wherever they are, and waits again; the
+//! lease is given back after the last night has finished its turn. A write that outlives either may still land: tokens are what stops it.
+//! Not here: who leads ([`super::lease`]).
 
 use tokio::sync::watch;
 

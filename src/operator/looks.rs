@@ -12,12 +12,12 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::beside::{Beside, LEFT_AFTER};
 use super::book::Book;
 use super::context::Context;
 use super::effects::{self, Preimages, Seen, Tenant};
 use super::night::Night;
 use super::story::story;
+use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::state::Direction;
 use crate::engine::{Interest, State};
 use crate::model::need::{reopen_by, turn_back_at};
@@ -25,7 +25,7 @@ use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
 /// Looks at targets that are under way.
-pub(super) type Looks = Beside<Object, Seen>;
+pub(super) type Looks = UnderWay<Object, Seen>;
 
 /// What one look is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub(super) enum Object {
     Step(Target),
 }
 
-/// With whose eyes, on what.
+/// What a look needs; its own copy, since it may outlive the round.
 struct Eyes {
     tenant: Tenant,
     plan: Arc<Plan>,
@@ -42,7 +42,7 @@ struct Eyes {
     now: Timestamp,
 }
 
-/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting. What is left to itself is named beside.
+/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting. What is left to itself is named.
 pub(super) async fn look(
     night: &mut Night,
     book: &Book,
@@ -50,7 +50,7 @@ pub(super) async fn look(
     interest: &Interest,
     context: &Context,
 ) -> Result<(Seen, Vec<String>), String> {
-    let mut looks = std::mem::take(&mut night.under_way);
+    let mut looks = std::mem::take(&mut night.looks);
     let going_back = matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. });
     let looking = async {
         let tenant = book.tenant(context).await.map_err(|error| story(&error))?;
@@ -59,12 +59,9 @@ pub(super) async fn look(
         Ok(look_with(&mut looks, &eyes, interest, going_back).await)
     };
     let id = night.id();
-    let at = clock_calls_at(book, state).min(night.outage.burns_at().unwrap_or(Timestamp::MAX));
+    let at = clock_calls_at(book, state).min(night.outage.first_burns_at().unwrap_or(Timestamp::MAX));
     let seen = night.called_at(at, &id, context).or_soon(looking.boxed()).await;
-    night.under_way = looks;
-    if night.outage.burns_at().is_some_and(|at| at <= context.time.now()) {
-        night.outage.burns();
-    }
+    night.looks = looks;
     seen.unwrap_or_else(|| Err("the look took too long: the way back may be due".to_owned()))
 }
 
@@ -107,8 +104,7 @@ fn objects(plan: &Plan, interest: &Interest) -> BTreeMap<Object, Interest> {
         |index: &ServiceIndex| (Object::Service(*index), Interest { targets: BTreeSet::from([*index]), ..Interest::default() });
     let mut all: BTreeMap<Object, Interest> = interest.targets.iter().map(service).collect();
     for &index in &interest.changes {
-        let step: Option<&Target> = plan.steps.get(index).and_then(|planned| planned.target());
-        if let Some(target) = step {
+        if let Some(target) = plan.steps.get(index).and_then(|planned| planned.target()) {
             all.entry(Object::Step(target.clone())).or_default().changes.insert(index);
         }
     }

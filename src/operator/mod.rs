@@ -1,4 +1,4 @@
-//! The shell round the engine: the only place, with the sentinel's, that knows Kubernetes, sockets and clocks.
+//! The shell round the engine: the only place that acts, on Kubernetes, over sockets, by the clock.
 //!
 //! In: `Intervention`s. Out: their nights, played: ledger, effects, statuses, events. One task per night turns one loop,
 //! **observe → decide → record → perform → report** ([`reconcile`]), and rests until something rings or a moment comes.
@@ -12,18 +12,20 @@
 //! | [`lead`], [`lease`] | which of several replicas does so |
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
 //! | `reconcile` | one pass, in five steps |
+//! | `mailbox`, [`context`] | what a night hears of its Intervention; what all nights share |
+//! | `introductions` | which nights may be introduced now, when there are very many |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
 //! | `call_back` | what a night leaves everything for: an order, a deletion, the turn-back moment |
 //! | `rehearse` | a night that is only rehearsed: every effect as a dry run, a report, no ledger |
 //! | `wave`, `tries` | a decision's commands: burns first, services side by side, each tried again only after a pause |
-//! | `looks`, `beside`, `outage` | what is seen; what hangs, left to itself; the ledger out of reach |
+//! | `looks`, `under_way`, `outage` | what is seen; what hangs and is left to itself; a ledger out of reach |
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
 //! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
 //! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
-//! | [`server_time`], [`http_get`], [`http_allow`], [`metrics`], [`health`] | clock, probes' sockets, numbers, endpoints |
+//! | [`server_time`], [`metrics`], [`health`] | clock, numbers, endpoints |
+//! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
 
-mod beside;
 mod book;
 mod call_back;
 mod check;
@@ -54,6 +56,7 @@ pub mod run;
 pub mod server_time;
 pub(crate) mod story;
 mod tries;
+mod under_way;
 pub mod watching;
 mod wave;
 

@@ -56,7 +56,7 @@ pub(super) struct Night {
     /// Since when the book may not be the whole ledger any more.
     pub(super) outage: Outage,
     /// Looks and lanes that outlive their round.
-    pub(super) under_way: Looks,
+    pub(super) looks: Looks,
     pub(super) lanes: Lanes,
     pub(super) arming: Arming,
     pub(super) arming_tries: Attempt,
@@ -70,9 +70,9 @@ pub(super) struct Night {
     pub(super) herald: Herald,
     pub(super) reporter: Reporter,
     /// Statuses that could not be written.
-    pub(super) reports: Attempt,
+    pub(super) report_tries: Attempt,
     /// Looks that did not see everything.
-    pub(super) looks: Attempt,
+    pub(super) look_tries: Attempt,
     /// What the last facts told of orders and deletion, and when.
     pub(super) heeded: Heeded,
     pub(super) heeded_at: Timestamp,
@@ -100,7 +100,7 @@ impl Rest {
 }
 
 /// What an introduction gave.
-enum Met {
+enum Introduction {
     Book(Box<Book>),
     Rest(Rest),
 }
@@ -119,7 +119,8 @@ pub(super) enum Trouble {
     Call(#[from] CallError),
 }
 
-/// Lives one night, until it is settled or the operator stops. A turn that has begun ends first.
+/// Lives one night, until it is settled or the operator stops. A turn that has begun ends first; what outlives it is dropped, and whoever
+/// goes on does it again.
 pub(super) async fn live(mut night: Box<Night>, context: Context, mut stop: watch::Receiver<bool>) {
     let span = tracing::info_span!("night", night = %night.id());
     async {
@@ -154,7 +155,7 @@ impl Night {
             object: None,
             book: None,
             outage: Outage::default(),
-            under_way: Looks::default(),
+            looks: Looks::default(),
             lanes: Lanes::default(),
             arming: Arming::NotYet,
             arming_tries: Attempt::default(),
@@ -167,8 +168,8 @@ impl Night {
             job_watch: JobWatch::default(),
             herald: Herald::default(),
             reporter,
-            reports: Attempt::default(),
-            looks: Attempt::default(),
+            report_tries: Attempt::default(),
+            look_tries: Attempt::default(),
             heeded: Heeded::default(),
             heeded_at: Timestamp::MIN,
             failures: Attempt::default(),
@@ -208,7 +209,7 @@ impl Night {
             biased;
             _ = stop.changed() => {}
             () = self.mailbox.heard() => {}
-            () = self.under_way.one_ends() => {}
+            () = self.looks.one_ends() => {}
             () = self.lanes.one_ends() => {}
             () = moment => {}
         }
@@ -237,10 +238,10 @@ impl Night {
                 };
                 let now = context.time.now();
                 let again_at = self.failures.tried(now, pause_max);
-                Rest::Until(Some(self.outage.burns_at().filter(|at| *at > now).map_or(again_at, |at| at.min(again_at))))
+                Rest::Until(Some(self.outage.first_burns_at().filter(|at| *at > now).map_or(again_at, |at| at.min(again_at))))
             }
             Err(panic) => {
-                self.under_way = Looks::default();
+                self.looks = Looks::default();
                 self.lanes = Lanes::default();
                 context.metrics.pass("panicked");
                 Box::pin(self.quarantine(&said(panic.as_ref()), context)).await;
@@ -254,7 +255,7 @@ impl Night {
         // Boxed where a pass begins in earnest: a thousand nights that wait for their turn must not hold room for it.
         match self.opened(context).await? {
             Some(book) => Box::pin(self.go_on(book, context)).await,
-            None => self.begin(context).await,
+            None => self.first_pass(context).await,
         }
     }
 
@@ -266,7 +267,7 @@ impl Night {
         rest
     }
 
-    /// The book at hand, or read again when it was put away; none before the night was met.
+    /// The book at hand, or read again when it was put away; none before the night was introduced.
     async fn opened(&mut self, context: &Context) -> Result<Option<Book>, Trouble> {
         match self.book.take() {
             Some(book) => Ok(Some(book)),
@@ -276,15 +277,15 @@ impl Night {
     }
 
     /// The first pass, from the introduction on, once it is its turn.
-    async fn begin(&mut self, context: &Context) -> Result<Rest, Trouble> {
+    async fn first_pass(&mut self, context: &Context) -> Result<Rest, Trouble> {
         let Some(object) = self.object.clone() else { return Ok(self.settled(context)) };
         let start_at = introduce::start_at(&object);
         let waits_long = start_at.is_some_and(|at| at.duration_since(context.time.now()) >= WAITS_LONG_FROM);
         let turn = context.introductions.turn(&self.whose.namespace, introduce::runbook_name(&object), waits_long).await;
         let mut passing = Box::pin(async {
             match self.introduce(&object, context).await? {
-                Met::Book(book) => self.go_on(*book, context).await,
-                Met::Rest(rest) => Ok(rest),
+                Introduction::Book(book) => self.go_on(*book, context).await,
+                Introduction::Rest(rest) => Ok(rest),
             }
         });
         let in_turn = timeout(turn.lasts, &mut passing).await;
@@ -293,16 +294,16 @@ impl Night {
     }
 
     /// Gets a book; a rest when there is none to get.
-    async fn introduce(&mut self, object: &DynamicObject, context: &Context) -> Result<Met, Trouble> {
+    async fn introduce(&mut self, object: &DynamicObject, context: &Context) -> Result<Introduction, Trouble> {
         let introduced = introduce::introduce(object, context, context.time.now()).await?;
         match introduced {
-            Introduced::Nothing => Ok(Met::Rest(self.settled(context))),
+            Introduced::Nothing => Ok(Introduction::Rest(self.settled(context))),
             Introduced::Refused { refusals, needs_human } => {
                 self.tell_refusals(&refusals, context);
                 self.reporter.write(object, report::refused(&refusals, needs_human), context).await?;
                 introduce::unmark(object, context).await?;
                 context.metrics.over(Outcome::Refused);
-                Ok(Met::Rest(self.settled(context)))
+                Ok(Introduction::Rest(self.settled(context)))
             }
             Introduced::Rehearsal(plan) => {
                 let rehearsed = Box::pin(rehearse(&plan, context)).await?;
@@ -310,7 +311,7 @@ impl Night {
                 self.herald.tell(context, &self.regarding(), vec![rehearsed.notice(context.time.now())]);
                 self.reporter.write(object, rehearsed.status, context).await?;
                 introduce::unmark(object, context).await?;
-                Ok(Met::Rest(self.settled(context)))
+                Ok(Introduction::Rest(self.settled(context)))
             }
             Introduced::Night(book) => {
                 self.whose.service_account.clone_from(&book.plan.service_account);
@@ -318,7 +319,7 @@ impl Night {
                     let told = super::events::of_record(book.seq(), &book.entries);
                     self.herald.tell(context, &self.regarding(), told);
                 }
-                Ok(Met::Book(book))
+                Ok(Introduction::Book(book))
             }
         }
     }

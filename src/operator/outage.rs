@@ -1,7 +1,9 @@
 //! How long the ledger has been out of reach, and when rights are taken back without it (PROTOCOL rule 22).
 //!
-//! In: when an append began that failed, when the ledger was read or written again. Out: the moment of the burns. Invariants: the time that
-//! calls take to fail counts; that moment is given once, later ones follow from tries. Not here: what is burned ([`super::reconcile`]).
+//! In: when an append began that failed, when the ledger was read or written again. Out: the moment of the burns. Invariants: a ledger
+//! that can be read and not be written is out of reach too; the time that calls take to fail counts; looks and reads are cut short for the
+//! first burns only, later ones follow from tries; once that moment is past the ledger is read as long as it takes. Not here: what is
+//! burned ([`super::reconcile`]).
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,49 +19,56 @@ const OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Outage {
     since: Option<Timestamp>,
-    burns: bool,
+    /// What is in the ledger is not known.
+    is_unsure: bool,
+    /// The moment of the first burns has come.
+    is_heeded: bool,
 }
 
 impl Outage {
     /// An append that began at `at` is not known to have landed.
     pub(super) fn begins(&mut self, at: Timestamp) {
         self.since.get_or_insert(at);
+        self.is_unsure = true;
     }
 
-    /// What is in the ledger is known.
-    pub(super) fn is_over(&mut self) {
+    /// All that is to be recorded is in the ledger.
+    pub(super) fn ends(&mut self) {
         *self = Self::default();
     }
 
-    pub(super) fn is_on(&self) -> bool {
-        self.since.is_some()
+    /// There is nothing to record: it is over as far as one knows.
+    pub(super) fn ends_if_sure(&mut self) {
+        if !self.is_unsure {
+            self.ends();
+        }
     }
 
     /// From when on rights are taken back without a record.
-    pub(super) fn without_record_at(&self) -> Option<Timestamp> {
+    pub(super) fn burns_from(&self) -> Option<Timestamp> {
         self.since.and_then(|since| since.checked_add(OUT_FOR_MAX).ok())
     }
 
-    /// The first such moment, while it has not been heeded: nothing may outlast it.
-    pub(super) fn burns_at(&self) -> Option<Timestamp> {
-        self.without_record_at().filter(|_| !self.burns)
+    /// The same while it has not been heeded: until then nothing may outlast it.
+    pub(super) fn first_burns_at(&self) -> Option<Timestamp> {
+        self.burns_from().filter(|_| !self.is_heeded)
     }
 
-    /// It is heeded in this round.
-    pub(super) fn burns(&mut self) {
-        self.burns = true;
+    /// When that moment has come, this round is the one that heeds it.
+    pub(super) fn heed(&mut self, now: Timestamp) {
+        self.is_heeded |= self.burns_from().is_some_and(|at| at <= now);
     }
 }
 
 /// After an append that may not have landed the ledger is read again. Out of reach, what is known has to do: an append is by
 /// compare-and-set, and nothing else is sent without one but burns.
 pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Context) {
-    if !night.outage.is_on() {
+    if !night.outage.is_unsure {
         return;
     }
     let whose = night.whose.clone();
     let reading = Book::open(context, &whose);
-    let read = match night.outage.burns_at() {
+    let read = match night.outage.first_burns_at() {
         // Nothing is known anew, and burns need no more than is known.
         Some(at) => tokio::select! {
             biased;
@@ -71,7 +80,7 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
     match read {
         Ok(Some(read)) => {
             *book = read;
-            night.outage.is_over();
+            night.outage.is_unsure = false;
         }
         Ok(None) => tracing::error!("plan and ledger are gone"),
         Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),

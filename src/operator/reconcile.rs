@@ -61,7 +61,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     let interest = engine::interest(&book.plan, &state);
     night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
     let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
-    let seen = if idle { Ok(Default::default()) } else { looks::look(night, book, &state, &interest, context).await };
+    let seen = if idle { Ok((Seen::default(), Vec::new())) } else { looks::look(night, book, &state, &interest, context).await };
     let (seen, blind) = match seen {
         Ok((seen, left)) => {
             let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).chain(left).collect();
@@ -76,11 +76,12 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     let draining = seen.services.values().any(|fact| fact.closing == ClosingFact::Draining)
         || seen.changes.values().any(|fact| fact.change == ClosingFact::Draining);
     let now = context.time.now();
+    night.outage.heed(now);
     if blind.is_empty() && !draining {
-        night.looks = Attempt::default();
-    } else if night.looks.may(now) {
+        night.look_tries = Attempt::default();
+    } else if night.look_tries.may(now) {
         // However often the bell rings meanwhile, the pause grows with time alone.
-        night.looks.tried(now, EFFECT_PAUSE_MAX);
+        night.look_tries.tried(now, EFFECT_PAUSE_MAX);
     }
     let mut facts = Facts { jobs: seen.jobs, services: seen.services, changes: seen.changes, ..heed(night, book, context) };
     if !idle {
@@ -133,10 +134,11 @@ fn decide(book: &Book, facts: &Facts, context: &Context) -> Decision {
 /// One append for all events of the decision.
 async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context: &Context) -> Result<(), Trouble> {
     if decision.events.is_empty() {
+        night.outage.ends_if_sure();
         return Ok(());
     }
     let began_at = context.time.now();
-    let burns_at = night.outage.without_record_at().filter(|_| is_going_back(decision));
+    let burns_at = night.outage.burns_from().filter(|_| is_going_back(decision));
     let hands = if burns_at.is_some() { hands(book, context).await.ok() } else { None };
     let appended = {
         let mut appending = std::pin::pin!(book.append(context, &decision.events));
@@ -157,7 +159,7 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
         night.outage.begins(began_at);
         return Err(error.into());
     }
-    night.outage.is_over();
+    night.outage.ends();
     for entry in &decision.events {
         tracing::info!(phase = %decision.phase, event = ?entry.event, why = entry.why, "recorded");
         context.metrics.recorded(&entry.event);
@@ -168,8 +170,8 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
 
 /// What may be done without a record: rights are taken back.
 async fn burn(night: &mut Night, hands: &Hands, decision: &Decision, context: &Context) {
-    night.outage.burns();
     let now = context.time.now();
+    night.outage.heed(now);
     let due: Vec<Command> =
         decision.commands.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
     for tried in wave::burn(&mut night.lanes, hands, &due).await {
@@ -206,8 +208,8 @@ async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, contex
     if decision.commands.contains(&Command::Arm) {
         return arm(night, book, context).await;
     }
-    let beside = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
-    let commands = decision.commands.iter().filter(|command| !beside(command)).cloned();
+    let only_asks = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
+    let commands = decision.commands.iter().filter(|command| !only_asks(command)).cloned();
     carry_out(night, book, commands.collect(), context).await
 }
 
@@ -339,11 +341,11 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
     let standing = Standing { phase: decision.phase, turn_back_at: turn_back, must_serve_by, needs_human: state.needs_human() };
     context.metrics.stands(&night.id(), standing);
     let Some(object) = night.object.clone() else {
-        night.reports = Attempt::default();
+        night.report_tries = Attempt::default();
         return;
     };
     let now = context.time.now();
-    if !night.reports.may(now) {
+    if !night.report_tries.may(now) {
         return;
     }
     let why = match &night.arming {
@@ -352,18 +354,18 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
     };
     let status = report::status(&book.plan, &book.entries, &state, decision, &why);
     match night.reporter.write(&object, status, context).await {
-        Ok(()) => night.reports = Attempt::default(),
-        Err(error) if error.answer() == Some(Answer::NotFound) => night.reports = Attempt::default(),
+        Ok(()) => night.report_tries = Attempt::default(),
+        Err(error) if error.answer() == Some(Answer::NotFound) => night.report_tries = Attempt::default(),
         Err(error) => {
             tracing::warn!(error = story(&error), "the status could not be written");
-            night.reports.tried(now, STATUS_PAUSE_MAX);
+            night.report_tries.tried(now, STATUS_PAUSE_MAX);
         }
     }
 }
 
 /// The next moment at which anything becomes due; or the end.
 async fn rest(night: &mut Night, book: &Book, decision: &Decision, context: &Context) -> Result<Rest, Trouble> {
-    let over = decision.phase == Phase::Finished && decision.commands.is_empty() && night.reports.next_at().is_none();
+    let over = decision.phase == Phase::Finished && decision.commands.is_empty() && night.report_tries.next_at().is_none();
     if over {
         return settle(night, book, context).await;
     }
@@ -372,8 +374,8 @@ async fn rest(night: &mut Night, book: &Book, decision: &Decision, context: &Con
         decision.wake.as_ref().map(|wake| wake.at),
         night.tries.next_at(),
         arming,
-        night.reports.next_at(),
-        night.looks.next_at(),
+        night.report_tries.next_at(),
+        night.look_tries.next_at(),
     ];
     Ok(Rest::Until(moments.into_iter().flatten().min()))
 }

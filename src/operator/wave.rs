@@ -2,8 +2,8 @@
 //!
 //! In: commands whose intention was seen in the ledger. Out: what became of each. Invariants: a burn that hangs gets a head start and no
 //! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few, and are left when the night is called; backward ones are
-//! as many as there are services and steps, and one that hangs is left to itself and is alone with its object; within a lane a failure
-//! ends the lane for this time.
+//! as many as there are services and steps; one that hangs is left to itself, and until it has ended nothing else is begun about its
+//! service, nor the same command again; nothing outlives the tokens; within a lane a failure ends the lane for this time.
 //! Not here: when something is tried again ([`super::tries`]), arming and probes.
 
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
-use super::beside::{Beside, LEFT_AFTER};
 use super::call_back::CallBack;
 use super::effects::{Done, PerformError, Preimages, Tenant, perform};
 use super::server_time::ServerTime;
+use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
 
@@ -23,7 +23,7 @@ const FORWARD_LANES_MAX: usize = 8;
 /// How long everything else waits for the burns of the same decision.
 const BURNS_FIRST_FOR: Duration = Duration::from_secs(1);
 
-/// With whose hands, on what.
+/// What a lane works with; its own copy, since it may outlive the round.
 #[derive(Clone)]
 pub(super) struct Hands {
     pub(super) tenant: Tenant,
@@ -36,9 +36,10 @@ pub(super) struct Hands {
 pub(super) type Tried = (Command, Result<Done, PerformError>);
 
 /// Lanes of the way back that are under way, by the name of what each is about.
-pub(super) type Lanes = Beside<String, Vec<Tried>>;
+pub(super) type Lanes = UnderWay<String, Vec<Tried>>;
 
-/// Carries out the commands, forward ones until the night is called; what hangs on the way back is left to itself, and told when it ends.
+/// Carries out the commands, forward ones until the night is called. What hangs on the way back is left to itself; what had ended since
+/// the last time is told too.
 pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
     let (burns, others): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
     let (forward, back): (Vec<Command>, Vec<Command>) = others.into_iter().partition(is_forward);
@@ -63,10 +64,10 @@ pub(super) async fn burn(lanes: &mut Lanes, hands: &Hands, commands: &[Command])
 }
 
 /// Begins each lane that is not under way.
-fn begin(running: &mut Lanes, hands: &Hands, commands: Vec<Command>) {
+fn begin(under_way: &mut Lanes, hands: &Hands, commands: Vec<Command>) {
     for lane in lanes(commands) {
         let Some(first) = lane.first() else { continue };
-        running.begin(about(first), in_order(hands.clone(), lane));
+        under_way.begin(about(first), in_order(hands.clone(), lane));
     }
 }
 
@@ -84,8 +85,8 @@ pub(super) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
     lanes.has(&about(command))
 }
 
-async fn ended(lanes: &mut Lanes, soon: Duration) -> Vec<Tried> {
-    lanes.ended_by(Instant::now() + soon).await.into_iter().flat_map(|(_, tried)| tried).collect()
+async fn ended(lanes: &mut Lanes, within: Duration) -> Vec<Tried> {
+    lanes.ended_by(Instant::now() + within).await.into_iter().flat_map(|(_, tried)| tried).collect()
 }
 
 /// What became of those that had ended by then.

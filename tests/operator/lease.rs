@@ -180,7 +180,7 @@ fn the_leader_is_killed_at_a_write_of_the_night_and_the_other_brings_it_to_the_s
 /// At each of these moments the leader is cut off for three minutes, in the middle of what it does; then all it had sent arrives.
 #[test]
 fn a_leader_that_wakes_after_minutes_with_writes_in_flight_changes_nothing() {
-    let (mut late, mut begun) = (0, 0);
+    let mut late = 0;
     for moment in ["00:30:00", "01:00:00.5", "04:00:00", "04:00:20", "04:56:00"] {
         paused().block_on(async {
             let (world, by_day) = before_midnight().await;
@@ -195,11 +195,10 @@ fn a_leader_that_wakes_after_minutes_with_writes_in_flight_changes_nothing() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let arrived = world.embedded.log().split_off(before);
             late += arrived.iter().filter(|one| one.request.write_number.is_some()).count();
-            begun += 1;
             ends_well(&world, &by_day, moment).await;
         });
     }
-    assert!(begun == 5 && late > 0, "no write was in flight");
+    assert!(late > 0, "no write was in flight");
 }
 
 #[tokio::test(start_paused = true)]

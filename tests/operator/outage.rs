@@ -1,6 +1,6 @@
 //! The API server is gone, or does not answer, across the moment at which a night has to turn back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -43,14 +43,24 @@ async fn an_api_server_that_is_back_after_the_turn_back_moment_finds_the_night_t
 /// PROTOCOL rule 22. Every call to the ledger takes its whole limit to fail, and none of that is added.
 #[tokio::test(start_paused = true)]
 async fn without_a_ledger_rights_are_taken_back_after_sixty_seconds_and_not_after_all_its_calls_have_failed_too() {
+    taken_back_without_a_record_while(|request| if request.resource == "configmaps" { Fault::Hang } else { Fault::None }).await;
+}
+
+/// PROTOCOL rule 22, its other half: a right that is gone, a webhook, a full quota.
+#[tokio::test(start_paused = true)]
+async fn with_a_ledger_that_is_read_and_takes_no_record_rights_are_taken_back_after_sixty_seconds_too() {
+    let refused = || Fault::Status(403, "Forbidden".to_owned());
+    let writes = |request: &RequestInfo| request.resource == "configmaps" && request.verb == Verb::Patch;
+    taken_back_without_a_record_while(move |request| if writes(request) { refused() } else { Fault::None }).await;
+}
+
+async fn taken_back_without_a_record_while(fault: impl Fn(&RequestInfo) -> Fault + Send + Sync + 'static) {
     let world = World::new(true);
     world.declare(|_| {});
     let operator = world.operator();
     world.until("2023-02-10T02:30:00+01:00").await;
-    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
-        let ledger = request.resource == "configmaps" && stage == Stage::Before;
-        if ledger { Fault::Hang } else { Fault::None }
-    })));
+    let faulty = move |request: &RequestInfo, stage: Stage| if stage == Stage::Before { fault(request) } else { Fault::None };
+    world.embedded.set_fault(Some(Arc::new(faulty)));
     let before = world.embedded.log().len();
     let order = Order { name: "notte-1".to_owned(), by: "turno".to_owned(), at: world.clock.now(), ask: Ask::TurnBack };
     assert!(operator.context.orders.give(&format!("{WORK}/{NIGHT}"), order));
@@ -68,6 +78,32 @@ async fn without_a_ledger_rights_are_taken_back_after_sixty_seconds_and_not_afte
     }
     world.embedded.set_fault(None);
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+}
+
+/// A record lands and its answer does not; then the ledger is out of reach for longer than rights outlive it. Nothing is looked at before a
+/// night is armed: that moment passes with nobody to heed it but the round itself.
+#[tokio::test(start_paused = true)]
+async fn a_night_that_does_not_know_whether_it_is_armed_reads_its_ledger_again_however_long_that_was_out_of_reach() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let (clock, lost_at) = (world.clock, Mutex::new(None));
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let mut lost_at = lost_at.lock().unwrap();
+        let record = request.verb == Verb::Patch && request.name.ends_with("-ledger");
+        let hangs = match *lost_at {
+            None => record && stage == Stage::After,
+            Some(since) => request.resource == "configmaps" && clock.now() < since + SignedDuration::from_mins(3),
+        };
+        if hangs {
+            lost_at.get_or_insert(clock.now());
+        }
+        if hangs { Fault::Hang } else { Fault::None }
+    })));
+    let _operator = world.operator();
+    world.until("2023-02-09T18:45:00+01:00").await;
+    let armed = world.ledger().await.entries.iter().filter(|entry| matches!(entry.event, Event::Armed {})).count();
+    assert_eq!((armed, world.status(NIGHT)["phase"].as_str()), (1, Some("Armed")));
+    assert_eq!(world.outcome(NIGHT).await, "Completed");
 }
 
 /// A look may take ten seconds, and this one begins three before the moment.

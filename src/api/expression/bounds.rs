@@ -98,6 +98,7 @@ fn deepest<'a>(all: impl Iterator<Item = &'a mut IdedExpr>, accumulator: Option<
     all.map(|expression| visit(expression, accumulator)).try_fold(0, |deepest, loops| Ok(deepest.max(loops?)))
 }
 
+/// In a loop a list or map holds literals only: nothing there repeats what is large.
 fn constant<'a>(accumulator: Option<&str>, mut all: impl Iterator<Item = &'a IdedExpr>) -> Result<(), String> {
     if accumulator.is_none() || all.all(|expression| matches!(expression.expr, Expr::Literal(_))) {
         return Ok(());

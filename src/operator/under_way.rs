@@ -1,0 +1,145 @@
+//! Work that may outlive the round that began it: what hangs delays itself and nothing else.
+//!
+//! In: futures by key. Out: what ended, at the end of a round or later. Invariants: of each key at most one is under way; dropping this
+//! ends all; a panic in one is a panic of the pass that takes what ended, and never of a night that rests, where nobody would catch it.
+//! Not here: what is done ([`super::wave`]), what is looked at ([`super::looks`]).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+
+/// How long a round waits for what it began on the way back.
+pub(super) const LEFT_AFTER: Duration = Duration::from_secs(1);
+
+/// Futures under way, and outcomes that nobody has taken yet.
+#[derive(Debug)]
+pub(super) struct UnderWay<K, T> {
+    tasks: JoinSet<(K, T)>,
+    under_way: BTreeSet<K>,
+    /// Those that nobody has waited for yet.
+    fresh: BTreeSet<K>,
+    ended: Vec<(K, T)>,
+    panicked: Option<JoinError>,
+}
+
+impl<K, T: 'static> Default for UnderWay<K, T>
+where
+    K: 'static,
+{
+    fn default() -> Self {
+        Self { tasks: JoinSet::new(), under_way: BTreeSet::new(), fresh: BTreeSet::new(), ended: Vec::new(), panicked: None }
+    }
+}
+
+impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
+    /// Begins it, unless one of that key is under way or has an outcome that nobody has taken.
+    pub(super) fn begin(&mut self, key: K, work: impl Future<Output = T> + Send + 'static) {
+        if self.under_way.insert(key.clone()) {
+            self.fresh.insert(key.clone());
+            self.tasks.spawn(async move { (key, work.await) }.in_current_span());
+        }
+    }
+
+    pub(super) fn has(&self, key: &K) -> bool {
+        self.under_way.contains(key)
+    }
+
+    /// None is under way, and all that ended was taken.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Waits for those begun since it was last waited, until `until` at the longest; takes all that has ended.
+    pub(super) async fn ended_by(&mut self, until: Instant) -> Vec<(K, T)> {
+        while self.panicked.is_none() && !self.fresh.is_empty() && timeout_at(until, self.one_ends()).await.is_ok() {}
+        self.fresh.clear();
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.keep(ended);
+        }
+        self.taken()
+    }
+
+    /// Waits for all.
+    pub(super) async fn all_ended(&mut self) -> Vec<(K, T)> {
+        while !self.tasks.is_empty() {
+            self.one_ends().await;
+        }
+        self.taken()
+    }
+
+    fn taken(&mut self) -> Vec<(K, T)> {
+        // Only a panic ends a task so: none is aborted while this is there.
+        if let Some(Ok(panic)) = self.panicked.take().map(JoinError::try_into_panic) {
+            std::panic::resume_unwind(panic);
+        }
+        let ended = std::mem::take(&mut self.ended);
+        for (key, _) in &ended {
+            self.under_way.remove(key);
+        }
+        ended
+    }
+
+    fn keep(&mut self, ended: Result<(K, T), JoinError>) {
+        match ended {
+            Ok((key, outcome)) => {
+                self.fresh.remove(&key);
+                self.ended.push((key, outcome));
+            }
+            Err(error) => self.panicked = Some(error),
+        }
+    }
+
+    /// Waits until one ends, for ever if there is none; its outcome, or its panic, is kept. Safe to be dropped while it waits.
+    pub(super) async fn one_ends(&mut self) {
+        match self.tasks.join_next().await {
+            Some(ended) => self.keep(ended),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "a test may")]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn poisoned() -> u32 {
+        panic!("poison")
+    }
+
+    #[tokio::test]
+    async fn a_panic_spares_whoever_waits_and_meets_whoever_takes() {
+        let mut work: UnderWay<&str, u32> = UnderWay::default();
+        work.begin("poison", async { poisoned() });
+        let waited = AssertUnwindSafe(work.one_ends()).catch_unwind().await;
+        assert!(waited.is_ok(), "a night that rests is outside of every net");
+        assert!(AssertUnwindSafe(work.ended_by(Instant::now())).catch_unwind().await.is_err(), "the pass that follows is told");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_is_waited_for_once_is_not_begun_again_and_is_taken_when_it_has_ended() {
+        let mut work: UnderWay<&str, u32> = UnderWay::default();
+        let (end, ended) = tokio::sync::oneshot::channel();
+        work.begin("hangs", async { ended.await.unwrap_or_default() });
+        work.begin("quick", async { 1 });
+        let since = Instant::now();
+        assert_eq!(work.ended_by(since + LEFT_AFTER).await, [("quick", 1)]);
+        let waited = since.elapsed();
+        assert!(waited >= LEFT_AFTER, "{waited:?}");
+        work.begin("hangs", async { 2 });
+        assert!(work.ended_by(Instant::now() + LEFT_AFTER).await.is_empty());
+        assert_eq!((since.elapsed(), work.has(&"hangs"), work.has(&"quick")), (waited, true, false));
+        assert_eq!(end.send(3), Ok(()));
+        work.one_ends().await;
+        assert!(!work.is_idle(), "nobody has taken it");
+        assert_eq!(work.ended_by(Instant::now()).await, [("hangs", 3)]);
+        assert!(work.is_idle());
+    }
+}
