@@ -18,7 +18,7 @@ pub(super) const LEFT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct UnderWay<K, T> {
     tasks: JoinSet<(K, T)>,
-    under_way: BTreeSet<K>,
+    keys: BTreeSet<K>,
     /// Those that nobody has waited for yet.
     fresh: BTreeSet<K>,
     ended: Vec<(K, T)>,
@@ -30,26 +30,26 @@ where
     K: 'static,
 {
     fn default() -> Self {
-        Self { tasks: JoinSet::new(), under_way: BTreeSet::new(), fresh: BTreeSet::new(), ended: Vec::new(), panicked: None }
+        Self { tasks: JoinSet::new(), keys: BTreeSet::new(), fresh: BTreeSet::new(), ended: Vec::new(), panicked: None }
     }
 }
 
 impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
     /// Begins it, unless one of that key is under way or has an outcome that nobody has taken.
     pub(super) fn begin(&mut self, key: K, work: impl Future<Output = T> + Send + 'static) {
-        if self.under_way.insert(key.clone()) {
+        if self.keys.insert(key.clone()) {
             self.fresh.insert(key.clone());
             self.tasks.spawn(async move { (key, work.await) }.in_current_span());
         }
     }
 
     pub(super) fn has(&self, key: &K) -> bool {
-        self.under_way.contains(key)
+        self.keys.contains(key)
     }
 
     /// None is under way, and all that ended was taken.
     pub(super) fn is_idle(&self) -> bool {
-        self.under_way.is_empty()
+        self.keys.is_empty()
     }
 
     /// Waits for those begun since it was last waited, until `until` at the longest; takes all that has ended.
@@ -77,7 +77,7 @@ impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
         }
         let ended = std::mem::take(&mut self.ended);
         for (key, _) in &ended {
-            self.under_way.remove(key);
+            self.keys.remove(key);
         }
         ended
     }
