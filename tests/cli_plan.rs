@@ -167,6 +167,29 @@ fn what_is_missing_or_unknown_is_refused() {
     }
 }
 
+/// 3h beside the upgrade: going back waits for the end of both.
+#[test]
+fn what_runs_beside_a_step_is_named_where_the_step_itself_would_fit() {
+    let beside = "    - name: statistiche\n      needs: [chiudi-nucleo]\n      budget: 3h\n      job: {from: {cronJob: istantanea}}\n      \
+                  touches: []\n      noUndo: {reason: NothingToUndo}\n";
+    let anchor = "    - name: aggiorna ";
+    let ran = run(&["plan", "-"], &with(&[(anchor, &format!("{beside}{anchor}"))]));
+    assert_eq!(ran.code, 1);
+    for words in [
+        "going back from step \"indici\" when all that counts with it has ended would open services 5m too late",
+        "05:00 + undo 1h + smoke 15m + reopen 30m + reserve 20m = 07:05, mustServeBy 07:00",
+    ] {
+        assert!(ran.err.contains(words), "{words}\n{}", ran.err);
+    }
+}
+
+#[test]
+fn a_night_that_would_open_after_its_moment_has_no_slack_and_says_by_how_much() {
+    let ran = run(&["plan", "-"], &with(&[("budget: 90m", "budget: 4h"), ("hardCap: 120m", "hardCap: 5h")]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("slack at the planned end: none, 30m too late"), "{}", ran.out);
+}
+
 #[test]
 fn the_table_tells_the_night_on_one_screen() {
     let ran = run(&["plan", "-"], SOGEI);

@@ -77,7 +77,7 @@ fn the_sketch_of_a_night_is_read_without_a_refusal() {
         said.extend(warnings(&read).unwrap_or_else(|refusals| panic!("{}", told(&refusals))));
     }
     let said: Vec<&str> = said.iter().map(|warning| warning.path.as_str()).collect();
-    assert_eq!(said, ["spec.freezes[0].overridableBy", "spec.close[0].patch.merge", "spec.reopen.ramp"]);
+    assert_eq!(said, ["spec.freezes[0].overridableBy", "spec.close[0].patch.merge", "spec.reopen.ramp", "spec.approvals"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::model::plan::{Plan, PlannedStep, StepIndex};
 use crate::model::refusal::Refusal;
 use crate::model::runbook::Runbook;
 use crate::model::schedule::{self, Course, Gate};
-use crate::model::span::{Span, before};
+use crate::model::span::{Span, after, before};
 
 use super::{Findings, runbook_object};
 
@@ -64,8 +64,11 @@ fn does_not_fit(plan: &Plan, runbook: &Runbook, index: StepIndex, gate: &Gate) -
     let name = plan.steps.get(index).map(|step| step.name.clone()).unwrap_or_default();
     let written = runbook.steps.iter().position(|step| step.name == name).unwrap_or(index);
     let short = Span::between(gate.limit, gate.ends_at);
+    let own_end_at = plan.steps.get(index).map(|step| after(step.start_at, step.budget));
+    // What runs beside it, or what has to follow it, may end later than the step itself.
+    let at = if own_end_at == Some(gate.ends_at) { "at its end" } else { "when all that counts with it has ended" };
     let message = format!(
-        "going back from step {name:?} at its end would open services {short} too late: start earlier, or give less time to the steps, \
+        "going back from step {name:?} {at} would open services {short} too late: start earlier, or give less time to the steps, \
          the undo, the reopening or the reserve"
     );
     let path = format!("spec.steps[{written}]");

@@ -11,7 +11,7 @@ use super::{Findings, only, patch};
 use crate::api::action as raw;
 use crate::api::expression::Expression;
 use crate::api::runbook::Step;
-use crate::model::action::{Action, Check, Hold};
+use crate::model::action::{Action, Check, Hold, OnSilence};
 use crate::model::reference::{Target, is_label, is_subdomain};
 use crate::model::service::Change;
 use crate::model::span::Span;
@@ -77,6 +77,11 @@ fn held(found: &mut Findings, path: &str, raw: &raw::Hold) -> Hold {
     let confirmations = u32::try_from(*confirmations).unwrap_or_default();
     if confirmations == 0 && !found.has(&format!("{path}.confirmations")) {
         found.refuse("BadValue", &format!("{path}.confirmations"), "somebody has to confirm: write 1 or more");
+    }
+    if *on_silence == OnSilence::TurnBack {
+        let message =
+            "nobody can confirm yet, so that the night turns back here: write onSilence: Continue, or leave the hold out";
+        found.warn("NotActedOn", path, message);
     }
     Hold { message: message.clone(), confirmations, on_silence: *on_silence }
 }

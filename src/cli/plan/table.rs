@@ -128,7 +128,12 @@ fn sums(text: &mut String, plan: &Plan) {
             need.total()
         );
     }
-    let _ = writeln!(text, "  slack at the planned end: {}", Span::between(plan.planned_open_at, plan.deadline.must_serve_by));
+    let (open_at, must_serve_by) = (plan.planned_open_at, plan.deadline.must_serve_by);
+    let _ = if open_at > must_serve_by {
+        writeln!(text, "  slack at the planned end: none, {} too late", Span::between(must_serve_by, open_at))
+    } else {
+        writeln!(text, "  slack at the planned end: {}", Span::between(open_at, must_serve_by))
+    };
     text.push('\n');
 }
 
