@@ -118,7 +118,7 @@ async fn a_thousand_nights_that_wait_fit_in_64_mib_and_ask_nothing_but_the_one_w
         assert!(began_at.elapsed() < Duration::from_secs(900), "only {} of {nights} are armed", armed(&embedded));
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    let mib = |field: &str| operator.status(field) as f64 / 1024.0;
+    let mib = |field: &str| f64::from(u32::try_from(operator.status(field)).unwrap()) / 1024.0;
     let requests = || embedded.counts().values().sum::<u64>();
     println!(
         "{nights} nights of {TENANTS} tenants armed after {:.0} s, {} requests",
