@@ -176,11 +176,6 @@ impl Night {
         }
     }
 
-    /// Where its news go.
-    pub(super) fn mailbox(&self) -> Arc<Mailbox> {
-        Arc::clone(&self.mailbox)
-    }
-
     /// `namespace/name`.
     pub(super) fn id(&self) -> String {
         format!("{}/{}", self.whose.namespace, self.whose.name)
@@ -261,7 +256,7 @@ impl Night {
 
     /// The book is taken out for the pass: after a panic it is read anew.
     async fn go_on(&mut self, mut book: Book, context: &Context) -> Result<Rest, Trouble> {
-        let rest = Box::pin(reconcile(self, &mut book, context)).await;
+        let rest = reconcile(self, &mut book, context).await;
         let waits_long = rest.as_ref().is_ok_and(|rest| rest.is_later_than(context.time.now(), WAITS_LONG_FROM));
         self.book = (!waits_long || !book.only_waits()).then_some(book);
         rest

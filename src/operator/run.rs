@@ -156,7 +156,7 @@ impl Nights {
             Some(Known::Settled) => {}
             None => {
                 let night = Box::new(Night::new(object, &self.context));
-                self.known.insert(uid.clone(), Known::Living(night.mailbox()));
+                self.known.insert(uid.clone(), Known::Living(Arc::clone(&night.mailbox)));
                 let (context, stop) = (self.context.clone(), self.stop.clone());
                 self.tasks.spawn(async move {
                     live(night, context, stop).await;

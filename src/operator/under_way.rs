@@ -25,10 +25,7 @@ pub(super) struct UnderWay<K, T> {
     panicked: Option<JoinError>,
 }
 
-impl<K, T: 'static> Default for UnderWay<K, T>
-where
-    K: 'static,
-{
+impl<K: 'static, T: 'static> Default for UnderWay<K, T> {
     fn default() -> Self {
         Self { tasks: JoinSet::new(), keys: BTreeSet::new(), fresh: BTreeSet::new(), ended: Vec::new(), panicked: None }
     }
