@@ -187,7 +187,7 @@ async fn a_newer_epoch_deposes() {
         assert_eq!(deposed.advice(), Advice::OnChange);
     }
     armed.perform(Command::Disarm).await.unwrap();
-    assert_eq!(armed.scene.token("configmaps", "pagina"), Value::Null, "once the night is over its tokens go, whosever they are");
+    assert_eq!(armed.scene.token("configmaps", "pagina"), "none", "once the night is over its tokens go, whosever they are");
 }
 
 #[tokio::test(start_paused = true)]
