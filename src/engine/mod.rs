@@ -15,6 +15,7 @@ mod fold;
 mod forward;
 pub mod interest;
 pub mod journal;
+pub mod last_resort;
 mod orders;
 mod outcome;
 pub mod phases;
@@ -34,6 +35,7 @@ pub use due::{Due, due};
 pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
+pub use last_resort::last_resort;
 pub use state::State;
 
 use journal::Cause;

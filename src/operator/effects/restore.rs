@@ -40,6 +40,19 @@ impl Spot<'_> {
         Err(PerformError::Restless { what: self.what() })
     }
 
+    /// Whether its pre-image would be taken, as a dry run on the object as it is.
+    pub(super) async fn try_restore(&self) -> Result<(), PerformError> {
+        let Some(live) = self.live().await? else { return Ok(()) };
+        if self.preimage.is_absent() || self.is_recreated(&live) {
+            return Ok(());
+        }
+        self.tenant
+            .try_patch(&self.path, &self.restoring(&live)?)
+            .await
+            .map(drop)
+            .map_err(|error| PerformError::of(&self.what(), error))
+    }
+
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
         let (guard, burn) = match self.standing(live) {
             Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), false),

@@ -155,6 +155,14 @@ impl<'a> Work<'a> {
         Err(PerformError::Restless { what: self.what() })
     }
 
+    /// Whether its burn would be taken, as a dry run.
+    pub(super) async fn try_burn(&self, now: Timestamp) -> Result<(), PerformError> {
+        let Some(live) = self.live().await? else { return Err(self.refused("it is not there")) };
+        let guard = test("/metadata/resourceVersion", text(&live, &["metadata", "resourceVersion"]));
+        let patch = self.expiring(&live, guard, now);
+        self.tenant.try_patch(&self.path(), &patch).await.map(drop).map_err(|error| PerformError::of(&self.what(), error))
+    }
+
     /// Stops the Job for good. That it is suspended and was never released, tested by the same patch, proves that it never started.
     fn expiring(&self, live: &Value, guard: Value, now: Timestamp) -> Vec<Value> {
         let never = is_suspended(live)
