@@ -8,6 +8,7 @@ pub mod demo;
 pub mod explain;
 pub mod operator;
 pub mod plan;
+pub mod rbac;
 pub mod read;
 pub mod status;
 
@@ -31,6 +32,7 @@ enum Verb {
     Explain(explain::ExplainArgs),
     Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
+    Rbac(rbac::RbacArgs),
     Status(status::StatusArgs),
 }
 
@@ -44,6 +46,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             Verb::Explain(args) => explain::run(&args),
             Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
+            Verb::Rbac(args) => rbac::run(&args),
             Verb::Status(args) => status::run(&args),
         },
         Err(error) => usage(arguments, &error),

@@ -51,7 +51,8 @@ pub(in crate::cli) struct Words {
     pub warnings: Vec<(String, Warning)>,
     /// Every runbook that is not refused.
     pub runbooks: Vec<Runbook>,
-    services: Vec<Service>,
+    /// Every service that is not refused.
+    pub services: Vec<Service>,
     calendars: BTreeMap<String, Calendar>,
     /// Objects that are refused: what names them cannot be judged.
     refused: Vec<String>,
