@@ -74,7 +74,7 @@ fn printed(args: &RbacArgs, words: &Words) -> Result<String, Unprinted> {
         Err(message) => return Err(Unprinted::Usage(message)),
     };
     let needs = Needs::of_runbook(chosen, &words.services);
-    refusals.extend(needs.as_ref().err().into_iter().flatten());
+    refusals.extend(needs.as_ref().err().into_iter().flatten().filter(|refusal| !words.follows(refusal)));
     match &needs {
         Ok(needs) if refusals.is_empty() => yaml(&grants(chosen, needs, operator)).map_err(Unprinted::Usage),
         Ok(_) | Err(_) => Err(refused(words, &refusals)),

@@ -130,7 +130,7 @@ impl Words {
     }
 
     /// Whether a refusal may only be there because something else is refused.
-    fn follows(&self, refusal: &Refusal) -> bool {
+    pub(in crate::cli) fn follows(&self, refusal: &Refusal) -> bool {
         match refusal.reason.as_str() {
             "UnknownService" | "UnknownCalendar" => {
                 let named = self.places.get(&refusal.object).and_then(|document| document.value_at(&refusal.path)?.as_str());
