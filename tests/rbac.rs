@@ -115,7 +115,8 @@ fn the_work_gets_each_object_by_name_and_the_sentinel_only_what_it_puts_back() {
             "comune: proxies/ingresso: get watch",
         ]
     );
-    let own = ["lavori: configmaps: get create patch", "lavori: jobs: get list watch create patch", "lavori: pods: list watch patch"];
+    let own =
+        ["lavori: configmaps: get create patch", "lavori: jobs: get list watch create patch", "lavori: pods: list watch patch"];
     assert!(own.iter().all(|right| work.contains(*right)), "{work:?}");
     let sentinel = rights(&documents, "notte-sentinel");
     assert_eq!(
@@ -148,7 +149,11 @@ fn the_accounts_and_the_operator_are_those_that_were_named() {
 fn names_that_other_readers_take_for_something_else_are_quoted() {
     for name in ["no", "on", "y", "true", "null", "123", "1e3", "0x1f", "0o17", "1.5", "2026-11-24"] {
         let ran = small(&[("name: backend}, replicas", &format!("name: \"{name}\"}}, replicas"))], &[]);
-        assert!(rights(&documents(&ran), "notte").contains(&format!("comune: deployments/{name}: get patch")), "{name}: {}", ran.out);
+        assert!(
+            rights(&documents(&ran), "notte").contains(&format!("comune: deployments/{name}: get patch")),
+            "{name}: {}",
+            ran.out
+        );
         let quoted = [format!("- \"{name}\""), format!("- '{name}'")];
         assert!(ran.out.lines().any(|line| quoted.contains(&line.trim().to_owned())), "{name} stands there plain:\n{}", ran.out);
     }
@@ -157,7 +162,8 @@ fn names_that_other_readers_take_for_something_else_are_quoted() {
 #[test]
 fn a_plural_that_only_a_cluster_knows_says_so_above_its_role() {
     let ran = small(&[], &[]);
-    let doubt = "# Verify with `kubectl api-resources --api-group=example.org`: example.org/v1 Proxy is taken to be served as proxies";
+    let doubt =
+        "# Verify with `kubectl api-resources --api-group=example.org`: example.org/v1 Proxy is taken to be served as proxies";
     assert_eq!(ran.out.matches(doubt).count(), 1, "{}", ran.out);
     assert!(!ran.out.contains("Deployment is taken"));
     for (number, document) in ran.out.split("---\n").enumerate() {

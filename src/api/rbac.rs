@@ -31,13 +31,23 @@ pub fn grants(runbook: &Runbook, needs: &Needs, operator: (&str, &str)) -> Vec<G
     let (work, sentinel) = (&runbook.service_account, &runbook.sentinel_service_account);
     let mut grants = vec![account(runbook, work, format!("The account that does the work of {of}."))];
     if sentinel != work {
-        grants.push(account(runbook, sentinel, format!("The account of the sentinel of {of}: it restores, and creates nothing.")));
+        grants.push(account(
+            runbook,
+            sentinel,
+            format!("The account of the sentinel of {of}: it restores, and creates nothing."),
+        ));
     }
     let role = format!("notturno:{}:{}", runbook.namespace, runbook.name);
     let does = "what its work closes, changes, runs and puts back";
     grants.extend(granted(runbook, &needs.rights(Whose::Work), &role, work, &format!("{of}: {does}")));
     let does = "what its sentinel puts back when the operator is gone";
-    grants.extend(granted(runbook, &needs.rights(Whose::Sentinel), &format!("{role}:sentinel"), sentinel, &format!("{of}: {does}")));
+    grants.extend(granted(
+        runbook,
+        &needs.rights(Whose::Sentinel),
+        &format!("{role}:sentinel"),
+        sentinel,
+        &format!("{of}: {does}"),
+    ));
     grants.extend(tokens(runbook, &format!("{role}:token"), operator));
     grants
 }

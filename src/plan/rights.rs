@@ -304,7 +304,8 @@ mod tests {
 
     #[test]
     fn plurals_are_the_usual_ones() {
-        let expected = [("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies"), ("Gateway", "gateways"), ("Box", "boxes")];
+        let expected =
+            [("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies"), ("Gateway", "gateways"), ("Box", "boxes")];
         for (kind, known) in expected {
             assert_eq!(plural(kind), known);
         }
