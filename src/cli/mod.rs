@@ -3,6 +3,7 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod by_hand;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -27,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    ByHand(by_hand::ByHandArgs),
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     Explain(explain::ExplainArgs),
@@ -41,6 +43,7 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::ByHand(args) => by_hand::run(&args),
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Explain(args) => explain::run(&args),
