@@ -62,7 +62,9 @@ pub fn yaml(grants: &[Grant]) -> Result<String, String> {
         if !text.is_empty() {
             text.push_str("---\n");
         }
-        comments.iter().for_each(|comment| text.push_str(&format!("# {comment}\n")));
+        for comment in comments {
+            text.push_str(&format!("# {comment}\n"));
+        }
         text.push_str(&serde_saphyr::to_string(object).map_err(|error| error.to_string())?);
     }
     Ok(text)

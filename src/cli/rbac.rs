@@ -1,8 +1,8 @@
 //! `notturno rbac FILE…`: what a tenant grants by day for a runbook, as YAML for `kubectl apply`.
 //!
-//! In: files with a runbook and the services that it closes. Out: documents on stdout, notes on stderr; exit code 0, 1 refused, 2 unreadable
-//! or wrong usage. Invariants: never asks a cluster; nothing is printed unless all of it is known. Not here: which rights those are
-//! ([`crate::plan::rights`]), the documents ([`crate::api::rbac`]).
+//! In: files with a runbook and the services that it closes. Out: documents on stdout, notes on stderr; exit code 0, 1 refused,
+//! 2 unreadable or wrong usage. Invariants: never asks a cluster; nothing is printed unless all of it is known. Not here: which rights
+//! those are ([`crate::plan::rights`]), the documents ([`crate::api::rbac`]).
 
 use std::process::ExitCode;
 
@@ -38,7 +38,8 @@ pub fn run(args: &RbacArgs) -> ExitCode {
     let documents = match read(&args.files) {
         Ok(documents) => documents,
         Err(problems) => {
-            problems.iter().for_each(|problem| note(&problem.to_string()));
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            note(&lines.join("\n"));
             return ExitCode::from(2);
         }
     };
@@ -52,7 +53,7 @@ pub fn run(args: &RbacArgs) -> ExitCode {
             ExitCode::from(2)
         }
         Err(Unprinted::Refused(lines)) => {
-            lines.iter().for_each(|line| note(line));
+            note(&lines.join("\n"));
             ExitCode::from(1)
         }
     }

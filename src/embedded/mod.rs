@@ -6,7 +6,8 @@
 //! Invariants: the same requests at the same moments give the same world, bit for bit: names and uids are counted, time
 //! is the clock's, nothing is drawn. Nothing runs in the background: what is due happens, at its own moment, before the
 //! next look. Everything kept is bounded.
-//! Not here: admission, RBAC (every user may do everything that [`Embedded::set_forbidden`] does not forbid), schemas, the scheduler, Pods of Deployments.
+//! Not here: admission, RBAC (every user may do everything that [`Embedded::set_forbidden`] does not forbid), schemas, the
+//! scheduler, Pods of Deployments.
 //!
 //! # What differs from a real API server (1.35)
 //!
@@ -16,7 +17,8 @@
 //!   labels, sizes, immutability, Job templates; only what a night reads is defaulted.
 //! - Server-side apply knows the managers that apply, and no others: fields that were created, updated or patched belong
 //!   to nobody and never conflict. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
-//! - Access reviews allow what is not forbidden by the scene, whatever roles there are. Tokens are opaque, not JWTs; audiences are not checked.
+//! - Access reviews allow what is not forbidden by the scene, whatever roles there are. Tokens are opaque, not JWTs; audiences
+//!   are not checked.
 //! - core/v1 and events.k8s.io/v1 Events are two kinds. `stringData` of Secrets is stored as sent.
 //! - Lists are always the latest state; a page after the first is live, dated as the first. Watches end after half an
 //!   hour unless told otherwise, and tell a change at the instant it is made.

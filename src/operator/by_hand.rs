@@ -35,7 +35,8 @@ fn short(plan: &Plan) -> String {
     let of =
         |key: &str| format!("kubectl -n {} get configmap {} -o 'jsonpath={{.data.{key}\\.json}}'", plan.namespace, names.plan);
     format!(
-        "# By hand: night {0}/{1}\n\nThe page with every command is too long to be kept here. This prints it:\n\n    notturno by-hand {1} -n {0}\n\n\
+        "# By hand: night {0}/{1}\n\nThe page with every command is too long to be kept here. This prints it:\n\n    \
+         notturno by-hand {1} -n {0}\n\n\
          Without the program: what is to be put back, field by field, is printed by\n\n    {2}\n\nand the order of opening (`waves`, of \
          `services`) stands in\n\n    {3}\n",
         plan.namespace,

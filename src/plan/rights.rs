@@ -65,7 +65,7 @@ pub struct Needs {
     cron_jobs: BTreeSet<String>,
     /// What is changed and put back, and whether a step may make it.
     changed: BTreeMap<Target, bool>,
-    awaited: BTreeSet<Target>,
+    watched: BTreeSet<Target>,
 }
 
 const CONFIG_MAPS: Resource = Resource::Plural { group: "", plural: "configmaps" };
@@ -161,7 +161,7 @@ impl Needs {
 
     fn check(&mut self, check: &Check) {
         match check {
-            Check::Wait { target, .. } => drop(self.awaited.insert(target.clone())),
+            Check::Wait { target, .. } => drop(self.watched.insert(target.clone())),
             Check::Http(_) => {}
         }
     }
@@ -193,7 +193,7 @@ impl Needs {
             }
             rights.push(restored(target, *made));
         }
-        rights.extend(self.awaited.iter().map(|target| on(target, &["get", "watch"])));
+        rights.extend(self.watched.iter().map(|target| on(target, &["get", "watch"])));
         rights.dedup();
         rights
     }

@@ -202,7 +202,10 @@ impl<'a> Page<'a> {
 
     fn open(&mut self) {
         self.say("## 5. Open, wave after wave");
-        self.say("Each object gets back what was read from it before the night. After each wave check its services; go on if one stays silent.");
+        self.say(
+            "Each object gets back what was read from it before the night. After each wave check its services; go on if one stays \
+             silent.",
+        );
         for (number, wave) in self.plan.waves.iter().enumerate() {
             self.say(format!("### Wave {}", number + 1));
             for &index in wave {
@@ -231,9 +234,10 @@ impl<'a> Page<'a> {
             format!("    {curl}   # {} times in a row: {}", probe.consecutive, codes.join(" or "))
         });
         let probes: Vec<String> = probes.collect();
-        match probes.is_empty() {
-            true => self.say("Nothing was declared by which one knows that it is open: try it as its users do."),
-            false => self.say(format!("Check, from where its address can be reached:\n\n{}", probes.join("\n"))),
+        if probes.is_empty() {
+            self.say("Nothing was declared by which one knows that it is open: try it as its users do.");
+        } else {
+            self.say(format!("Check, from where its address can be reached:\n\n{}", probes.join("\n")));
         }
     }
 

@@ -246,7 +246,8 @@ pub async fn append(tenant: &Tenant, plan: &Plan, head: &Head, by: &str, entries
     })
 }
 
-/// Adds the pre-images to the plan, and the page for people, and makes all immutable. Pre-images frozen before stay, and are what this returns.
+/// Adds the pre-images to the plan, and the page for people, and makes all immutable. Pre-images frozen before stay, and are what this
+/// returns.
 ///
 /// # Errors
 /// When the plan is not there or takes no change.

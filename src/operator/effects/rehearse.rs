@@ -2,9 +2,10 @@
 //!
 //! In: a plan and the tenant's hands. Out: [`Rehearsed`], with everything that would be refused at night, all at once. Invariants: each
 //! write is a server-side dry run, so that defaults, validation, admission and quotas answer as they would; what a dry run cannot say
-//! (an object that is not there yet is to be read, watched, changed) is asked as a `SelfSubjectAccessReview`, right by right; nothing is stamped, created,
-//! held or closed. What it cannot see: several effects together, where each alone is accepted (a quota for fewer Jobs than the night has);
-//! admission of the Pods behind the Jobs; rights and objects that change after it. Not here: the report, probes, when it happens.
+//! (an object that is not there yet is to be read, watched, changed) is asked as a `SelfSubjectAccessReview`, right by right; nothing is
+//! stamped, created, held or closed. What it cannot see: several effects together, where each alone is accepted (a quota for fewer Jobs
+//! than the night has); admission of the Pods behind the Jobs; rights and objects that change after it. Not here: the report, probes,
+//! when it happens.
 
 mod targets;
 
