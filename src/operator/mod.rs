@@ -27,6 +27,7 @@
 //! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
 
 mod book;
+pub mod by_hand;
 mod call_back;
 mod check;
 pub mod connect;

@@ -11,6 +11,7 @@ mod deadline;
 mod gates;
 mod graph;
 mod references;
+pub mod rights;
 mod services;
 mod steps;
 mod timeline;

@@ -181,6 +181,7 @@ pub fn sogei() -> Night {
             name: "aggiornamento-motore".to_owned(),
             description: String::new(),
             service_account: "lavori-notturni".to_owned(),
+            sentinel_service_account: "lavori-notturni-sentinel".to_owned(),
             parameters: vec![],
             reserve: Span::minutes(20),
             smoke: Some(Smoke { budget: Span::minutes(15), job: job("prova") }),

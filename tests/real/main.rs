@@ -16,6 +16,7 @@ mod operator;
 mod stage;
 mod tenant;
 
+mod by_hand;
 mod chart;
 mod death;
 mod gitops;

@@ -14,7 +14,7 @@
 //! | [`spots`], [`change`], [`restore`], [`targets`], [`look`], [`drain`] | the objects of the night: changed, burned, restored, seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
-//! | [`arm`], [`survey`], [`addresses`] | everything that has to stand before the night |
+//! | [`arm`], [`rights`], [`survey`], [`addresses`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 //! | [`mod@rehearse`], [`mod@prove`] | all of it as dry runs, by day; the way back alone, by a sentinel |
@@ -40,6 +40,7 @@ pub mod preimages;
 mod prove;
 pub mod rehearse;
 mod restore;
+pub mod rights;
 mod spots;
 mod survey;
 mod targets;

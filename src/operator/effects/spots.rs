@@ -18,7 +18,7 @@ use super::call::CallError;
 use super::capture::{Preimage, is_closed};
 use super::found::{self, is_asked};
 use super::marks;
-use super::names::sha256;
+use super::names::restored_mark;
 use super::operations::{annotated, at, keys, text};
 use super::perform::PerformError;
 use super::preimages::{Preimages, key, step_key};
@@ -154,13 +154,12 @@ impl<'a> Spot<'a> {
         let reason = || format!("no pre-image of {} was captured", planned.key);
         let missing = || PerformError::Refused { what: planned.target.to_string(), reason: reason() };
         let preimage = preimages.targets.get(&planned.key).ok_or_else(missing)?;
-        let hash: String = sha256(&planned.key).chars().take(12).collect();
         Ok(Self {
             tenant,
             night: &plan.uid,
             preimage,
             path: target_path(planned.target, &preimage.resource),
-            restored: format!("{}{hash}", marks::RESTORED),
+            restored: restored_mark(&planned.key),
             turned_at: preimages.turned_at,
             planned,
         })

@@ -22,6 +22,7 @@ use super::marks;
 use super::operations::text;
 use super::perform::ATTEMPTS_MAX;
 use super::preimages::Preimages;
+use super::rights::Lack;
 use super::spots::{Planned, Wish, planned, target_path};
 use super::targets::stamp;
 use super::tenant::{Kind, Tenant};
@@ -44,14 +45,20 @@ pub(super) fn follows_a_step(all: &[Planned<'_>], position: usize) -> bool {
     own && all.iter().take(position).any(|earlier| earlier.wish == Wish::Step)
 }
 
-/// Looks at every object of the night.
-pub(super) async fn survey<'a>(tenant: &Tenant, plan: &'a Plan, problems: &mut Vec<String>) -> Result<Vec<Claim<'a>>, ArmError> {
+/// Looks at every object of the night that the account has its rights on.
+pub(super) async fn survey<'a>(
+    tenant: &Tenant,
+    plan: &'a Plan,
+    lacking: &[Lack],
+    problems: &mut Vec<String>,
+) -> Result<Vec<Claim<'a>>, ArmError> {
     let mut by_target: BTreeMap<&Target, Vec<Planned<'a>>> = BTreeMap::new();
     for planned in planned(plan) {
         by_target.entry(planned.target).or_default().push(planned);
     }
     let mut claims = Vec::new();
-    for (target, planned) in by_target {
+    let allowed = |target: &Target| !lacking.iter().any(|lack| lack.is_on(target));
+    for (target, planned) in by_target.into_iter().filter(|(target, _)| allowed(target)) {
         match look_at(tenant, plan, target, planned).await? {
             Ok(claim) => claims.push(claim),
             Err(found) => problems.extend(found),

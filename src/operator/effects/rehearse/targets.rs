@@ -57,6 +57,10 @@ impl<'a> Stage<'a> {
         }
         let mut open: BTreeSet<ServiceIndex> = BTreeSet::new();
         for (target, wanted) in by_target {
+            if self.lacking.iter().any(|lack| lack.is_on(target)) {
+                open.extend(wanted.iter().filter_map(|one| one.service));
+                continue;
+            }
             self.target(target, &wanted, &mut open).await?;
         }
         let closings = |index: &ServiceIndex| self.plan.services.get(*index).is_some_and(|service| !service.close.is_empty());
@@ -147,14 +151,9 @@ impl<'a> Stage<'a> {
         let object = target.to_string();
         let restart = restarted(&self.plan.uid);
         match (one.change, live) {
-            (Change::Apply { manifest }, live) => {
+            (Change::Apply { manifest }, _) => {
                 let answer = self.tenant.apply(path, manifest, true).await;
-                self.tried(&object, &one.whose, answer)?;
-                if live.is_none() {
-                    let (group, resource) = group_and_resource(target, path);
-                    self.may("delete", group, &resource, &target.namespace, &target.name, &one.whose).await?;
-                }
-                Ok(())
+                self.tried(&object, &one.whose, answer).map(drop)
             }
             (Change::Json { .. }, Some(_)) if one.follows => {
                 let words = "a JSON patch after another step on the same object finds it otherwise than it is by day";
@@ -281,10 +280,4 @@ fn patched(live: &Value, patch: &[Value]) -> Value {
         let _ = json_patch::patch(&mut object, &patch);
     }
     object
-}
-
-fn group_and_resource<'t>(target: &'t Target, path: &str) -> (&'t str, String) {
-    let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
-    let resource = path.rsplit('/').nth(1).unwrap_or_default();
-    (group, resource.to_owned())
 }
