@@ -126,8 +126,8 @@ fn the_work_gets_each_object_by_name_and_the_sentinel_only_what_it_puts_back() {
             "comune: configmaps/avviso: get patch delete",
             "comune: deployments/backend: get patch",
             "lavori: configmaps: get patch",
-            "lavori: jobs: get list patch",
-            "lavori: pods: list patch",
+            "lavori: jobs: get list watch patch",
+            "lavori: pods: list watch patch",
         ]
     );
 }

@@ -3,6 +3,8 @@
 //! In: plan, state after this decision's events, facts. Out: commands, burns first. Invariants: a command follows from the ledger alone
 //! (write, then act); what facts show as done is not commanded again. Not here: which events happen.
 
+use jiff::Timestamp;
+
 use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
@@ -12,11 +14,12 @@ use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 use super::takeover::{self, Part};
 
 /// Everything to do now.
-pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Vec<Command> {
     match takeover::part(state, facts) {
         Part::Acts => {}
-        // What is left of a night that is over hurts nobody, and is taken away by whoever comes back.
+        // What is left of a night that is over is taken away by whoever is there.
         Part::Reports if state.outcome.is_some() => {}
+        Part::Waits if takeover::is_left_over(plan, state, now) => {}
         Part::Reports | Part::Waits => return Vec::new(),
     }
     let mut commands = match (&state.direction, state.outcome) {

@@ -66,7 +66,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         events.push(entry);
     }
     Decision {
-        commands: commands::commands(plan, &state, facts),
+        commands: commands::commands(plan, &state, facts, now),
         wake: match takeover::part(&state, facts) {
             Part::Acts => wake::wake(plan, &state, facts, now),
             Part::Waits => takeover::wake(plan, &state, now),

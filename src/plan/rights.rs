@@ -201,8 +201,8 @@ impl Needs {
     fn of_the_sentinel(&self) -> Vec<Right> {
         let mut rights = vec![
             self.own(CONFIG_MAPS, &["get", "patch"]),
-            self.own(PODS, &["list", "patch"]),
-            self.own(JOBS, &["get", "list", "patch"]),
+            self.own(PODS, &["list", "watch", "patch"]),
+            self.own(JOBS, &["get", "list", "watch", "patch"]),
         ];
         rights.extend(self.changed.iter().map(|(target, made)| restored(target, *made)));
         rights

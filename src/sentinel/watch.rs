@@ -56,6 +56,7 @@ pub(super) struct Watch {
     rehearsed_at: Option<Instant>,
     /// Turns in a row in which nothing happened.
     quiet_count: u32,
+    disarmed: bool,
 }
 
 /// When the next turn comes, at the latest.
@@ -75,6 +76,7 @@ impl Watch {
             bell: Arc::default(),
             rehearsed_at: None,
             quiet_count: 0,
+            disarmed: false,
         }
     }
 
@@ -112,7 +114,7 @@ impl Watch {
         if !decision.events.is_empty() && !self.record(&decision.events).await {
             return self.soon(RECORD_PAUSE_MAX);
         }
-        let write_count = if acts || !decision.events.is_empty() { self.perform(&decision).await } else { 0 };
+        let write_count = self.perform(&decision).await;
         self.rest_after(&decision, acts, write_count > 0 || !decision.events.is_empty())
     }
 
@@ -181,7 +183,7 @@ impl Watch {
     }
 
     fn no_facts(&self) -> Facts {
-        Facts { epoch: self.post.tenant.epoch, ..Facts::default() }
+        Facts { epoch: self.post.tenant.epoch, disarmed: self.disarmed, ..Facts::default() }
     }
 
     async fn look(&mut self, interest: &Interest, entries: &[Entry]) -> Facts {
@@ -257,6 +259,7 @@ impl Watch {
                 Ok(done) => {
                     tracing::info!(command = name, writes = done.write_count, "done");
                     write_count += done.write_count;
+                    self.disarmed |= command == Command::Disarm;
                 }
                 Err(error) => tracing::warn!(command = name, error = story(&error), "not done"),
             }
