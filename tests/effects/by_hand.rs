@@ -285,6 +285,7 @@ async fn an_undo_runs_only_for_a_step_that_began_and_whose_work_is_not_kept() {
     let began = || vec![Event::WorkBegun {}, intended("chiudi"), intended("aggiorna")];
     let and = |event: Event| began().into_iter().chain([event]).collect::<Vec<_>>();
     let undone = Event::UndoDone { step: "aggiorna".into(), attempt: 1 };
+    let undone_too = undone.clone();
     let never = Event::StepStopped { step: "aggiorna".into(), proof: notturno::engine::journal::Proof::NeverStarted };
     let none: [&str; 0] = [];
     for (name, events, expected) in [
@@ -293,6 +294,7 @@ async fn an_undo_runs_only_for_a_step_that_began_and_whose_work_is_not_kept() {
         ("committed", and(Event::Committed {}), &none),
         ("undone", and(undone), &["smoke"]),
         ("never", and(never), &none),
+        ("verified", [and(undone_too), vec![Event::SmokeDone {}]].concat(), &none),
     ] {
         assert_eq!(
             released(name, events, "Complete ").await,
@@ -308,6 +310,14 @@ async fn an_undo_that_fails_is_tried_with_the_next_prepared_job_and_then_nothing
     let (started, good) = released("failed", events, "Failed ").await;
     assert_eq!(started, ["aggiorna-undo-1", "aggiorna-undo-2"]);
     assert!(!good, "it stops there, and says which services stay closed");
+}
+
+/// A service may have been opened on half-done work, as it declared: nobody restores a snapshot over what people write since.
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_has_expired_is_not_run() {
+    let events = vec![Event::WorkBegun {}, intended("chiudi"), intended("aggiorna")];
+    let (started, good) = released("expired", events, "0f0e0d0c-0b0a-4000-8000-000000000001.2.expired").await;
+    assert_eq!((started.len(), good), (0, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,3 +26,4 @@ mod killed;
 mod many;
 mod outage;
 mod replicas;
+mod rights;

@@ -74,10 +74,16 @@ fn put(object: &mut Value, keys: &[String], value: Value) {
     }
 }
 
+/// Where kubectl finds an annotation.
+#[must_use]
+pub fn annotation_path(name: &str) -> String {
+    format!("jsonpath={{.metadata.annotations.{}}}", name.replace('.', r"\."))
+}
+
 /// Deletes an object if this very step made it.
 #[must_use]
 pub fn unmaking(target: &Target, resource: &str, mark: &str, maker: &str) -> String {
-    let path = format!("jsonpath={{.metadata.annotations.{}}}", mark.replace('.', r"\."));
+    let path = annotation_path(mark);
     format!(
         "made=$({} --ignore-not-found -o {}) &&\nif [ \"$made\" = {} ]; then {} --ignore-not-found; fi",
         on(target, resource, "get"),

@@ -9,21 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::engine::JobKey;
+use crate::model::epoch::Epoch;
 use crate::model::need;
 use crate::model::plan::{Plan, PlannedStep, PlannedUndo, StepIndex};
 use crate::operator::effects::Preimages;
 use crate::operator::effects::marks;
 use crate::operator::effects::preimages::step_key;
-use crate::operator::effects::token::Way;
+use crate::operator::effects::token::{Token, Way};
 
-use super::shell::{kubectl, quoted, restoring, unmaking};
+use super::shell::{annotation_path, kubectl, quoted, restoring, unmaking};
 
-/// The epoch of people: a token of theirs deposes operator and sentinels.
-const PEOPLE: u32 = 3;
-
-/// A token of people.
+/// A token of people: it deposes operator and sentinels.
 pub(super) fn token(plan: &Plan, way: Way) -> String {
-    format!("{}.{PEOPLE}.{}", plan.uid, way.as_str())
+    Token::of(&plan.uid, Epoch::PEOPLE, way).to_string()
 }
 
 /// Whether the step is undone by itself, and not by reopening or by another.
@@ -107,22 +105,24 @@ fn restore(plan: &Plan, preimages: &Preimages, step: &PlannedStep) -> Vec<String
     commands
 }
 
-/// Lets prepared Jobs run, one after the other until one completes.
+/// Lets prepared Jobs run, one after the other until one completes. One whose right to run has expired stays as it is.
 pub(super) fn run(plan: &Plan, names: &[String], good: &str, bad: &str) -> String {
     let annotations = json!({(marks::TOKEN): token(plan, Way::Back), (marks::RELEASED): "true"});
     let patch = json!({"metadata": {"annotations": annotations}, "spec": {"suspend": false}}).to_string();
     let kubectl = kubectl(&plan.namespace);
-    let conditions = r#"jsonpath={range .status.conditions[?(@.status=="True")]}{.type}{" "}{end}"#;
-    format!(
-        "for job in {names}; do\n    end=missing\n    {kubectl} patch jobs.v1.batch \"$job\" --type=merge -p {patch} || continue\n    \
-         until end=$({kubectl} get jobs.v1.batch \"$job\" -o {conditions}) &&\n        \
-         case $end in *Complete*|*Failed*) true ;; *) false ;; esac\n    do sleep 2; done\n    \
-         case $end in *Complete*) break ;; esac\ndone\n\
-         case $end in *Complete*) echo {good} ;; *) echo {bad}; false ;; esac",
-        names = names.join(" "),
-        patch = quoted(&patch),
-        conditions = quoted(conditions),
-        good = quoted(good),
-        bad = quoted(bad),
-    )
+    let get = |what: &str| format!("{kubectl} get jobs.v1.batch \"$job\" -o {}", quoted(what));
+    let lines = [
+        format!("for job in {}; do", names.join(" ")),
+        "    end=missing".to_owned(),
+        format!("    token=$({}) || continue", get(&annotation_path(marks::TOKEN))),
+        "    case $token in *.expired) echo \"$job has expired and is not run\"; continue ;; esac".to_owned(),
+        format!("    {kubectl} patch jobs.v1.batch \"$job\" --type=merge -p {} || continue", quoted(&patch)),
+        format!("    until end=$({}) &&", get(r#"jsonpath={range .status.conditions[?(@.status=="True")]}{.type}{" "}{end}"#)),
+        "        case $end in *Complete*|*Failed*) true ;; *) false ;; esac".to_owned(),
+        "    do sleep 2; done".to_owned(),
+        "    case $end in *Complete*) break ;; esac".to_owned(),
+        "done".to_owned(),
+        format!("case $end in *Complete*) echo {} ;; *) echo {}; false ;; esac", quoted(good), quoted(bad)),
+    ];
+    lines.join("\n")
 }
