@@ -157,6 +157,8 @@ pub struct ServiceFact {
     pub burned: bool,
     /// Every target has its pre-image again.
     pub restored: bool,
+    /// How far what it declared for half-done work is done.
+    pub degraded: ClosingFact,
     /// Pre-images that differ from those taken at arming, by target.
     pub preimages: BTreeMap<String, Value>,
     /// What its probes say.
@@ -170,6 +172,8 @@ pub struct ChangeFact {
     pub change: ClosingFact,
     /// It bears this night's `reopen` token, or is gone.
     pub burned: bool,
+    /// It bears this night's `expired` token, or is gone: no restoring of it can land any more.
+    pub expired: bool,
     /// It has its pre-image again.
     pub restored: bool,
     /// It cannot be given its pre-image, and trying again will not help.
@@ -198,7 +202,7 @@ pub enum CheckFact {
     },
 }
 
-/// How far what was asked of targets is done: a service's closing, or a step's change.
+/// How far what was asked of targets is done: a service's closing, what it declared for half-done work, or a step's change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClosingFact {
     /// Not all targets were changed.

@@ -9,6 +9,7 @@
 mod back;
 pub mod command;
 mod commands;
+mod dirty;
 pub mod facts;
 mod fold;
 mod forward;

@@ -63,6 +63,7 @@ pub(super) struct Night {
     pub(super) disarmed: bool,
     pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
     pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
+    pub(super) refused_degraded: std::collections::BTreeMap<ServiceIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
     pub(super) checkers: Checkers,
@@ -162,6 +163,7 @@ impl Night {
             disarmed: false,
             refused_closings: std::collections::BTreeMap::new(),
             refused_changes: std::collections::BTreeMap::new(),
+            refused_degraded: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),
             checkers: Checkers::default(),
@@ -335,7 +337,8 @@ impl Night {
 
     async fn report_waiting(&mut self, why: &str, context: &Context) {
         let Some(object) = self.object.clone() else { return };
-        let standing = Standing { phase: Phase::Pending, turn_back_at: None, must_serve_by: None, needs_human: false };
+        let standing =
+            Standing { phase: Phase::Pending, turn_back_at: None, must_serve_by: None, needs_human: false, half_done: [0; 3] };
         context.metrics.stands(&self.id(), standing);
         if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
             tracing::warn!(error = story(&error), "the status could not be written");

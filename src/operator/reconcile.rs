@@ -120,6 +120,12 @@ fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
     }
+    for (service, reason) in &night.refused_degraded {
+        let fact = facts.services.entry(*service).or_default();
+        if fact.degraded == ClosingFact::Open {
+            fact.degraded = ClosingFact::Refused { reason: reason.clone() };
+        }
+    }
     for (step, reason) in &night.refused_changes {
         facts.changes.entry(*step).or_default().change = ClosingFact::Refused { reason: reason.clone() };
     }
@@ -292,6 +298,9 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         Ok(done) => {
             tracing::info!(command = name, writes = done.write_count, "done");
             night.disarmed |= command == Command::Disarm;
+            if let Command::Degrade { service } = command {
+                night.refused_degraded.remove(&service);
+            }
             tell_overwritten(night, &name, &done.overwritten, context);
             // Its own token is gone: that is a change, even where there was none to take.
             done.write_count + u32::from(command == Command::Disarm)
@@ -303,6 +312,11 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
             {
                 night.refused_closings.insert(service, story(&error));
                 return 1;
+            }
+            if let Command::Degrade { service } = command
+                && error.is_for_good()
+            {
+                night.refused_degraded.insert(service, story(&error));
             }
             if let Command::Change { step, .. } = command
                 && error.is_for_good()
@@ -338,7 +352,13 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
     let still_a_choice = matches!(decision.phase, Phase::Armed | Phase::Working);
     let turn_back = still_a_choice.then(|| turn_back_at(&book.plan, &state.begun(&book.plan)));
     let must_serve_by = Some(book.plan.deadline.must_serve_by);
-    let standing = Standing { phase: decision.phase, turn_back_at: turn_back, must_serve_by, needs_human: state.needs_human() };
+    let standing = Standing {
+        phase: decision.phase,
+        turn_back_at: turn_back,
+        must_serve_by,
+        needs_human: state.needs_human(),
+        half_done: report::half_done(&book.plan, &state),
+    };
     context.metrics.stands(&night.id(), standing);
     let Some(object) = night.object.clone() else {
         night.report_tries = Attempt::default();

@@ -135,9 +135,11 @@ fn service(command: &Command) -> Option<ServiceIndex> {
         | Command::BurnTargets { service }
         | Command::Reopen { service }
         | Command::CloseAgain { service }
+        | Command::Degrade { service }
         | Command::Probe { service } => Some(*service),
         Command::Change { .. }
         | Command::BurnChange { .. }
+        | Command::ExpireChange { .. }
         | Command::Restore { .. }
         | Command::Check { .. }
         | Command::Arm
@@ -151,10 +153,11 @@ fn service(command: &Command) -> Option<ServiceIndex> {
 /// Whether it takes a right away.
 pub(super) fn is_burn(command: &Command) -> bool {
     match command {
-        Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } => true,
+        Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } | Command::ExpireChange { .. } => true,
         Command::Arm
         | Command::Close { .. }
         | Command::CloseAgain { .. }
+        | Command::Degrade { .. }
         | Command::Change { .. }
         | Command::Restore { .. }
         | Command::Check { .. }
@@ -174,8 +177,10 @@ fn is_forward(command: &Command) -> bool {
         Command::BurnJob { .. }
         | Command::BurnTargets { .. }
         | Command::BurnChange { .. }
+        | Command::ExpireChange { .. }
         | Command::Restore { .. }
         | Command::CloseAgain { .. }
+        | Command::Degrade { .. }
         | Command::Check { .. }
         | Command::Reopen { .. }
         | Command::Probe { .. }
@@ -194,9 +199,11 @@ pub(super) fn kind(command: &Command) -> &'static str {
         Command::BurnTargets { .. } => "burn-targets",
         Command::Change { .. } => "change",
         Command::BurnChange { .. } => "burn-change",
+        Command::ExpireChange { .. } => "expire-change",
         Command::Restore { .. } => "restore",
         Command::Check { .. } => "check",
         Command::CloseAgain { .. } => "close-again",
+        Command::Degrade { .. } => "degrade",
         Command::Reopen { .. } => "reopen",
         Command::Probe { .. } => "probe",
         Command::LetGo { .. } => "let-go",
@@ -212,10 +219,15 @@ pub(super) fn name(command: &Command) -> String {
         | Command::BurnTargets { service }
         | Command::Reopen { service }
         | Command::CloseAgain { service }
+        | Command::Degrade { service }
         | Command::Probe { service } => {
             format!(" service {service}")
         }
-        Command::Change { step, .. } | Command::BurnChange { step } | Command::Restore { step } | Command::Check { step } => {
+        Command::Change { step, .. }
+        | Command::BurnChange { step }
+        | Command::ExpireChange { step }
+        | Command::Restore { step }
+        | Command::Check { step } => {
             format!(" step {step}")
         }
         Command::BurnJob { job, to } => format!(" {job} to {to:?}"),

@@ -165,6 +165,11 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
             fact.burned = true;
             fact.restored = untouched;
         }
+        Command::ExpireChange { step } => {
+            let fact = facts.changes.entry(*step).or_default();
+            (fact.burned, fact.expired) = (true, true);
+        }
+        Command::Degrade { service } => facts.services.entry(*service).or_default().degraded = ClosingFact::Closed,
         Command::Restore { step } => drop(doing.restoring.entry(*step).or_insert(now)),
         Command::Check { step } => drop(doing.checking.entry(*step).or_insert(now)),
         Command::CloseAgain { service } => {
@@ -279,7 +284,7 @@ fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doi
         facts.checks.insert(*step, if passed { CheckFact::Passed } else { CheckFact::NotAsked });
     }
     for (step, since) in &doing.restoring {
-        if over(since, restore_takes(plan, world, *step)) {
+        if over(since, restore_takes(plan, world, *step)) && !facts.changes[step].expired {
             facts.changes.entry(*step).or_default().restored = true;
         }
     }

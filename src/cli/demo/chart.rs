@@ -135,6 +135,7 @@ fn rows(plan: &Plan, entries: &[Entry]) -> Vec<Row> {
             | Event::GoingBack { .. }
             | Event::UndoOverrun { .. }
             | Event::Committed {}
+            | Event::UndosExpired { .. }
             | Event::Opening { .. }
             | Event::Opened { .. }
             | Event::Degraded { .. }

@@ -15,6 +15,8 @@ use super::spots::{Spot, Wish};
 use super::targets::{is_stale, revision_of};
 use super::token::{Standing, Way};
 
+const EXPIRED: &str = "its undo has expired: a service is open on what the step left";
+
 impl Spot<'_> {
     /// Gives the object its pre-image again.
     pub(super) async fn restore(&self) -> Result<Done, PerformError> {
@@ -43,6 +45,9 @@ impl Spot<'_> {
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
         let (guard, burn) = match Standing::of(live, self.night) {
             Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), false),
+            Standing::Own(Way::Expired) if self.planned.wish == Wish::Step => return Err(self.refused(EXPIRED)),
+            // Of an object that a step changed too: only that step's way back has expired.
+            Standing::Own(Way::Expired) => (Guard::Token(self.own(Way::Expired)), false),
             // Its burn failed: the same write burns and opens.
             Standing::Own(way) => (Guard::Token(self.own(way)), true),
             Standing::Missing => (Guard::Revision, false),
@@ -76,7 +81,8 @@ impl Spot<'_> {
                 return Ok(0);
             }
             match Standing::of(&live, self.night) {
-                Standing::Own(_) | Standing::Missing => {}
+                Standing::Own(Way::Expired) => return Err(self.refused(EXPIRED)),
+                Standing::Own(Way::Forward | Way::Back | Way::Reopen) | Standing::Missing => {}
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             }
@@ -95,7 +101,7 @@ impl Spot<'_> {
             let now = at(live, &keys(&field.pointer));
             now != field.before.as_ref() && now != field.after.as_ref() && !now.is_some_and(Value::is_object)
         };
-        if self.planned.wish == Wish::Closing {
+        if self.planned.wish != Wish::Step {
             return Vec::new();
         }
         let words = |field: &Field| {
