@@ -108,7 +108,7 @@ fn of_three_services_with_one_upgrade_each_takes_its_own_declared_state() {
     assert!(text.contains("take away by hand: sola-lettura (Deployment sanita/accesso-ts)"), "{text}");
     // It calls the one that stays closed.
     let in_part = played.at(|event| matches!(event, Event::Degraded { service, .. } if service.name == "ricetta-elettronica"));
-    assert_eq!(in_part.as_deref(), Some("06:10"), "{text}");
+    assert_eq!(in_part.as_deref(), Some("06:20"), "{text}");
     assert_eq!((played.state().outcome, played.state().needs_human()), (None, true));
     assert_eq!(played.state().phase(&plan), Phase::Reopening);
     assert_eq!(played.opened("portale-ts").as_deref(), Some("06:10"), "{text}");
@@ -219,7 +219,7 @@ fn a_proof_that_comes_late_opens_it_and_one_that_never_comes_holds_it_at_the_end
     assert!(has(&given_up, held("accesso-ts")), "{given_up:#?}");
     let mut whole = journal;
     whole.extend(given_up.events);
-    assert_eq!(decide(&plan, &whole, &facts, t("06:30")).events, []);
+    assert!(!has(&decide(&plan, &whole, &facts, t("06:30")), opening_of("accesso-ts")));
     let proven = decide(&plan, &whole, &at_rest(&plan), t("06:30"));
     assert!(has(&proven, opening_of("accesso-ts")), "{proven:#?}");
     whole.extend(proven.events);

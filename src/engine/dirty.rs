@@ -249,9 +249,9 @@ fn expired(plan: &Plan, state: &State, planned: &PlannedService, index: ServiceI
 /// It is open and turns out to be dirty: no undo may change its data beneath people any more.
 pub(super) fn open_already(plan: &Plan, state: &State, index: ServiceIndex) -> Next {
     let planned = plan.services.get(index)?;
-    let at_risk = state.services.get(index).is_some_and(ServiceState::is_let_in)
-        && !through(plan, state, index).is_empty()
-        && !to_expire(plan, state, index).is_empty();
+    let service = state.services.get(index).filter(|service| service.is_let_in())?;
+    let known = !service.open_on().is_empty() && to_expire(plan, state, index).is_empty();
+    let at_risk = !known && !through(plan, state, index).is_empty();
     at_risk.then(|| {
         let why =
             format!("{} is open already: nothing is undone beneath the people who use it{}", planned.id, words::call(planned));

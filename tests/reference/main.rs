@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::arithmetic_side_effects, reason = "small numbers")]
 
 mod chance;
+mod half_done;
 mod naive;
 #[path = "../nights/mod.rs"]
 mod nights;
@@ -54,6 +55,7 @@ fn expected(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp, decid
 
 fn compare(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp, decision: &Decision, seen: &mut Seen, seed: u64) {
     let told = Told::of(plan, journal);
+    half_done::compare(plan, journal, facts, now, decision, seen, seed);
     if !told.forward && !told.is_still() {
         return going_back(plan, &told, now, decision, seen, seed);
     }
@@ -219,6 +221,12 @@ fn a_hundred_thousand_decisions_are_those_of_a_naive_second_implementation() {
         "excused",
         "refused: DoesNotFit",
         "at reopen-by",
+        "held closed",
+        "undosExpired",
+        "nothing to expire",
+        "opening clean",
+        "opening on half-done work",
+        "held without proof",
     ] {
         assert!(seen.of(kind) > 0, "{kind} never happened");
     }
