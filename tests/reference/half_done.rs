@@ -159,6 +159,10 @@ fn is_dead(job: &JobFact, now: Timestamp) -> bool {
 
 /// Every event about half-done work in a decision is the one that the naive reading gives, and none is missing.
 pub fn compare(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp, decision: &Decision, seen: &mut Seen, seed: u64) {
+    let turned = |entry: &Entry| matches!(entry.event, Event::GoingBack { .. });
+    if !journal.iter().chain(&decision.events).any(turned) {
+        return;
+    }
     let mut story = Story { plan, journal: journal.to_vec() };
     for entry in &decision.events {
         judge(&story, entry, facts, now, seen, seed);
