@@ -65,7 +65,7 @@ fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
 }
 
 /// Rule 4: the first effect of every change of direction, on every planned target and Job, touched or not.
-fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+pub(super) fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let planned = plan.services.iter().enumerate().filter(|(_, service)| service.close_at.is_some());
     let unburned = planned.filter(|(index, _)| {
         let opened = matches!(state.services.get(*index), Some(ServiceState::Opened { .. }));

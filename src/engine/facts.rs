@@ -29,6 +29,8 @@ pub struct Facts {
     pub orders: Vec<Order>,
     /// Why the server's clock is not known well enough to begin a night by it; none when it is.
     pub clock_unbounded: Option<String>,
+    /// The ledger has been out of reach for so long that what is decided now is done without a record, as far as that is allowed.
+    pub unrecorded: bool,
     /// The intervention is being deleted.
     pub deleted: bool,
     /// After the end: no token of this night stands on any target.

@@ -20,6 +20,7 @@ mod outcome;
 pub mod phases;
 mod reopen;
 pub mod state;
+mod unrecorded;
 mod wake;
 pub mod words;
 
@@ -42,10 +43,11 @@ type Next = Option<(Event, String)>;
 /// What to record, what to do and when to ask again.
 ///
 /// `now` is API-server time, on the pessimistic side of the measured offset. The caller records all events, sees them in the
-/// ledger, and only then performs the commands.
+/// ledger, and only then performs the commands; with [`Facts::unrecorded`] the commands are those that need no record.
 #[must_use]
 pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> Decision {
     let mut state = State::fold(plan, journal);
+    let known = facts.unrecorded.then(|| state.clone());
     let mut events = Vec::new();
     // Each event moves a step or a service forward, and each has a handful of states to pass.
     let bound = 16 + 8 * (plan.steps.len() + plan.services.len());
@@ -60,7 +62,10 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         events.push(entry);
     }
     Decision {
-        commands: commands::commands(plan, &state, facts),
+        commands: match &known {
+            Some(known) => unrecorded::commands(plan, known, &state, facts, now),
+            None => commands::commands(plan, &state, facts),
+        },
         wake: wake::wake(plan, &state, facts, now),
         why: wake::why(plan, &state, facts, now),
         phase: state.phase(plan),

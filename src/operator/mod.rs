@@ -48,6 +48,7 @@ pub mod metrics;
 mod night;
 pub mod orders;
 mod outage;
+mod own_facts;
 mod probe;
 mod reconcile;
 mod rehearse;

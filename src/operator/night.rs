@@ -35,6 +35,7 @@ use super::report::{self, Reporter};
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, RECORD_PAUSE_MAX, Tries};
 use super::wave::Lanes;
+use crate::engine::Entry;
 use crate::engine::facts::Arming;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{ServiceIndex, StepIndex};
@@ -63,6 +64,8 @@ pub(super) struct Night {
     pub(super) disarmed: bool,
     pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
     pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
+    /// What was decided last and could not be recorded.
+    pub(super) unrecorded: Vec<Entry>,
     pub(super) refused_degraded: std::collections::BTreeMap<ServiceIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
@@ -163,6 +166,7 @@ impl Night {
             disarmed: false,
             refused_closings: std::collections::BTreeMap::new(),
             refused_changes: std::collections::BTreeMap::new(),
+            unrecorded: Vec::new(),
             refused_degraded: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),

@@ -21,12 +21,13 @@ use super::looks::{self, clock_calls_at};
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::outage;
+use super::own_facts;
 use super::report;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
-use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
+use crate::engine::facts::{Arming, ClosingFact};
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
@@ -40,7 +41,7 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
     for _ in 0..ROUNDS_MAX {
         let facts = observe(night, book, context).await;
         let decision = decide(book, &facts, context);
-        record(night, book, &decision, context).await?;
+        record(night, book, &decision, &facts, context).await?;
         let write_count = perform(night, book, &decision, context).await?;
         let quiet = decision.events.is_empty() && write_count == 0;
         // On the way back people are told once there is nothing to do at once: a status that hangs delays nothing.
@@ -57,7 +58,7 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
 /// What is known just now. What cannot be seen is left out: the clock's rules work without it.
 async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts {
     outage::read_again(night, book, context).await;
-    let state = State::fold(&book.plan, &book.entries);
+    let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
     night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
     let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
@@ -85,7 +86,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     }
     let mut facts = Facts { jobs: seen.jobs, services: seen.services, changes: seen.changes, ..heed(night, book, context) };
     if !idle {
-        add_own(night, book, &mut facts);
+        own_facts::add(night, book, &mut facts);
     }
     facts
 }
@@ -109,28 +110,6 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
     }
 }
 
-/// What only this shell knows: probes, and closings that a target refused for good.
-fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
-    for (service, probes) in night.probers.facts() {
-        let has_targets = book.plan.services.get(service).is_some_and(|planned| planned.close_at.is_some());
-        let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
-        facts.services.entry(service).or_insert(unseen).probes = probes;
-    }
-    facts.checks = night.checkers.facts();
-    for (service, reason) in &night.refused_closings {
-        facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
-    }
-    for (service, reason) in &night.refused_degraded {
-        let fact = facts.services.entry(*service).or_default();
-        if fact.degraded == ClosingFact::Open {
-            fact.degraded = ClosingFact::Refused { reason: reason.clone() };
-        }
-    }
-    for (step, reason) in &night.refused_changes {
-        facts.changes.entry(*step).or_default().change = ClosingFact::Refused { reason: reason.clone() };
-    }
-}
-
 fn decide(book: &Book, facts: &Facts, context: &Context) -> Decision {
     let decision = engine::decide(&book.plan, &book.entries, facts, context.time.now());
     tracing::debug!(phase = %decision.phase, why = decision.why, commands = decision.commands.len(), "decided");
@@ -138,7 +117,13 @@ fn decide(book: &Book, facts: &Facts, context: &Context) -> Decision {
 }
 
 /// One append for all events of the decision.
-async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context: &Context) -> Result<(), Trouble> {
+async fn record(
+    night: &mut Night,
+    book: &mut Book,
+    decision: &Decision,
+    facts: &Facts,
+    context: &Context,
+) -> Result<(), Trouble> {
     if decision.events.is_empty() {
         night.outage.ends_if_sure();
         return Ok(());
@@ -146,6 +131,7 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     let began_at = context.time.now();
     let burns_at = night.outage.burns_from().filter(|_| is_going_back(decision));
     let hands = if burns_at.is_some() { hands(book, context).await.ok() } else { None };
+    let known = book.entries.clone();
     let appended = {
         let mut appending = std::pin::pin!(book.append(context, &decision.events));
         match burns_at.zip(hands) {
@@ -153,7 +139,9 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
                 biased;
                 appended = &mut appending => appended,
                 () = context.time.sleep_until(at) => {
-                    burn(night, &hands, decision, context).await;
+                    let facts = Facts { unrecorded: true, ..facts.clone() };
+                    let allowed = engine::decide(&hands.plan, &known, &facts, context.time.now()).commands;
+                    without_record(night, &hands, &allowed, context).await;
                     appending.await
                 }
             },
@@ -163,9 +151,11 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     context.metrics.appended(appended.is_ok());
     if let Err(error) = appended {
         night.outage.begins(began_at);
+        night.unrecorded.clone_from(&decision.events);
         return Err(error.into());
     }
     night.outage.ends();
+    night.unrecorded.clear();
     for entry in &decision.events {
         tracing::info!(phase = %decision.phase, event = ?entry.event, why = entry.why, "recorded");
         context.metrics.recorded(&entry.event);
@@ -174,13 +164,12 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     Ok(())
 }
 
-/// What may be done without a record: rights are taken back.
-async fn burn(night: &mut Night, hands: &Hands, decision: &Decision, context: &Context) {
+/// What may be done without a record: rights are taken back, and what is clean gets its objects again.
+async fn without_record(night: &mut Night, hands: &Hands, allowed: &[Command], context: &Context) {
     let now = context.time.now();
     night.outage.heed(now);
-    let due: Vec<Command> =
-        decision.commands.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
-    for tried in wave::burn(&mut night.lanes, hands, &due).await {
+    let due: Vec<Command> = allowed.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
+    for tried in wave::without_record(&mut night.lanes, hands, &due).await {
         note(night, tried, context);
     }
     pause_those_under_way(night, &due, context);
@@ -307,24 +296,7 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         }
         Err(error) => {
             tracing::warn!(command = name, error = story(&error), "not done");
-            if let Command::Close { service, .. } = command
-                && error.is_for_good()
-            {
-                night.refused_closings.insert(service, story(&error));
-                return 1;
-            }
-            if let Command::Degrade { service } = command
-                && error.is_for_good()
-            {
-                night.refused_degraded.insert(service, story(&error));
-            }
-            if let Command::Change { step, .. } = command
-                && error.is_for_good()
-            {
-                night.refused_changes.insert(step, story(&error));
-                return 1;
-            }
-            0
+            if error.is_for_good() { own_facts::refused(night, &command, story(&error)) } else { 0 }
         }
     }
 }

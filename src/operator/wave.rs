@@ -57,10 +57,16 @@ pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Co
     tried
 }
 
-/// Burns alone, when nothing else may be sent.
-pub(super) async fn burn(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
-    begin(lanes, hands, commands.iter().filter(|command| is_burn(command)).cloned().collect());
-    ended(lanes, BURNS_FIRST_FOR).await
+/// What needs no record, burns first.
+pub(super) async fn without_record(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
+    let (burns, others): (Vec<Command>, Vec<Command>) = commands.iter().cloned().partition(is_burn);
+    begin(lanes, hands, burns);
+    let mut tried = ended(lanes, BURNS_FIRST_FOR).await;
+    if !others.is_empty() {
+        begin(lanes, hands, others);
+        tried.extend(ended(lanes, LEFT_AFTER).await);
+    }
+    tried
 }
 
 /// Begins each lane that is not under way.

@@ -164,10 +164,7 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
             fact.burned = true;
             fact.restored = untouched;
         }
-        Command::ExpireChange { step } => {
-            let fact = facts.changes.entry(*step).or_default();
-            (fact.burned, fact.expired) = (true, true);
-        }
+        Command::ExpireChange { step } => facts.changes.entry(*step).or_default().expired = true,
         Command::Degrade { service } => facts.services.entry(*service).or_default().degraded = ClosingFact::Closed,
         Command::Restore { step } => drop(doing.restoring.entry(*step).or_insert(now)),
         Command::Check { step } => drop(doing.checking.entry(*step).or_insert(now)),

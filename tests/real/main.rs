@@ -21,6 +21,7 @@ mod death;
 mod gitops;
 mod goes_back;
 mod goes_well;
+mod half_done;
 mod killed;
 mod many;
 mod outage;
