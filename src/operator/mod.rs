@@ -49,6 +49,7 @@ pub mod metrics;
 mod night;
 pub mod orders;
 mod outage;
+mod own_facts;
 pub(crate) mod probe;
 mod reconcile;
 mod rehearse;

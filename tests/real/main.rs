@@ -22,6 +22,7 @@ mod death;
 mod gitops;
 mod goes_back;
 mod goes_well;
+mod half_done;
 mod killed;
 mod many;
 mod outage;

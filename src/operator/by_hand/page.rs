@@ -254,6 +254,7 @@ impl<'a> Page<'a> {
             None => "",
             Some(ServiceState::Open) => ": not closed so far",
             Some(ServiceState::Closed { .. }) => ": **closed**",
+            Some(ServiceState::Expiring { .. }) => ": to be opened although its data is half changed",
             Some(ServiceState::Opening { .. }) => ": being opened",
             Some(ServiceState::ClosingAgain { .. }) => ": being closed again, because it did not answer",
             Some(ServiceState::Opened { .. }) => ": open, and answered",

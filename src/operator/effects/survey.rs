@@ -4,7 +4,7 @@
 //! with its token on it; what a step does after another step on the same object cannot be tried by day, and is no problem by day.
 //! Not here: stamping and capturing ([`super::arm`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -181,10 +181,21 @@ fn forbidden(claim: &Claim, key: &str, found: &[FieldChange]) -> Vec<String> {
     untouchable(found).iter().map(|pointer| format!("{}: {key} may not change {pointer}", claim.target)).collect()
 }
 
-/// Two closings, or a closing and a step, may not change one field; two steps do so one after the other.
+/// Two closings, or a closing and a step, may not change one field; two steps do so one after the other, and so do a service's closing
+/// and what it declared for half-done work. That and a step may not even change one object: its token stops the step's way back.
 fn clash(target: &Target, (one, its): (&Planned<'_>, &Preimage), (other, others): (&Planned<'_>, &Preimage)) -> Option<String> {
-    if one.wish == Wish::Step && other.wish == Wish::Step {
-        return None;
+    match (one.wish, other.wish) {
+        (Wish::Step, Wish::Step) => return None,
+        (Wish::Degraded, Wish::Closing) | (Wish::Closing, Wish::Degraded) if one.service == other.service => return None,
+        (Wish::Degraded, Wish::Step) | (Wish::Step, Wish::Degraded) => {
+            return Some(format!(
+                "{target}: {} and {} both change it; let one of them change another object",
+                one.key, other.key
+            ));
+        }
+        (Wish::Closing | Wish::Degraded, Wish::Closing | Wish::Degraded)
+        | (Wish::Closing, Wish::Step)
+        | (Wish::Step, Wish::Closing) => {}
     }
     let pointer = common(its, others)?;
     Some(format!("{target}: {} and {} both change {pointer}; make them one", one.key, other.key))
@@ -203,6 +214,11 @@ async fn rehearse(tenant: &Tenant, plan: &Plan, claim: &Claim<'_>, path: &str) -
     let closings: Vec<&Planned<'_>> = claim.planned.iter().filter(|planned| planned.wish == Wish::Closing).collect();
     let steps = claim.planned.iter().enumerate().filter(|(_, planned)| planned.wish == Wish::Step);
     let mut trials = vec![(closings, false)];
+    // Each finds the object as it is by day, those of one service one after the other.
+    let of = |service| claim.planned.iter().filter(move |planned| planned.wish == Wish::Degraded && planned.service == service);
+    let services: BTreeSet<_> =
+        claim.planned.iter().filter(|planned| planned.wish == Wish::Degraded).map(|planned| planned.service).collect();
+    trials.extend(services.into_iter().map(|service| (of(service).collect(), false)));
     trials.extend(steps.map(|(position, planned)| (vec![planned], follows_a_step(&claim.planned, position))));
     trials.retain(|(together, _)| !together.is_empty());
     let mut refused = Vec::new();
@@ -263,7 +279,9 @@ async fn rehearse_one(
     let reason = problem(error)?;
     let verb = match together.first().map(|planned| planned.wish) {
         Some(Wish::Closing) | None => "closing it would fail".to_owned(),
-        Some(Wish::Step) => format!("{} would fail", together.first().map(|planned| planned.key.as_str()).unwrap_or_default()),
+        Some(Wish::Degraded | Wish::Step) => {
+            format!("{} would fail", together.first().map(|planned| planned.key.as_str()).unwrap_or_default())
+        }
     };
     Ok(Err(format!("{}: {verb}: {}", claim.target, words.unwrap_or(reason))))
 }
