@@ -5,6 +5,7 @@ mod addresses;
 mod applied;
 mod arming;
 mod capture;
+mod half_done;
 mod jobs;
 mod ledger;
 mod made;
