@@ -149,8 +149,8 @@ fn lost(state: &State, facts: &Facts, job: JobKey) -> Option<String> {
 }
 
 fn attempts(plan: &Plan, index: StepIndex) -> std::ops::RangeInclusive<u32> {
-    match plan.steps.get(index).map(|planned| &planned.undo) {
-        Some(PlannedUndo::Job { attempts, .. }) => 1..=*attempts,
+    let prepared = match plan.steps.get(index).map(|planned| &planned.undo) {
+        Some(PlannedUndo::Job { attempts, .. }) => *attempts,
         Some(
             PlannedUndo::Restore { .. }
             | PlannedUndo::Reopening
@@ -158,8 +158,9 @@ fn attempts(plan: &Plan, index: StepIndex) -> std::ops::RangeInclusive<u32> {
             | PlannedUndo::CoveredBy { .. }
             | PlannedUndo::Irreversible,
         )
-        | None => 1..=0,
-    }
+        | None => 0,
+    };
+    1..=prepared
 }
 
 fn released(state: &State, index: StepIndex) -> u32 {

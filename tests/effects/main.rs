@@ -6,6 +6,7 @@ mod applied;
 mod arming;
 mod by_hand;
 mod capture;
+mod half_done;
 mod jobs;
 mod ledger;
 mod made;

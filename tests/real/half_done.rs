@@ -46,7 +46,7 @@ fn an_upgrade_whose_undo_fails_leaves_each_service_as_it_declared_and_nothing_wo
     let night = Night::declare_other(&stage.cluster, SignedDuration::from_secs(10), "12s", SignedDuration::ZERO, declared);
     night.until("undoFailed", "aggiorna", 160);
     night.until("undoReleased", "aggiorna", 30);
-    let ledger = night.until("undosExpired", "", 150);
+    let ledger = night.until("undosExpired", "", 200);
     assert!(ledger.has("heldClosed", ""), "{}", ledger.story());
     let left = night.must_serve_by.duration_since(Timestamp::now()).as_secs().max(1).unsigned_abs();
     wait(left, "a notice that people outside can read", || page("accesso-ts", "/avviso"));
