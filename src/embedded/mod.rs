@@ -69,6 +69,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 
 pub use call::Verb;
+pub use deployments::Readiness;
 pub use failure::Failure;
 pub use fault::{Fault, FaultFn, Stage};
 pub use kinds::ResourceKind;
@@ -204,6 +205,11 @@ impl Embedded {
     /// From now on every request is exposed to `fault`; none ends that.
     pub fn set_fault(&self, fault: Option<FaultFn>) {
         *locked(&self.0.fault) = fault;
+    }
+
+    /// From now on the Pods of Deployments with this label become ready so; none ends that.
+    pub fn say_of_deployments(&self, label: (&str, &str), readiness: Option<Readiness>) {
+        self.enter(|world| deployments::say(world, label, readiness));
     }
 
     /// What a probe of `url` gets now.

@@ -295,6 +295,8 @@ pub enum Cause {
     },
     /// The intervention was deleted.
     Deleted,
+    /// The dead man's switch was lost.
+    SwitchLost,
     /// The journal makes no sense.
     Nonsense,
 }

@@ -19,6 +19,7 @@ mod outcome;
 pub mod phases;
 mod reopen;
 pub mod state;
+pub mod switch;
 mod wake;
 pub mod words;
 
@@ -59,11 +60,11 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         events.push(entry);
     }
     Decision {
-        commands: commands::commands(plan, &state, facts),
+        commands: commands::commands(plan, &state, facts, now),
         wake: wake::wake(plan, &state, facts, now),
         why: wake::why(plan, &state, facts, now),
         phase: state.phase(plan),
-        start_held: forward::start_held(plan, &state, facts, now).map(str::to_owned),
+        start_held: forward::start_held(plan, &state, facts, now),
         events,
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Standing {
     /// None before there is a plan.
     pub(super) must_serve_by: Option<Timestamp>,
     pub(super) needs_human: bool,
+    /// Whether somebody would take over; none while nobody has to.
+    pub(super) switch_ready: Option<bool>,
 }
 
 impl Metrics {
@@ -186,7 +188,7 @@ impl Metrics {
             self.set(Name::Nights, &[phase.as_str()], count(&|standing| standing.phase == phase));
         }
         self.set(Name::NeedHuman, &[], count(&|standing| standing.needs_human));
-        for name in [Name::Slack, Name::TurnBackAt, Name::MustServeBy] {
+        for name in [Name::Slack, Name::TurnBackAt, Name::MustServeBy, Name::SwitchReady] {
             self.0.gauges.get(&name).into_iter().for_each(prometheus::core::MetricVec::reset);
         }
         for (night, standing) in &known {
@@ -197,6 +199,9 @@ impl Metrics {
             if let Some(at) = standing.must_serve_by {
                 self.set(Name::MustServeBy, &[night], at.as_duration().as_secs_f64());
             }
+        }
+        for (night, ready) in known.iter().filter_map(|(night, standing)| Some((night, standing.switch_ready?))) {
+            self.set(Name::SwitchReady, &[night], f64::from(u8::from(ready)));
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
@@ -222,6 +227,7 @@ fn word(cause: &Cause) -> &'static str {
         Cause::Futile => "futile",
         Cause::Ordered { .. } => "ordered",
         Cause::Deleted => "deleted",
+        Cause::SwitchLost => "switch-lost",
         Cause::Nonsense => "nonsense",
     }
 }

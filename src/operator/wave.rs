@@ -13,8 +13,10 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
 use super::call_back::CallBack;
-use super::effects::{Done, PerformError, Preimages, Tenant, perform};
+use super::effects::ledger::PlanIdentity;
+use super::effects::{Done, PerformError, Preimages, Switch, Tenant, perform};
 use super::server_time::ServerTime;
+use super::switch;
 use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
@@ -30,6 +32,10 @@ pub(super) struct Hands {
     pub(super) plan: Arc<Plan>,
     pub(super) preimages: Arc<Preimages>,
     pub(super) time: ServerTime,
+    /// What the dead man's switch is made from.
+    pub(super) switch: Switch,
+    /// The plan that it guards, once it was asked for.
+    pub(super) identity: Option<PlanIdentity>,
 }
 
 /// What became of a command.
@@ -106,7 +112,10 @@ async fn until_called(hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>
 async fn in_order(hands: Hands, lane: Vec<Command>) -> Vec<Tried> {
     let mut tried = Vec::new();
     for command in lane {
-        let result = perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await;
+        let result = match &command {
+            Command::ArmSwitch => switch::stand(&hands).await,
+            _ => perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await,
+        };
         let failed = result.is_err();
         tried.push((command, result));
         if failed {
@@ -144,7 +153,9 @@ fn service(command: &Command) -> Option<ServiceIndex> {
         | Command::Release { .. }
         | Command::BurnJob { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => None,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => None,
     }
 }
 
@@ -162,7 +173,9 @@ pub(super) fn is_burn(command: &Command) -> bool {
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => false,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => false,
     }
 }
 
@@ -180,7 +193,9 @@ fn is_forward(command: &Command) -> bool {
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => false,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => false,
     }
 }
 
@@ -201,13 +216,15 @@ pub(super) fn kind(command: &Command) -> &'static str {
         Command::Probe { .. } => "probe",
         Command::LetGo { .. } => "let-go",
         Command::Disarm => "disarm",
+        Command::ArmSwitch => "arm-switch",
+        Command::DisarmSwitch => "disarm-switch",
     }
 }
 
 /// What it is and what it is about: the same command later has the same name, whatever its fence.
 pub(super) fn name(command: &Command) -> String {
     let about = match command {
-        Command::Arm | Command::Disarm => String::new(),
+        Command::Arm | Command::Disarm | Command::ArmSwitch | Command::DisarmSwitch => String::new(),
         Command::Close { service, .. }
         | Command::BurnTargets { service }
         | Command::Reopen { service }

@@ -24,7 +24,9 @@ async fn a_field_that_another_manager_applied_is_taken_under_our_name_and_comes_
     scene.accept().await;
     let level = notturno::operator::effects::pod_security::Level::Restricted;
     let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, level, &crate::scene::any_address()).await.unwrap();
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, level, &crate::scene::any_address(), &Switch::Without)
+            .await
+            .unwrap();
     let mut armed = Armed { scene, preimages };
     intend(&mut armed, STEP).await;
     assert_eq!(armed.perform(change(STEP)).await.unwrap().write_count, 1);

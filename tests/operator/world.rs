@@ -10,7 +10,7 @@ use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Judge, Tenant, Tenants};
+use notturno::operator::effects::{Judge, Switch, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -104,6 +104,7 @@ impl World {
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);
         let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        context.switch = Switch::Without;
         change(&mut context);
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);

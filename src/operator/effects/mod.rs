@@ -15,6 +15,7 @@
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
 //! | [`arm`], [`survey`], [`addresses`] | everything that has to stand before the night |
+//! | [`sentinel`] | the dead man's switch: made, mended, looked at, taken down |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 //! | [`mod@rehearse`] | all of it as dry runs |
@@ -39,6 +40,7 @@ pub mod pods;
 pub mod preimages;
 pub mod rehearse;
 mod restore;
+pub mod sentinel;
 mod spots;
 mod survey;
 mod targets;
@@ -56,5 +58,6 @@ pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
 pub use rehearse::{Rehearsed, rehearse};
+pub use sentinel::{Image, Switch};
 pub use tenant::Tenant;
 pub use tenants::Tenants;

@@ -26,6 +26,7 @@ use super::marks;
 use super::names::LedgerNames;
 use super::operations::{at, text};
 use super::pod_security::{Level, violations};
+use super::sentinel::{self, Switch};
 use super::tenant::{Tenant, path};
 
 /// Where access reviews are asked.
@@ -50,14 +51,24 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// When the API server gives no usable answer now: nothing is known, try again.
-pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Rehearsed, CallError> {
+pub async fn rehearse(
+    tenant: &Tenant,
+    plan: &Plan,
+    level: Level,
+    judge: &Judge,
+    switch: &Switch,
+) -> Result<Rehearsed, CallError> {
     let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default() };
     stage.ledger().await?;
     stage.jobs(level).await?;
     stage.targets().await?;
     stage.checks().await?;
     stage.addresses(judge).await;
+    stage.sentinel(switch).await?;
     stage.rights().await?;
+    if *switch != Switch::Without {
+        stage.switch_rights().await?;
+    }
     Ok(stage.rehearsed)
 }
 
@@ -199,6 +210,40 @@ impl Stage<'_> {
                 self.find(addresses::REASON, &finding.object, &finding.path, finding.message);
             }
         }
+    }
+
+    /// The dead man's switch.
+    async fn sentinel(&mut self, switch: &Switch) -> Result<(), CallError> {
+        let whose = "the dead man's switch";
+        let image = match switch {
+            Switch::Missing => {
+                self.find("NoSwitch", "the operator", whose, sentinel::NO_IMAGE.to_owned());
+                return Ok(());
+            }
+            Switch::Without => {
+                self.rehearsed.untried.push(format!("{whose}: this operator works without one"));
+                return Ok(());
+            }
+            Switch::Image(image) => image,
+        };
+        for sentinel::Tried { object, answer, changed } in sentinel::try_all(self.tenant, self.plan, image).await {
+            self.tried(&object, whose, answer)?;
+            if let Some(how) = changed {
+                self.find("NotAccepted", &object, whose, format!("something in the cluster changes it when it is made: {how}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn switch_rights(&mut self) -> Result<(), CallError> {
+        let namespace = self.tenant.namespace.clone();
+        for verb in ["get", "list", "watch", "patch", "delete"] {
+            self.may(verb, "apps", "deployments", &namespace, "", "the dead man's switch").await?;
+        }
+        for verb in ["list", "watch"] {
+            self.may(verb, "", "configmaps", &namespace, "", "the dead man's switch").await?;
+        }
+        Ok(())
     }
 
     /// Rights on what is not there yet.

@@ -96,7 +96,12 @@ pub(super) fn subject(event: &Event) -> Option<String> {
             Cause::HardCap { step } | Cause::Overrun { step } | Cause::StepFailed { step } | Cause::Silence { step } => {
                 Some(step.clone())
             }
-            Cause::TurnBackMoment | Cause::Futile | Cause::Ordered { .. } | Cause::Deleted | Cause::Nonsense => None,
+            Cause::TurnBackMoment
+            | Cause::Futile
+            | Cause::Ordered { .. }
+            | Cause::Deleted
+            | Cause::SwitchLost
+            | Cause::Nonsense => None,
         },
         Event::Accepted { .. }
         | Event::Armed {}
@@ -142,6 +147,7 @@ pub(super) fn is_warning(event: &Event) -> bool {
             | Cause::StepFailed { .. }
             | Cause::Silence { .. }
             | Cause::Futile
+            | Cause::SwitchLost
             | Cause::Nonsense => true,
             Cause::Ordered { .. } | Cause::Deleted => false,
         },
