@@ -13,7 +13,7 @@ use notturno::model::epoch::Epoch;
 use notturno::model::phase::Outcome;
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Judge, Tenant, Tenants};
+use notturno::operator::effects::{Judge, Switch, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use notturno::sentinel::{self, Post, Readiness};
 use serde_json::{Value, json};
@@ -108,6 +108,7 @@ impl World {
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);
         let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        context.switch = Switch::Without;
         change(&mut context);
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);
