@@ -7,11 +7,12 @@ use notturno::embedded::{Fault, FaultFn, RequestInfo, Stage};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::world::{NIGHT, World};
+use crate::world::{NIGHT, Running, World};
 
 /// A hanging night that turns back, and what a person finds after it.
 pub struct Killed {
     pub world: fn() -> World,
+    pub operator: fn(&World) -> Running,
     pub found: fn(&World) -> Vec<Value>,
 }
 
@@ -32,7 +33,7 @@ impl Killed {
     async fn at_write(&self, number: u64, stage: Stage) -> Option<Vec<Value>> {
         let world = (self.world)();
         let killed = hang(&world, number, stage);
-        let first = world.operator();
+        let first = (self.operator)(&world);
         tokio::select! {
             biased;
             () = killed.notified() => {}
@@ -41,11 +42,12 @@ impl Killed {
         drop(first);
         world.embedded.set_fault(None);
         tokio::time::sleep(Duration::from_secs(20)).await;
-        let _second = world.operator();
+        let _second = (self.operator)(&world);
         assert_eq!(world.outcome(NIGHT).await, "RolledBack", "write {number}, {stage:?}");
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert_eq!(world.ledger().await.broken, None, "write {number}, {stage:?}");
         assert!(world.starts().iter().all(|(_, starts)| *starts <= 1), "write {number}, {stage:?}: {:?}", world.starts());
+        assert_eq!(world.sentinel(), None, "write {number}, {stage:?}");
         let finalizers = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
         assert!(finalizers.as_array().is_none_or(Vec::is_empty), "write {number}, {stage:?}: {finalizers}");
         Some((self.found)(&world))

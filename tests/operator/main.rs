@@ -17,6 +17,7 @@ mod outage;
 mod rehearsal;
 mod rehearsal_beside;
 mod server_time;
+mod switch;
 mod told;
 mod waiting;
 mod waits;

@@ -10,7 +10,7 @@ use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Judge, Switch, Tenant, Tenants};
+use notturno::operator::effects::{Image, Judge, Switch, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -96,6 +96,26 @@ impl World {
     pub fn operator_where(&self, judge: Judge) -> Running {
         let tokens = self.embedded.clone();
         self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.judge = judge)
+    }
+
+    /// An operator that arms the dead man's switch.
+    pub fn operator_guarded(&self) -> Running {
+        let tokens = self.embedded.clone();
+        let image = Image { name: "registro.example/notturno@sha256:0".to_owned(), pull_policy: "IfNotPresent".to_owned() };
+        let guarded = move |context: &mut Context| context.switch = Switch::Image(image);
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), guarded)
+    }
+
+    /// An operator that was told nothing about the dead man's switch.
+    pub fn operator_untold(&self) -> Running {
+        let tokens = self.embedded.clone();
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.switch = Switch::Missing)
+    }
+
+    /// The Deployment of the night's dead man's switch.
+    pub fn sentinel(&self) -> Option<Value> {
+        let found = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Deployment");
+        found.into_iter().find(|object| object["metadata"]["labels"]["notturno.dev/role"] == "sentinel")
     }
 
     fn start(&self, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
