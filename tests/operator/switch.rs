@@ -243,11 +243,19 @@ fn killed() -> Killed {
 }
 
 #[test]
-fn a_crash_before_a_write_of_a_guarded_night_changes_nothing_about_the_end() {
-    killed().at_each_write(Stage::Before, 3, 4);
+fn a_crash_before_or_after_each_write_to_the_switch_itself_changes_nothing_about_the_end() {
+    let killed = killed();
+    let writes = killed.writes(|request| request.name.ends_with("-sentinel"));
+    assert_eq!(writes.len(), 2, "it is made and deleted: {writes:?}");
+    for number in writes {
+        for stage in [Stage::Before, Stage::After] {
+            assert!(killed.at(number, stage), "{number} {stage:?}");
+        }
+    }
 }
 
 #[test]
-fn a_crash_after_a_write_of_a_guarded_night_changes_nothing_about_the_end() {
-    killed().at_each_write(Stage::After, 1, 4);
+fn a_crash_beside_other_writes_of_a_guarded_night_changes_nothing_about_the_end() {
+    killed().at_each_write(Stage::Before, 3, 9);
+    killed().at_each_write(Stage::After, 6, 9);
 }
