@@ -66,7 +66,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     let interest = engine::interest(&book.plan, &state);
     let guarded = context.switch != Switch::Without && engine::switch::is_wanted(&book.plan, &state, context.time.now());
     watch(night, book, interest.jobs, guarded, context);
-    let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
+    let idle = !interest.jobs && !guarded && interest.targets.is_empty() && interest.changes.is_empty();
     let looked = if idle { Ok(Looked::default()) } else { looks::look(night, book, &state, &interest, guarded, context).await };
     let (seen, switch, blind) = match looked {
         Ok(Looked { seen, left, switch }) => {

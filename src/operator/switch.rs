@@ -146,7 +146,8 @@ impl SwitchBook {
             | SwitchFact::Gone => return None,
         };
         // It is armed once, whoever sees it; lost and mended it may be often.
-        let place = if self.was_ready { format!("switch.{}", now.as_second()) } else { "switch".to_owned() };
+        let when = if self.was_ready { format!(".{}", now.as_second()) } else { String::new() };
+        let place = format!("{}{when}", reason.to_lowercase());
         Some(Notice { place, at: now, reason: reason.to_owned(), action: "Guard".to_owned(), note, warning })
     }
 
