@@ -242,7 +242,8 @@ impl Watch {
         let asked: BTreeSet<String> = decision.commands.iter().map(wave::name).collect();
         self.tries.keep(&asked);
         self.probers.set(&to_probe(&decision.commands), &self.post.plan, &self.post.getter, &self.bell);
-        self.carry_out(decision.commands.clone()).await
+        let asks = |command: &Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
+        self.carry_out(decision.commands.iter().filter(|command| !asks(command)).cloned().collect()).await
     }
 
     async fn carry_out(&mut self, commands: Vec<Command>) -> u32 {
