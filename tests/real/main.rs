@@ -7,9 +7,13 @@
 
 mod allowance;
 mod audit;
+mod city;
 mod cluster;
+mod components;
+mod database;
 mod doors;
 mod dump;
+mod five;
 mod ledger;
 mod night;
 mod operator;
@@ -18,6 +22,7 @@ mod tenant;
 
 mod chart;
 mod death;
+mod faults;
 mod gitops;
 mod goes_back;
 mod goes_well;

@@ -15,6 +15,9 @@ const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/notturno-system/deployments/notturno";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
+/// By which the replicas agree who leads.
+pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/notturno-system/leases/notturno";
+
 /// How it is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -55,6 +58,33 @@ pub fn install(cluster: &Cluster, by: By) {
     cluster.apply(&documents(cluster, by));
 }
 
+/// Takes its Deployment away, and waits until nothing of it runs.
+pub fn delete(cluster: &Cluster) {
+    cluster.delete(DEPLOYMENT);
+    wait(60, "an operator that is gone", || pods(cluster).is_empty().then_some(()));
+}
+
+/// Takes its namespace away.
+pub fn delete_namespace(cluster: &Cluster) {
+    cluster.delete(NAMESPACE);
+    wait(60, "an operator that is gone", || cluster.get(NAMESPACE).is_none().then_some(()));
+}
+
+/// Takes away what its administrator granted.
+pub fn delete_rights(cluster: &Cluster) {
+    for path in
+        ["clusterrolebindings", "clusterroles", "namespaces/notturno-system/rolebindings", "namespaces/notturno-system/roles"]
+    {
+        cluster.delete(&format!("{RBAC}/{path}/notturno"));
+    }
+}
+
+/// Somebody installs it again over whatever is left.
+pub fn come_back(cluster: &Cluster) {
+    cluster.apply(&documents(cluster, By::Manifests));
+    until_ready(cluster);
+}
+
 /// Waits until the kubelet says that it is ready.
 pub fn until_ready(cluster: &Cluster) {
     wait(60, "an operator that is ready", || {
@@ -65,7 +95,7 @@ pub fn until_ready(cluster: &Cluster) {
 }
 
 fn lease(cluster: &Cluster) -> Value {
-    cluster.get("/apis/coordination.k8s.io/v1/namespaces/notturno-system/leases/notturno").unwrap_or_default()
+    cluster.get(LEASE).unwrap_or_default()
 }
 
 /// The name of the Pod that leads; empty when none does.
