@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::cluster::Cluster;
 
 pub const TENANT: &str = "system:serviceaccount:centro-dati:lavori-notturni";
+pub const SENTINEL: &str = "system:serviceaccount:centro-dati:lavori-notturni-sentinel";
 pub const OPERATOR: &str = "system:serviceaccount:notturno-system:notturno";
 const JOB_CONTROLLER: &str = "system:serviceaccount:kube-system:job-controller";
 

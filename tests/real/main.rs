@@ -29,4 +29,6 @@ mod goes_well;
 mod killed;
 mod many;
 mod outage;
+mod recreated;
 mod replicas;
+mod unreachable;

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -110,11 +109,7 @@ pub fn rows(five: &Five, fault: &Fault) -> Vec<Row> {
             });
         }
     }
-    let head = format!(
-        "{:<22} | {:<13} | {:<12} | {:<10} | {:>9} | {:<20} | outcome",
-        "fault", "placement", "service", "by", "opened", "data"
-    );
-    say(head);
+    say(cells(["fault", "placement", "service", "by", "opened", "data", "outcome"]));
     for row in &rows {
         say(line(fault, row));
     }
@@ -130,26 +125,18 @@ fn data(night: &Night) -> String {
 }
 
 fn line(fault: &Fault, row: &Row) -> String {
-    format!(
-        "{} | {:<13} | {:<12} | {:<10} | {:>9} | {:<20} | {}",
-        fault.name,
-        format!("{:?}", row.placement),
-        row.service,
-        row.by,
-        row.when,
-        row.data,
-        row.outcome
-    )
+    cells([fault.name, &format!("{:?}", row.placement), row.service, &row.by, &row.when, &row.data, &row.outcome])
 }
 
-/// Keeps the rows for the table of all faults.
+fn cells([fault, placement, service, by, when, data, outcome]: [&str; 7]) -> String {
+    format!("{fault:<53} | {placement:<11} | {service:<12} | {by:<8} | {when:>8} | {data:<16} | {outcome}")
+}
+
+/// Keeps the rows where `tests/real/table` wants them.
 pub fn keep(fault: &Fault, rows: &[Row]) {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
-    let directory = target.join("faults");
-    fs::create_dir_all(&directory).unwrap();
-    let text: String = rows.iter().map(|row| line(fault, row) + "\n").collect();
-    fs::write(directory.join(format!("{}.txt", fault.name.replace(['\'', ' ', ','], "-"))), text).unwrap();
+    if let Some(file) = std::env::var_os("NOTTURNO_ROWS") {
+        fs::write(file, rows.iter().map(|row| line(fault, row) + "\n").collect::<String>()).unwrap();
+    }
 }
 
 /// What holds once the nights are over and the world is whole again.
