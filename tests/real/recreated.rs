@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::cluster::{say, until};
 use super::five::Five;
 
+const AGAIN: &str = "/apis/apps/v1/namespaces/citta/deployments/pagamenti";
+const GONE: &str = "/apis/apps/v1/namespaces/citta/deployments/prestiti";
+
 /// The object as a dump keeps it.
 fn dumped(mut object: Value) -> Value {
     for kept_by_the_server in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
@@ -17,16 +20,14 @@ fn dumped(mut object: Value) -> Value {
 
 #[test]
 fn a_target_made_anew_in_mid_night_is_opened_in_time_and_one_that_is_gone_holds_nobody_and_is_told_before_doors_open() {
-    let five = Five::declare();
-    let day = dumped(five.cluster.get("/apis/apps/v1/namespaces/citta/deployments/prestiti").unwrap());
+    let mut day = Value::Null;
+    let five = Five::declare_after(|cluster| day = dumped(cluster.get(GONE).unwrap()));
     five.until_placed();
-    let (again, gone) =
-        ("/apis/apps/v1/namespaces/citta/deployments/pagamenti", "/apis/apps/v1/namespaces/citta/deployments/prestiti");
-    let closed = dumped(five.cluster.get(again).unwrap());
+    let closed = dumped(five.cluster.get(AGAIN).unwrap());
     assert_eq!(closed["spec"]["replicas"], 0, "it is closed");
     assert!(closed["metadata"]["annotations"]["notturno.dev/token"].is_string(), "a dump keeps the token too");
-    five.cluster.delete(again);
-    five.cluster.delete(gone);
+    five.cluster.delete(AGAIN);
+    five.cluster.delete(GONE);
     five.cluster.apply(&closed.to_string());
 
     until(five.must_serve_by + SignedDuration::from_secs(2));
