@@ -106,7 +106,9 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
                         Some(degraded(plan, index, &waits_for))
                     }
                     Some(Probes::Red { reason }) if gone && !late => Some(opening_late(state, planned, reason)),
-                    Some(Probes::NotAsked) | None if gone && !late => Some(opening_late(state, planned, "no answer yet")),
+                    Some(Probes::NotAsked) | None if gone && !late => {
+                        Some(opening_late(state, planned, in_the_way(facts.services.get(&index))))
+                    }
                     Some(Probes::Red { reason }) if *late && ours && is_closed_when_red(state, planned) => {
                         let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
                         Some((Event::ClosedAgain { service: planned.id.clone(), reason: reason.clone() }, why))
@@ -121,6 +123,14 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 
 fn is_closed_by_us(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
     state.begun(plan).closed.contains(&index)
+}
+
+/// Why nobody could ask it yet, where that is known.
+fn in_the_way(fact: Option<&ServiceFact>) -> &str {
+    match fact.filter(|fact| !fact.restored).map(|fact| &fact.closing) {
+        Some(ClosingFact::Refused { reason }) => reason,
+        Some(ClosingFact::Open | ClosingFact::Draining | ClosingFact::Closed) | None => "no answer yet",
+    }
 }
 
 fn opening_late(state: &State, planned: &PlannedService, reason: &str) -> (Event, String) {

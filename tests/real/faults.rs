@@ -3,6 +3,8 @@
 //! In: a [`Fault`]. Out: its rows, told to people and kept beside the build for `tests/real/table`. Invariants: what is asserted is what
 //! [`verdict`] says; three faults are part of every run of the tests, all of them with the feature `faults`. Not here: the nights.
 
+#![cfg_attr(not(feature = "faults"), allow(dead_code, reason = "the whole table needs all of it, three faults do not"))]
+
 #[cfg(feature = "faults")]
 mod all;
 mod damage;
@@ -12,7 +14,7 @@ mod verdict;
 use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{say, until};
-use super::five::Five;
+use super::five::{Five, RESERVE};
 use damage::Damage;
 
 /// When the world breaks.
@@ -35,6 +37,19 @@ enum Mended {
     AfterDoors,
 }
 
+/// Which nights the sentinels take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TakenOver {
+    /// All, and nobody but they reopened anything.
+    EveryNight,
+    /// Those of these tenants, whoever reopened what.
+    Of(&'static [&'static str]),
+    /// Any, or none: an operator that lives may be late.
+    AnyNight,
+    /// None: nobody deposes a healthy operator.
+    NoNight,
+}
+
 /// One fault.
 struct Fault {
     /// The name of its rows.
@@ -46,8 +61,9 @@ struct Fault {
     mend: fn(&Five),
     /// The nights are let go on when it is mended; else they are held until they turn back.
     goes_on: bool,
-    /// Nobody but the sentinels can have reopened anything.
-    only_sentinels: bool,
+    taken_over: TakenOver,
+    /// What the runbooks reserve.
+    reserve: SignedDuration,
     /// Tenants whose dirty services may stay closed past the moment.
     may_stay_closed: &'static [&'static str],
     /// The nights are settled when the operator is back; without their Interventions nobody reports them.
@@ -62,7 +78,8 @@ const FAULT: Fault = Fault {
     mended: Mended::AfterDoors,
     mend: strikes::leave,
     goes_on: false,
-    only_sentinels: false,
+    taken_over: TakenOver::AnyNight,
+    reserve: RESERVE,
     may_stay_closed: &[],
     settles: true,
 };
@@ -71,7 +88,7 @@ const OPERATOR_DELETED: Fault = Fault {
     name: "operator's Deployment deleted",
     strike: strikes::delete_operator,
     mend: strikes::operator_comes_back,
-    only_sentinels: true,
+    taken_over: TakenOver::EveryNight,
     ..FAULT
 };
 const API_SERVER_AWAY: Fault = Fault {
@@ -79,19 +96,21 @@ const API_SERVER_AWAY: Fault = Fault {
     struck: Struck::BeforeTurningBack(5),
     strike: strikes::stop_api_server,
     mended: Mended::AtOnce,
+    // The controllers ask for it in pauses of up to a minute, and only then stop or start anything.
+    reserve: SignedDuration::from_secs(120),
     ..FAULT
 };
 const BOTH_SENTINELS_DELETED: Fault = Fault {
     name: "both sentinel Pods deleted, operator dead",
     strike: strikes::delete_operator_and_both_sentinels,
     mend: strikes::operator_comes_back,
-    only_sentinels: true,
+    taken_over: TakenOver::EveryNight,
     ..FAULT
 };
 
 /// Plays the five nights with it, and holds every service against what was promised.
 fn played_with(fault: &Fault) {
-    let five = Five::declare();
+    let five = Five::declare(fault.reserve, |_| {});
     five.until_placed();
     if let Struck::BeforeTurningBack(seconds) = fault.struck {
         until(five.first_turn_back_at() - SignedDuration::from_secs(seconds));

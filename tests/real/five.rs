@@ -21,14 +21,14 @@ use super::operator::{self, By};
 use super::stage;
 use super::tenant::fill;
 
-/// From the start to the moment at which all has to be open.
-const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(170);
+/// From the start to the moment at which all has to be open, what is reserved aside; all budgets leave 22 s of it.
+const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(130);
 /// Until then all five are armed, with everything that this needs.
 const STARTS_IN: SignedDuration = SignedDuration::from_secs(60);
 /// How late a night may begin that is not armed yet.
 const TOLERANCE: &str = "15s";
-/// A quarter of the runbooks' reserve.
-pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
+/// What the runbooks reserve; a quarter of it is the grace of the sentinels.
+pub const RESERVE: SignedDuration = SignedDuration::from_secs(40);
 
 /// One of the five.
 pub struct Night {
@@ -46,18 +46,14 @@ pub struct Five {
     pub audit: Audit,
     pub start_at: Timestamp,
     pub must_serve_by: Timestamp,
+    reserve: SignedDuration,
     before: Dump,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Five {
-    /// Sets all of it up, and declares the nights.
-    pub fn declare() -> Self {
-        Self::declare_after(|_| {})
-    }
-
-    /// The same; `prepare` changes what stands there by day.
-    pub fn declare_after(prepare: impl FnOnce(&Cluster)) -> Self {
+    /// Sets all of it up, and declares the nights; `prepare` changes what stands there by day.
+    pub fn declare(reserve: SignedDuration, prepare: impl FnOnce(&Cluster)) -> Self {
         let turn = stage::turn();
         let cluster = Cluster::connect();
         operator::uninstall(&cluster);
@@ -76,14 +72,14 @@ impl Five {
         wait(60, "doors that are all open before the nights", || doors.all_open().then_some(()));
         let (before, audit) = (dump(&cluster), Audit::from_now(&cluster));
         let start_at = (Timestamp::now() + STARTS_IN).round(Unit::Second).unwrap();
-        let must_serve_by = start_at + DEADLINE_AFTER;
-        cluster.apply(&documents(start_at, must_serve_by));
+        let must_serve_by = start_at + DEADLINE_AFTER + reserve;
+        cluster.apply(&documents(start_at, must_serve_by, reserve));
         let nights = databases.into_iter().zip(&TENANTS).map(|(database, tenant)| {
             let uid = cluster.get(&intervention(tenant)).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
             Night { tenant, uid, fingerprint: database.fingerprint(), database }
         });
         let nights = nights.collect();
-        Self { cluster, nights, doors: Doors::watch(city::doors()), audit, start_at, must_serve_by, before, _turn: turn }
+        Self { cluster, nights, doors: Doors::watch(city::doors()), audit, start_at, must_serve_by, reserve, before, _turn: turn }
     }
 
     /// That tenant's.
@@ -133,7 +129,7 @@ impl Five {
             (Work::Changes, _) => (10, 0),
             (Work::Waits, _) => (0, 0),
         };
-        self.must_serve_by - SignedDuration::from_secs(undo + smoke + 25 + 40)
+        self.must_serve_by - self.reserve - SignedDuration::from_secs(undo + smoke + 25)
     }
 
     /// The first of those moments.
@@ -221,15 +217,17 @@ fn dump(cluster: &Cluster) -> Dump {
 }
 
 /// Calendar, services, runbooks and nights.
-fn documents(start_at: Timestamp, must_serve_by: Timestamp) -> String {
+fn documents(start_at: Timestamp, must_serve_by: Timestamp, reserve: SignedDuration) -> String {
     let opens_at = Timestamp::from_second((must_serve_by.as_second() / 60 + 1) * 60).unwrap();
     let clock = |moment: Timestamp| moment.strftime("%H:%M").to_string();
     let hours = format!("Mo-Su {}-{}", clock(opens_at), clock(opens_at + SignedDuration::from_hours(2)));
     let margin = format!("{}s", opens_at.duration_since(must_serve_by).as_secs());
-    let start = start_at.to_string();
-    let fields = [("START", start.as_str()), ("MARGIN", &margin), ("TOLERANCE", TOLERANCE), ("HOURS", &hours)];
+    let (start, reserve) = (start_at.to_string(), format!("{}s", reserve.as_secs()));
+    let fields =
+        [("START", start.as_str()), ("MARGIN", &margin), ("TOLERANCE", TOLERANCE), ("HOURS", &hours), ("RESERVE", &reserve)];
     let night = |tenant: &Tenant| {
-        format!("{}\n---\n{}", tenant.declared(), fill(&tenant.fill(include_str!("oggetti/cinque/notte.yaml")), &fields))
+        let night = tenant.fill(include_str!("oggetti/cinque/notte.yaml"));
+        fill(&format!("{}\n---\n{night}", tenant.declared()), &fields)
     };
     let mut documents = vec![fill(include_str!("oggetti/cinque/citta.yaml"), &fields)];
     documents.extend(TENANTS.iter().map(night));

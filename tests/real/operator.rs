@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, wait};
 
-const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
+pub const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/notturno-system/deployments/notturno";
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// By which the replicas agree who leads.
 pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/notturno-system/leases/notturno";
@@ -62,21 +62,6 @@ pub fn install(cluster: &Cluster, by: By) {
 pub fn delete(cluster: &Cluster) {
     cluster.delete(DEPLOYMENT);
     wait(60, "an operator that is gone", || pods(cluster).is_empty().then_some(()));
-}
-
-/// Takes its namespace away.
-pub fn delete_namespace(cluster: &Cluster) {
-    cluster.delete(NAMESPACE);
-    wait(60, "an operator that is gone", || cluster.get(NAMESPACE).is_none().then_some(()));
-}
-
-/// Takes away what its administrator granted.
-pub fn delete_rights(cluster: &Cluster) {
-    for path in
-        ["clusterrolebindings", "clusterroles", "namespaces/notturno-system/rolebindings", "namespaces/notturno-system/roles"]
-    {
-        cluster.delete(&format!("{RBAC}/{path}/notturno"));
-    }
 }
 
 /// Somebody installs it again over whatever is left.

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::cluster::{say, until};
-use super::five::Five;
+use super::five::{Five, RESERVE};
 
 const AGAIN: &str = "/apis/apps/v1/namespaces/citta/deployments/pagamenti";
 const GONE: &str = "/apis/apps/v1/namespaces/citta/deployments/prestiti";
@@ -21,7 +21,7 @@ fn dumped(mut object: Value) -> Value {
 #[test]
 fn a_target_made_anew_in_mid_night_is_opened_in_time_and_one_that_is_gone_holds_nobody_and_is_told_before_doors_open() {
     let mut day = Value::Null;
-    let five = Five::declare_after(|cluster| day = dumped(cluster.get(GONE).unwrap()));
+    let five = Five::declare(RESERVE, |cluster| day = dumped(cluster.get(GONE).unwrap()));
     five.until_placed();
     let closed = dumped(five.cluster.get(AGAIN).unwrap());
     assert_eq!(closed["spec"]["replicas"], 0, "it is closed");

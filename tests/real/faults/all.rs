@@ -2,18 +2,19 @@
 //!
 //! In: nothing. Out: one test for each fault, so that one of them can be asked for by name. Not here: the three that every run has.
 
-use super::{BOTH_SENTINELS_DELETED, FAULT, Fault, Mended, played_with, strikes};
+use super::{BOTH_SENTINELS_DELETED, FAULT, Fault, Mended, TakenOver, played_with, strikes};
 
-const BY_SENTINELS: Fault = Fault { mend: strikes::operator_comes_back, only_sentinels: true, ..FAULT };
+const BY_SENTINELS: Fault = Fault { mend: strikes::operator_comes_back, taken_over: TakenOver::EveryNight, ..FAULT };
 
 #[test]
 fn without_any_fault_five_nights_that_hang_turn_back_and_open_in_time() {
-    played_with(&Fault { name: "none, held until they turn back", ..FAULT });
+    played_with(&Fault { name: "none, held until they turn back", taken_over: TakenOver::NoNight, ..FAULT });
 }
 
 #[test]
 fn without_any_fault_five_nights_complete() {
-    played_with(&Fault { name: "none, let go on", mended: Mended::AtOnce, goes_on: true, ..FAULT });
+    let fault = Fault { name: "none, let go on", mended: Mended::AtOnce, goes_on: true, taken_over: TakenOver::NoNight, ..FAULT };
+    played_with(&fault);
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn with_the_operators_rights_deleted_the_sentinels_reopen_everything() {
 
 #[test]
 fn with_the_lease_stolen_the_sentinels_reopen_everything() {
-    played_with(&Fault { name: "Lease stolen", strike: strikes::steal_lease, only_sentinels: true, ..FAULT });
+    played_with(&Fault { name: "Lease stolen", strike: strikes::steal_lease, taken_over: TakenOver::EveryNight, ..FAULT });
 }
 
 #[test]
@@ -105,6 +106,20 @@ fn with_the_operator_dead_and_one_sentinel_of_each_night_deleted_the_other_reope
         name: "one sentinel Pod deleted, operator dead",
         strike: strikes::delete_operator_and_one_sentinel,
         ..BOTH_SENTINELS_DELETED
+    };
+    played_with(&fault);
+}
+
+#[test]
+fn with_the_operator_deleted_right_after_the_work_was_committed_the_sentinels_finish_the_reopening() {
+    let fault = Fault {
+        name: "operator deleted once committed",
+        strike: strikes::delete_operator_once_committed,
+        mend: strikes::operator_comes_back,
+        goes_on: true,
+        // The doors of the others need no Pod: they were open before it was dead.
+        taken_over: TakenOver::Of(&["anagrafe", "tributi", "biblioteca"]),
+        ..FAULT
     };
     played_with(&fault);
 }

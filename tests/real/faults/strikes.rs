@@ -6,11 +6,11 @@
 use serde_json::{Value, json};
 
 use super::damage::{Damage, Hog, Thief};
-use crate::city::TENANTS;
+use crate::city::{CITY, TENANTS};
 use crate::cluster::{Cluster, wait};
 use crate::components::{Away, away};
 use crate::five::Five;
-use crate::operator;
+use crate::operator::{self, NAMESPACE, RBAC};
 
 /// Nothing is broken.
 pub fn nothing(_: &Five) -> Damage {
@@ -33,7 +33,8 @@ pub fn operator_comes_back(five: &Five) {
 
 /// The namespace goes, with everything in it.
 pub fn delete_namespace(five: &Five) -> Damage {
-    operator::delete_namespace(&five.cluster);
+    five.cluster.delete(NAMESPACE);
+    wait(60, "an operator that is gone", || five.cluster.get(NAMESPACE).is_none().then_some(()));
     vec![]
 }
 
@@ -62,9 +63,13 @@ pub fn delete_definitions(five: &Five) -> Damage {
 
 /// Everything that the operator may do, granted by the administrator or by tenants.
 pub fn delete_rights(five: &Five) -> Damage {
-    operator::delete_rights(&five.cluster);
+    for kind in
+        ["clusterrolebindings", "clusterroles", "namespaces/notturno-system/rolebindings", "namespaces/notturno-system/roles"]
+    {
+        five.cluster.delete(&format!("{RBAC}/{kind}/notturno"));
+    }
     for tenant in &TENANTS {
-        let of = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}", tenant.name);
+        let of = format!("{RBAC}/namespaces/{}", tenant.name);
         five.cluster.delete(&format!("{of}/rolebindings/notturno"));
         five.cluster.delete(&format!("{of}/roles/notturno"));
     }
@@ -121,22 +126,46 @@ pub fn fill_quota_of_pods(five: &Five) -> Damage {
 
 fn quota(cluster: &Cluster, hard: &Value) {
     for tenant in &TENANTS {
-        let metadata = json!({"name": "pieno", "namespace": tenant.name});
-        cluster.apply(
-            &json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}).to_string(),
-        );
+        ask_for_quota(cluster, tenant.name, hard);
     }
-    wait(20, "quotas that are in force", || {
-        let path = |tenant: &str| format!("/api/v1/namespaces/{tenant}/resourcequotas/pieno");
-        let in_force = |tenant: &str| cluster.get(&path(tenant)).is_some_and(|quota| quota["status"]["hard"] == *hard);
-        TENANTS.iter().all(|tenant| in_force(tenant.name)).then_some(())
+    for tenant in &TENANTS {
+        until_quota(cluster, tenant.name, hard);
+    }
+}
+
+fn ask_for_quota(cluster: &Cluster, namespace: &str, hard: &Value) {
+    let metadata = json!({"name": "pieno", "namespace": namespace});
+    cluster
+        .apply(&json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}).to_string());
+}
+
+fn until_quota(cluster: &Cluster, namespace: &str, hard: &Value) {
+    let quota = || cluster.get(&quota_of(namespace)).filter(|quota| quota["status"]["hard"] == *hard);
+    wait(20, "a quota that is in force", || quota().map(drop));
+}
+
+fn quota_of(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/resourcequotas/pieno")
+}
+
+/// The nights go on until their work is committed, while no Pod of a service can come back; then the operator goes, and there is room.
+pub fn delete_operator_once_committed(five: &Five) -> Damage {
+    let none = json!({"pods": "0"});
+    ask_for_quota(&five.cluster, CITY, &none);
+    until_quota(&five.cluster, CITY, &none);
+    five.let_go();
+    wait(60, "nights that are committed", || {
+        five.nights.iter().all(|night| five.ledger(night).is_some_and(|ledger| ledger.has("opening", ""))).then_some(())
     });
+    let damage = delete_operator(five);
+    five.cluster.delete(&quota_of(CITY));
+    damage
 }
 
 /// There is room again, and the operator is back.
 pub fn make_room(five: &Five) {
     for tenant in &TENANTS {
-        five.cluster.delete(&format!("/api/v1/namespaces/{}/resourcequotas/pieno", tenant.name));
+        five.cluster.delete(&quota_of(tenant.name));
     }
     operator_comes_back(five);
 }

@@ -9,12 +9,12 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::Fault;
+use super::{Fault, TakenOver};
 use crate::audit::{Result, Write};
 use crate::city::{Placement, Service, Work};
 use crate::cluster::say;
 use crate::database::Rows;
-use crate::five::{Five, GRACE, Night};
+use crate::five::{Five, Night};
 use crate::ledger::Ledger;
 
 /// One line of the table.
@@ -151,10 +151,11 @@ pub fn at_the_end(five: &Five, fault: &Fault) {
             let by = reopening(&writes, service).map(|write| hand(night, &write.user));
             match by.as_deref() {
                 Some("sentinel") => {}
-                Some("operator") if !fault.only_sentinels => {}
+                Some("operator") if fault.taken_over != TakenOver::EveryNight => {}
                 other => problem(format!("{} was reopened by {other:?}", service.name)),
             }
         }
+        problem_of_takeover(five, fault, night).into_iter().for_each(&mut problem);
         let outcome = five.ledger(night).and_then(|ledger| ledger.outcome().map(str::to_owned));
         let late = fault.may_stay_closed.contains(&tenant);
         let data_is_right = match outcome.as_deref() {
@@ -175,6 +176,17 @@ pub fn at_the_end(five: &Five, fault: &Fault) {
         broken.push("a door is closed after the end".to_owned());
     }
     assert!(broken.is_empty(), "{}: after the end:\n{}", fault.name, broken.join("\n"));
+}
+
+fn problem_of_takeover(five: &Five, fault: &Fault, night: &Night) -> Option<String> {
+    let taken_over = five.ledger(night).is_some_and(|ledger| ledger.has("takenOver", "2"));
+    let expected = match fault.taken_over {
+        TakenOver::EveryNight => true,
+        TakenOver::Of(tenants) => tenants.contains(&night.tenant.name),
+        TakenOver::AnyNight => return None,
+        TakenOver::NoNight => false,
+    };
+    (taken_over != expected).then(|| format!("taken over: {taken_over}, and that should be {expected}"))
 }
 
 /// No Job ran twice: not by its releases, not by its Pods, not by what it noted itself; and no work went on beside its undo.
@@ -206,6 +218,3 @@ fn tokens(five: &Five, night: &Night) -> Vec<String> {
     problems.extend(alive.map(|token| format!("a Job still bears {token}")));
     problems
 }
-
-/// A grace is real: it is a quarter of what the runbooks reserve.
-const _: () = assert!(GRACE.as_secs() * 4 == 40);
