@@ -270,3 +270,13 @@ pub fn gone(cluster: &Cluster) {
         left.is_empty().then_some(())
     });
 }
+
+#[test]
+fn a_door_that_hands_out_mixed_rows_is_open_on_torn_data() {
+    let rows = |version: &str| format!("000001 RX-1 {version} aperta \n").repeat(200);
+    let answer = |status: &str, body: &str| serves(&format!("HTTP/1.1 {status}\r\nServer: x\r\n\r\n{body}"));
+    assert_eq!(answer("200 OK", &(rows("v15") + &rows("v15"))), Seen::Open);
+    assert_eq!(answer("200 OK", &(rows("v15") + &rows("v16"))), Seen::OpenOnTornData);
+    assert_eq!(answer("404 Not Found", "pagina di cortesia"), Seen::Closed);
+    assert_eq!(serves(""), Seen::Closed);
+}

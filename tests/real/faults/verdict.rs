@@ -208,13 +208,15 @@ fn ran_once(five: &Five, night: &Night) -> Vec<String> {
     problems
 }
 
-/// No target bears a token any more, and every one on a Job is burned.
+/// No target bears a token any more; with those on Jobs nothing can go forward, and whoever was deposed can do nothing.
 fn tokens(five: &Five, night: &Night) -> Vec<String> {
     let token = |object: &Value| object["metadata"]["annotations"]["notturno.dev/token"].as_str().map(str::to_owned);
     let targets = night.tenant.services.iter().filter_map(|service| token(&five.cluster.get(&service.target())?));
     let mut problems: Vec<String> = targets.map(|token| format!("a target still bears {token}")).collect();
     let jobs = five.jobs(night);
-    let alive = jobs.iter().filter_map(token).filter(|token| token.ends_with(".forward"));
+    let taken_over = five.ledger(night).is_some_and(|ledger| ledger.has("takenOver", "2"));
+    let is_alive = |token: &String| token.ends_with(".forward") || (taken_over && token.contains(".1."));
+    let alive = jobs.iter().filter_map(token).filter(is_alive);
     problems.extend(alive.map(|token| format!("a Job still bears {token}")));
     problems
 }
