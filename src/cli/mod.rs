@@ -9,6 +9,7 @@ pub mod explain;
 pub mod operator;
 pub mod plan;
 pub mod read;
+pub mod sentinel;
 pub mod status;
 
 use std::io::{ErrorKind, Write};
@@ -31,6 +32,7 @@ enum Verb {
     Explain(explain::ExplainArgs),
     Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
+    Sentinel(sentinel::SentinelArgs),
     Status(status::StatusArgs),
 }
 
@@ -44,6 +46,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             Verb::Explain(args) => explain::run(&args),
             Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
+            Verb::Sentinel(args) => sentinel::run(&args),
             Verb::Status(args) => status::run(&args),
         },
         Err(error) => usage(arguments, &error),

@@ -54,7 +54,7 @@ enum LogFormat {
 
 /// Why the operator does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
-enum OperatorError {
+pub(super) enum OperatorError {
     /// Tell a person.
     #[error("no cluster: neither a ServiceAccount in a Pod nor KUBECONFIG can be used")]
     NoCluster(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -96,12 +96,19 @@ pub fn run(args: &OperatorArgs) -> ExitCode {
 }
 
 fn log(args: &OperatorArgs) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&args.log).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter(&args.log)).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => logs.with_ansi(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
+}
+
+pub(super) fn log_to_stderr(what: &str) {
+    tracing_subscriber::fmt().with_env_filter(filter(what)).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn filter(what: &str) -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::try_new(what).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
 }
 
 async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
@@ -132,7 +139,7 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
 
 /// The cluster around this Pod, else the developer's.
 #[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
-async fn config() -> Result<Config, OperatorError> {
+pub(super) async fn config() -> Result<Config, OperatorError> {
     match Config::incluster() {
         Ok(config) => Ok(config),
         Err(outside) if std::env::var_os("KUBECONFIG").is_none() => Err(OperatorError::NoCluster(outside.into())),
@@ -144,18 +151,18 @@ async fn config() -> Result<Config, OperatorError> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the process's edge: only shown, and used where the API server says no time")]
-fn local_time() -> jiff::Timestamp {
+pub(super) fn local_time() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
 /// Another one for each process: its host, which is its Pod, and when it started there.
 #[allow(clippy::disallowed_methods, reason = "the process's edge")]
-fn identity() -> String {
+pub(super) fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "notturno".to_owned());
     format!("{host}_{:x}{:x}", std::process::id(), local_time().as_nanosecond())
 }
 
-fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
+pub(super) fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {

@@ -9,9 +9,16 @@ use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceI
 use super::command::{BurnTo, Command};
 use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
+use super::takeover::{self, Part};
 
 /// Everything to do now.
 pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    match takeover::part(state, facts) {
+        Part::Acts => {}
+        // What is left of a night that is over hurts nobody, and is taken away by whoever comes back.
+        Part::Reports if state.outcome.is_some() => {}
+        Part::Reports | Part::Waits => return Vec::new(),
+    }
     let mut commands = match (&state.direction, state.outcome) {
         // Also of a night that was never armed: its arming may have been interrupted behind some stamps.
         (_, Some(_)) => (!facts.disarmed).then_some(Command::Disarm).into_iter().collect(),
@@ -77,7 +84,7 @@ fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         let Some(fact) = facts.jobs.get(&job) else { return Some(Command::BurnJob { job, to }) };
         let needed = match (fact.token, to) {
             (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
-            (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back, _) => true,
+            (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back | TokenFact::Older, _) => true,
         };
         let there = fact.end != Some(JobEnd::Vanished);
         (needed && there).then_some(Command::BurnJob { job, to })

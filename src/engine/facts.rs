@@ -9,12 +9,15 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::model::epoch::Epoch;
 use crate::model::plan::{ServiceIndex, StepIndex};
 
 /// Everything that has come to be known since the last decision. What is absent was not looked at, has not answered yet or does not exist;
 /// nothing is concluded from it. On the way back a look may have begun before the last write to its object landed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
+    /// Who asks: the engine decides otherwise for a sentinel than for the operator.
+    pub epoch: Epoch,
     /// Whether the night is armed, as far as the shell has got.
     pub arming: Arming,
     /// The Jobs of the night.
@@ -104,6 +107,8 @@ pub enum TokenFact {
     Reopen,
     /// Nothing may start any more.
     Expired,
+    /// An older epoch may still use it: it is to be burned.
+    Older,
     /// A newer epoch has it: this one only reports.
     Deposed,
 }

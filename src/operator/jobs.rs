@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{Event, watcher};
 use serde_json::Value;
@@ -16,35 +17,59 @@ use tokio::task::JoinSet;
 
 use super::book::Whose;
 use super::context::Context;
-use super::effects::marks;
+use super::effects::{Tenant, marks};
 use super::story::story;
 use super::watching::{self, Failures};
 
 /// Watches of one night; dropping it ends them.
 #[derive(Debug, Default)]
-pub(super) struct JobWatch(JoinSet<()>);
+pub(crate) struct JobWatch(JoinSet<()>);
+
+/// Who watches what.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    /// Gives hands that are good for now; none when there are none.
+    pub(crate) hands: Arc<dyn Fn() -> BoxFuture<'static, Option<Tenant>> + Send + Sync>,
+    /// The night's UID.
+    pub(crate) night: String,
+    /// How long one watch lasts.
+    pub(crate) for_seconds: u32,
+}
+
+impl Watched {
+    /// A night of the operator's.
+    pub(super) fn of(whose: &Whose, context: &Context) -> Self {
+        let (tenants, owned) = (Arc::clone(&context.tenants), whose.clone());
+        let hands = move || {
+            let (tenants, whose) = (Arc::clone(&tenants), owned.clone());
+            async move { tenants.of(&whose.namespace, &whose.service_account).await.ok() }.boxed()
+        };
+        Self { hands: Arc::new(hands), night: whose.night_uid.clone(), for_seconds: context.watch_for_seconds }
+    }
+}
 
 impl JobWatch {
     /// Watches, or not any more.
-    pub(super) fn set(&mut self, wanted: bool, whose: &Whose, context: &Context, bell: &Arc<Notify>) {
+    pub(crate) fn set(&mut self, wanted: bool, watched: impl FnOnce() -> Watched, bell: &Arc<Notify>) {
         if !wanted {
             self.0.abort_all();
             self.0 = JoinSet::new();
         } else if self.0.is_empty() {
+            let watched = watched();
             for gvk in [GroupVersionKind::gvk("batch", "v1", "Job"), GroupVersionKind::gvk("", "v1", "Pod")] {
-                self.0.spawn(watch(ApiResource::from_gvk(&gvk), whose.clone(), context.clone(), Arc::clone(bell)));
+                self.0.spawn(watch(ApiResource::from_gvk(&gvk), watched.clone(), Arc::clone(bell)));
             }
         }
     }
 }
 
-async fn watch(kind: ApiResource, whose: Whose, context: Context, bell: Arc<Notify>) {
+async fn watch(kind: ApiResource, watched: Watched, bell: Arc<Notify>) {
     let mut failures = Failures::default();
     loop {
-        if let Ok(tenant) = context.tenants.of(&whose.namespace, &whose.service_account).await {
-            let api: Api<DynamicObject> = Api::namespaced_with(tenant.client.clone(), &whose.namespace, &kind);
-            let label = format!("{}={}", marks::NIGHT, whose.night_uid);
-            let mut news = watcher(api, watching::config(context.watch_for_seconds, Some(&label))).boxed();
+        if let Some(tenant) = (watched.hands)().await {
+            let api: Api<DynamicObject> = Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &kind);
+            let label = format!("{}={}", marks::NIGHT, watched.night);
+            let mut news = watcher(api, watching::config(watched.for_seconds, Some(&label))).boxed();
             let mut known = BTreeMap::new();
             let error = loop {
                 match news.try_next().await {

@@ -25,21 +25,21 @@ use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
 /// Looks at targets that are under way.
-pub(super) type Looks = UnderWay<Object, Seen>;
+pub(crate) type Looks = UnderWay<Object, Seen>;
 
 /// What one look is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Object {
+pub(crate) enum Object {
     Service(ServiceIndex),
     Step(Target),
 }
 
 /// What a look needs; its own copy, since it may outlive the round.
-struct Eyes {
-    tenant: Tenant,
-    plan: Arc<Plan>,
-    preimages: Arc<Preimages>,
-    now: Timestamp,
+pub(crate) struct Eyes {
+    pub(crate) tenant: Tenant,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) preimages: Arc<Preimages>,
+    pub(crate) now: Timestamp,
 }
 
 /// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting. What is left to itself is named.
@@ -75,7 +75,7 @@ pub(super) fn clock_calls_at(book: &Book, state: &State) -> Timestamp {
 }
 
 /// Looks; what is left to itself is named.
-async fn look_with(looks: &mut Looks, eyes: &Eyes, interest: &Interest, going_back: bool) -> (Seen, Vec<String>) {
+pub(crate) async fn look_with(looks: &mut Looks, eyes: &Eyes, interest: &Interest, going_back: bool) -> (Seen, Vec<String>) {
     if !going_back {
         *looks = Looks::default();
     }

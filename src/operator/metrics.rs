@@ -104,6 +104,7 @@ impl Metrics {
             | Event::Held { .. }
             | Event::Resumed { .. }
             | Event::OrderRefused { .. }
+            | Event::TakenOver { .. }
             | Event::StepStopped { .. }
             | Event::UndoReleased { .. }
             | Event::UndoDone { .. }
@@ -223,5 +224,6 @@ fn word(cause: &Cause) -> &'static str {
         Cause::Ordered { .. } => "ordered",
         Cause::Deleted => "deleted",
         Cause::Nonsense => "nonsense",
+        Cause::TakenOver => "taken-over",
     }
 }

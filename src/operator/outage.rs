@@ -32,6 +32,11 @@ impl Outage {
         self.is_unsure = true;
     }
 
+    /// Somebody else writes in it.
+    pub(super) fn has_moved_on(&mut self) {
+        self.is_unsure = true;
+    }
+
     /// All that is to be recorded is in the ledger.
     pub(super) fn ends(&mut self) {
         *self = Self::default();

@@ -14,23 +14,25 @@ use super::book::{Book, BookError};
 use super::call_back::Heeded;
 use super::context::Context;
 use super::effects::call::Answer;
-use super::effects::{self, Seen};
+use super::effects::{self, PerformError, Seen};
 use super::events::{self, Notice};
 use super::introduce;
+use super::jobs::Watched;
 use super::looks::{self, clock_calls_at};
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::outage;
+use super::probe::to_probe;
 use super::report;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
-use crate::engine::facts::{Arming, ClosingFact, ServiceFact};
+use crate::engine::facts::{Arming, ClosingFact};
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
-use crate::model::plan::{ServiceIndex, StepIndex};
+use crate::model::plan::StepIndex;
 
 /// Rounds in one pass; a night needs two or three.
 const ROUNDS_MAX: usize = 16;
@@ -59,7 +61,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     outage::read_again(night, book, context).await;
     let state = State::fold(&book.plan, &book.entries);
     let interest = engine::interest(&book.plan, &state);
-    night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
+    night.job_watch.set(interest.jobs, || Watched::of(&night.whose, context), &night.mailbox.bell());
     let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
     let seen = if idle { Ok((Seen::default(), Vec::new())) } else { looks::look(night, book, &state, &interest, context).await };
     let (seen, blind) = match seen {
@@ -111,11 +113,7 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
 
 /// What only this shell knows: probes, and closings that a target refused for good.
 fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
-    for (service, probes) in night.probers.facts() {
-        let has_targets = book.plan.services.get(service).is_some_and(|planned| planned.close_at.is_some());
-        let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
-        facts.services.entry(service).or_insert(unseen).probes = probes;
-    }
+    night.probers.add_to(&book.plan, facts);
     facts.checks = night.checkers.facts();
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
@@ -203,7 +201,7 @@ fn is_going_back(decision: &Decision) -> bool {
 async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, context: &Context) -> Result<u32, Trouble> {
     let asked: BTreeSet<String> = decision.commands.iter().map(wave::name).collect();
     night.tries.keep(&asked);
-    night.probers.set(&to_probe(decision), &book.plan, &context.getter, &night.mailbox.bell());
+    night.probers.set(&to_probe(&decision.commands), &book.plan, &context.getter, &night.mailbox.bell());
     night.checkers.set(&to_check(decision), &book.plan, &night.whose, context, &night.mailbox.bell());
     if decision.commands.contains(&Command::Arm) {
         return arm(night, book, context).await;
@@ -211,18 +209,6 @@ async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, contex
     let only_asks = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
     let commands = decision.commands.iter().filter(|command| !only_asks(command)).cloned();
     carry_out(night, book, commands.collect(), context).await
-}
-
-/// Services whose objects are as they were: what answers before that is not the service.
-fn to_probe(decision: &Decision) -> BTreeSet<ServiceIndex> {
-    let mut wanted = BTreeSet::new();
-    for command in &decision.commands {
-        if let Command::Probe { service } = command {
-            wanted.insert(*service);
-        }
-    }
-    wanted.retain(|service| !decision.commands.contains(&Command::Reopen { service: *service }));
-    wanted
 }
 
 /// Steps that wait for something.
@@ -298,6 +284,9 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         }
         Err(error) => {
             tracing::warn!(command = name, error = story(&error), "not done");
+            if matches!(error, PerformError::Deposed { .. }) {
+                night.outage.has_moved_on();
+            }
             if let Command::Close { service, .. } = command
                 && error.is_for_good()
             {

@@ -25,40 +25,53 @@ const BURNS_FIRST_FOR: Duration = Duration::from_secs(1);
 
 /// What a lane works with; its own copy, since it may outlive the round.
 #[derive(Clone)]
-pub(super) struct Hands {
-    pub(super) tenant: Tenant,
-    pub(super) plan: Arc<Plan>,
-    pub(super) preimages: Arc<Preimages>,
-    pub(super) time: ServerTime,
+pub(crate) struct Hands {
+    pub(crate) tenant: Tenant,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) preimages: Arc<Preimages>,
+    pub(crate) time: ServerTime,
 }
 
 /// What became of a command.
-pub(super) type Tried = (Command, Result<Done, PerformError>);
+pub(crate) type Tried = (Command, Result<Done, PerformError>);
 
 /// Lanes of the way back that are under way, by the name of what each is about.
-pub(super) type Lanes = UnderWay<String, Vec<Tried>>;
+pub(crate) type Lanes = UnderWay<String, Vec<Tried>>;
 
 /// Carries out the commands, forward ones until the night is called. What hangs on the way back is left to itself; what had ended since
 /// the last time is told too.
 pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
-    let (burns, others): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
-    let (forward, back): (Vec<Command>, Vec<Command>) = others.into_iter().partition(is_forward);
-    let disarms = back.contains(&Command::Disarm);
-    begin(lanes, hands, burns);
-    let mut tried = ended(lanes, BURNS_FIRST_FOR).await;
-    if disarms {
-        // Once tokens are gone a write that was left to itself would not know that its night is over.
-        tried.extend(lanes.all_ended().await.into_iter().flat_map(|(_, tried)| tried));
-    }
-    begin(lanes, hands, back);
+    let (forward, back): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_forward);
+    let mut tried = begin_back(lanes, hands, back).await;
     let (back, forward) = futures::join!(ended(lanes, LEFT_AFTER), until_called(hands, forward, call));
     tried.extend(back);
     tried.extend(forward);
     tried
 }
 
+/// The same for whoever only goes back: no forward command is carried out.
+pub(crate) async fn go_back(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>) -> Vec<Tried> {
+    let back = commands.into_iter().filter(|command| !is_forward(command)).collect();
+    let mut tried = begin_back(lanes, hands, back).await;
+    tried.extend(ended(lanes, LEFT_AFTER).await);
+    tried
+}
+
+/// Burns, then everything else; what had ended by then.
+async fn begin_back(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>) -> Vec<Tried> {
+    let (burns, back): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
+    begin(lanes, hands, burns);
+    let mut tried = ended(lanes, BURNS_FIRST_FOR).await;
+    if back.contains(&Command::Disarm) {
+        // Once tokens are gone a write that was left to itself would not know that its night is over.
+        tried.extend(lanes.all_ended().await.into_iter().flat_map(|(_, tried)| tried));
+    }
+    begin(lanes, hands, back);
+    tried
+}
+
 /// Burns alone, when nothing else may be sent.
-pub(super) async fn burn(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
+pub(crate) async fn burn(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
     begin(lanes, hands, commands.iter().filter(|command| is_burn(command)).cloned().collect());
     ended(lanes, BURNS_FIRST_FOR).await
 }
@@ -81,7 +94,7 @@ fn about(command: &Command) -> String {
 }
 
 /// Whether it, or another one that is alone with the same object, is under way.
-pub(super) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
+pub(crate) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
     lanes.has(&about(command))
 }
 
@@ -149,7 +162,7 @@ fn service(command: &Command) -> Option<ServiceIndex> {
 }
 
 /// Whether it takes a right away.
-pub(super) fn is_burn(command: &Command) -> bool {
+pub(crate) fn is_burn(command: &Command) -> bool {
     match command {
         Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } => true,
         Command::Arm
@@ -185,7 +198,7 @@ fn is_forward(command: &Command) -> bool {
 }
 
 /// The kind of a command, for numbers.
-pub(super) fn kind(command: &Command) -> &'static str {
+pub(crate) fn kind(command: &Command) -> &'static str {
     match command {
         Command::Arm => "arm",
         Command::Close { .. } => "close",
@@ -205,7 +218,7 @@ pub(super) fn kind(command: &Command) -> &'static str {
 }
 
 /// What it is and what it is about: the same command later has the same name, whatever its fence.
-pub(super) fn name(command: &Command) -> String {
+pub(crate) fn name(command: &Command) -> String {
     let about = match command {
         Command::Arm | Command::Disarm => String::new(),
         Command::Close { service, .. }

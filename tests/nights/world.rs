@@ -9,6 +9,7 @@ use notturno::engine::facts::{
 };
 use notturno::engine::state::{ServiceState, jobs};
 use notturno::engine::{BurnTo, Command, Decision, Entry, Event, Facts, JobKey, State, decide};
+use notturno::model::epoch::Epoch;
 use notturno::model::plan::{Plan, ServiceIndex, StepIndex};
 use notturno::model::span::Span;
 
@@ -23,6 +24,8 @@ pub struct World {
     pub red: BTreeSet<String>,
     /// While the server's clock is not bounded.
     pub clock_unbounded: Option<Range<Timestamp>>,
+    /// The operator is dead once the journal has so many entries: from then on a sentinel asks.
+    pub dies_after: Option<usize>,
 }
 
 /// What goes on in the world.
@@ -86,7 +89,13 @@ pub fn play_before(
     let mut now = plan.start_at - SignedDuration::from_hours(1);
     facts.clock_unbounded = clock_unbounded(world, now);
     for _ in 0..20_000 {
+        if world.dies_after.is_some_and(|count| journal.len() >= count) {
+            facts.epoch = Epoch::SENTINELS;
+        }
         let decision = decide(plan, &journal, &facts, now);
+        if decision.events.iter().any(|entry| matches!(entry.event, Event::TakenOver { .. })) {
+            age_tokens(&mut facts);
+        }
         see(&journal, &facts, now, &decision);
         journal.extend(decision.events.iter().cloned());
         let quiet = decision.events.is_empty();
@@ -179,6 +188,15 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
         Command::LetGo { job } => facts.jobs.get_mut(job).expect("a job").held = false,
         Command::Disarm => facts.disarmed = true,
     }
+}
+
+/// What the operator burned is to be burned again, by whoever took the night over.
+fn age_tokens(facts: &mut Facts) {
+    for fact in facts.jobs.values_mut().filter(|fact| fact.token != TokenFact::Expired) {
+        fact.token = TokenFact::Older;
+    }
+    facts.services.values_mut().for_each(|fact| fact.burned = false);
+    facts.changes.values_mut().for_each(|fact| fact.burned = false);
 }
 
 fn prepared() -> JobFact {

@@ -16,6 +16,7 @@ mod numbers;
 mod outage;
 mod rehearsal;
 mod rehearsal_beside;
+mod sentinel;
 mod server_time;
 mod told;
 mod waiting;

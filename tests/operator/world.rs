@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
+use notturno::engine::Event;
+use notturno::model::epoch::Epoch;
+use notturno::model::phase::Outcome;
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Judge, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
+use notturno::sentinel::{self, Post, Readiness};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -111,6 +115,57 @@ impl World {
         let own = context.clone();
         tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
         Running { tasks, stop, context }
+    }
+
+    /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
+    pub fn sentinel(&self, by: &str) -> JoinSet<()> {
+        let (embedded, clock) = (self.embedded.clone(), self.clock);
+        let by = format!("sentinel {by}");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let world = World { embedded: embedded.clone(), clock };
+            let (plan, plan_hash, preimages) = loop {
+                let read = world.ledger_if_any().await;
+                if let Some(LedgerRead { plan, plan_hash, preimages: Some(preimages), .. }) = read {
+                    break (plan, plan_hash, preimages);
+                }
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            };
+            let tenant = Tenant::new(embedded.client("sentinel"), WORK, "").with_epoch(Epoch::SENTINELS);
+            let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
+            let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time: ServerTime::of(clock), getter, by };
+            let (_stop, stopped) = watch::channel(false);
+            sentinel::stand(post, Readiness::default(), stopped).await;
+        });
+        tasks
+    }
+
+    async fn ledger_if_any(&self) -> Option<LedgerRead> {
+        let uid = self.intervention(NIGHT)?["metadata"]["uid"].as_str().expect("a UID").to_owned();
+        let tenant = Tenant::new(self.embedded.client("test"), WORK, "lavori-notturni");
+        ledger::read(&tenant, NIGHT, &uid).await.ok().flatten()
+    }
+
+    pub async fn ledger_has(&self, is: impl Fn(&Event) -> bool) -> bool {
+        self.ledger_if_any().await.is_some_and(|read| read.entries.iter().any(|entry| is(&entry.event)))
+    }
+
+    /// Waits until the ledger has an outcome, whatever anybody reports; the outcome.
+    pub async fn outcome_in_ledger(&self) -> Outcome {
+        let deadline = at("2023-02-10T12:00:00+01:00");
+        loop {
+            let entries = self.ledger().await.entries;
+            let outcome = entries.iter().find_map(|entry| match entry.event {
+                Event::Finished { outcome } => Some(outcome),
+                _ => None,
+            });
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            let journal = entries.into_iter().map(|entry| format!("{} {}", entry.at, entry.why));
+            assert!(self.clock.now() < deadline, "no outcome:\n{}", journal.collect::<Vec<_>>().join("\n"));
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
     }
 
     pub async fn until(&self, moment: &str) {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::engine::JobKey;
 use crate::engine::state::jobs;
 use crate::model::action::Template;
+use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 use crate::model::reference::Target;
 
@@ -164,9 +165,9 @@ async fn stamp_claim(tenant: &Tenant, plan: &Plan, claim: Claim<'_>) -> Result<B
         return Ok(planned.into_iter().map(|planned| (planned.key, Preimage::absent(&resource))).collect());
     };
     let path = target_path(target, &resource);
-    let forward = Token::own(&plan.uid, Way::Forward).to_string();
+    let forward = Token::of(&plan.uid, tenant.epoch, Way::Forward).to_string();
     for _ in 0..ATTEMPTS_MAX {
-        match Standing::of(&live, &plan.uid) {
+        match Standing::of(&live, &plan.uid, tenant.epoch) {
             Standing::Own(Way::Forward) => match capture(tenant, &path, &live, &planned, &resource).await {
                 Err(error) if is_stale(&error) => live = tenant.get(&path).await.map_err(ArmError::Call)?,
                 captured => return captured.map_err(ArmError::Call),
@@ -178,7 +179,7 @@ async fn stamp_claim(tenant: &Tenant, plan: &Plan, claim: Claim<'_>) -> Result<B
                     Err(error) => return Err(ArmError::Call(error)),
                 };
             }
-            Standing::Own(_) | Standing::Newer(_) | Standing::Foreign(_) => break,
+            Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) | Standing::Foreign(_) => break,
         }
     }
     Err(ArmError::Restless { what: target.to_string() })
@@ -237,7 +238,7 @@ async fn create_job(tenant: &Tenant, plan: &Plan, job: &Value) -> Result<Value, 
 /// It is this night's, cannot run yet, and never ran.
 fn is_ready(job: &Value, plan: &Plan) -> bool {
     text(job, &["metadata", "labels", marks::NIGHT]) == plan.uid
-        && Standing::of(job, &plan.uid) == Standing::Own(Way::Forward)
+        && Standing::of(job, &plan.uid, Epoch::OPERATOR) == Standing::Own(Way::Forward)
         && annotated(job, marks::RELEASED) == Some("false")
         && is_suspended(job)
 }
@@ -255,7 +256,7 @@ async fn read_back(tenant: &Tenant, plan: &Plan, frozen: &Preimages) -> Result<(
             Err(error) if captured.is_absent() && error.answer() == Some(Answer::NotFound) => continue,
             other => other.map_err(ArmError::Call)?,
         };
-        let stands = Standing::of(&live, &plan.uid) == Standing::Own(Way::Forward);
+        let stands = Standing::of(&live, &plan.uid, tenant.epoch) == Standing::Own(Way::Forward);
         if !stands || text(&live, &["metadata", "uid"]) != captured.uid {
             return Err(restless());
         }

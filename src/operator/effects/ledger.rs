@@ -21,8 +21,10 @@ use super::tenant::{Tenant, path};
 
 pub use record::{Chain, Head, Record};
 
-const PLAN: &str = "plan.json";
-const PREIMAGES: &str = "preimages.json";
+/// The key of the plan in its `ConfigMap`.
+pub const PLAN: &str = "plan.json";
+/// The key of what arming captured.
+pub const PREIMAGES: &str = "preimages.json";
 
 /// Everything the two ConfigMaps say.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,8 +149,61 @@ pub async fn read(tenant: &Tenant, name: &str, uid: &str) -> Result<Option<Ledge
     };
     let going = |object: &Value| at(object, &["metadata", "deletionTimestamp"]).is_some();
     let deleting = going(&stored) || ledger.as_ref().is_some_and(going);
-    let Chain { entries, head, broken } = chain;
+    let Chain { entries, head, by: _, broken } = chain;
     Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, head, broken: broken.or(unreadable), deleting }))
+}
+
+/// The journal alone, of an armed night whose plan is known.
+///
+/// # Errors
+/// When it cannot be read. One that is gone is a chain that is broken.
+pub async fn journal(tenant: &Tenant, plan: &Plan, plan_hash: &str) -> Result<Chain, CallError> {
+    let name = LedgerNames::of(&plan.name, &plan.uid).ledger;
+    Ok(match look(tenant, &name).await? {
+        Some(ledger) => record::verify(ledger.get("data").and_then(Value::as_object), plan_hash),
+        None => Chain::broken(format!("ConfigMap {name} is gone")),
+    })
+}
+
+/// The frozen plan and what arming captured, in the texts that the plan's ConfigMap holds.
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub fn thaw(plan: &str, preimages: &str, plan_hash: &str) -> Result<(Plan, Preimages), String> {
+    if sha256(plan) != plan_hash {
+        return Err(format!("the plan is not the one whose hash is {plan_hash}"));
+    }
+    let plan = serde_json::from_str(plan).map_err(|error| format!("{PLAN} does not hold a plan: {error}"))?;
+    let preimages = serde_json::from_str(preimages).map_err(|error| format!("{PREIMAGES} cannot be read: {error}"))?;
+    Ok((plan, preimages))
+}
+
+/// The same, read live; the ConfigMap has to be that very one.
+///
+/// # Errors
+/// What is wrong, in words.
+pub async fn thaw_live(
+    tenant: &Tenant,
+    name: &str,
+    night: &str,
+    uid: &str,
+    plan_hash: &str,
+) -> Result<(Plan, Preimages), String> {
+    let name = LedgerNames::of(name, night).plan;
+    let stored = look(tenant, &name).await.map_err(|error| error.story())?.ok_or_else(|| format!("ConfigMap {name} is gone"))?;
+    if text(&stored, &["metadata", "uid"]) != uid {
+        return Err(format!("ConfigMap {name} was deleted and made anew"));
+    }
+    thaw(text(&stored, &["data", PLAN]), text(&stored, &["data", PREIMAGES]), plan_hash)
+}
+
+/// Whether a record would be taken, as a dry run that adds nothing.
+pub(super) async fn try_append(tenant: &Tenant, plan: &Plan) -> Result<(), CallError> {
+    let name = LedgerNames::of(&plan.name, &plan.uid).ledger;
+    let ledger = tenant.get(&place(tenant, &name)).await?;
+    let head = text(&ledger, &["data", "head"]);
+    let patch = [test("/data/head", head), replace("/data/head", head), add("/data/999999", "")];
+    tenant.try_patch(&place(tenant, &name), &patch).await.map(drop)
 }
 
 fn is_armed(stored: &Value) -> bool {

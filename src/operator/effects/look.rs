@@ -52,7 +52,7 @@ impl Spot<'_> {
         if self.preimage.is_absent() {
             return self.look_at_made(live, now).await;
         }
-        let standing = Standing::of(live, self.night);
+        let standing = self.standing(live);
         let recreated = self.is_recreated(live);
         let (fresh, closing) = self.fresh(live, &standing).await?;
         let burned = recreated
@@ -62,7 +62,7 @@ impl Spot<'_> {
         let restored = self.is_restored(live);
         let lost = match standing {
             Standing::Foreign(token) if !restored => Some(format!("{} is claimed by the night {}", self.what(), token.night)),
-            Standing::Foreign(_) | Standing::Missing | Standing::Own(_) | Standing::Newer(_) => None,
+            Standing::Foreign(_) | Standing::Missing | Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) => None,
         };
         let tell = match self.planned.wish {
             Wish::Closing => closing == ClosingFact::Open,
@@ -132,20 +132,20 @@ impl Spot<'_> {
     /// An object where none was when the pre-image was taken.
     async fn look_at_made(&self, live: &Value, now: Timestamp) -> Result<Look, CallError> {
         if self.is_made_here(live) {
-            let standing = Standing::of(live, self.night);
-            let burned = !matches!(standing, Standing::Own(Way::Forward) | Standing::Missing);
+            let standing = self.standing(live);
+            let burned = !matches!(standing, Standing::Own(Way::Forward) | Standing::Older(_) | Standing::Missing);
             let lost = match standing {
                 Standing::Foreign(token) => Some(format!("{} is claimed by the night {}", self.what(), token.night)),
-                Standing::Missing | Standing::Own(_) | Standing::Newer(_) => None,
+                Standing::Missing | Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) => None,
             };
             return Ok(Look { closing: ClosingFact::Closed, burned, restored: false, lost, preimage: None });
         }
         let out_of_reach = self.is_out_of_reach(now);
-        let fresh = match Standing::of(live, self.night) {
+        let fresh = match self.standing(live) {
             Standing::Own(Way::Forward) => {
                 self.planned.capture(self.tenant, &self.path, live, &self.preimage.resource).await.ok()
             }
-            Standing::Own(_) | Standing::Missing | Standing::Newer(_) | Standing::Foreign(_) => None,
+            Standing::Own(_) | Standing::Missing | Standing::Older(_) | Standing::Newer(_) | Standing::Foreign(_) => None,
         };
         let reason = self.may_change(live).err().map(|error| error.to_string()).unwrap_or_default();
         let preimage = fresh.and_then(|fresh| serde_json::to_value(fresh).ok());

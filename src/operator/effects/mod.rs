@@ -17,7 +17,7 @@
 //! | [`arm`], [`survey`], [`addresses`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
-//! | [`mod@rehearse`] | all of it as dry runs |
+//! | [`mod@rehearse`], [`mod@prove`] | all of it as dry runs, by day; the way back alone, by a sentinel |
 
 mod addresses;
 pub mod arm;
@@ -37,6 +37,7 @@ pub mod perform;
 pub mod pod_security;
 pub mod pods;
 pub mod preimages;
+mod prove;
 pub mod rehearse;
 mod restore;
 mod spots;
@@ -55,6 +56,7 @@ pub use ledger::{Head, LedgerRead};
 pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
+pub use prove::prove;
 pub use rehearse::{Rehearsed, rehearse};
 pub use tenant::Tenant;
 pub use tenants::Tenants;

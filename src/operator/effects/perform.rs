@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::engine::Command;
+use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
@@ -54,7 +55,7 @@ pub enum PerformError {
         /// Where that was seen.
         what: String,
         /// Whose it is.
-        epoch: u32,
+        epoch: Epoch,
     },
     /// Another night's token stands there: tell a person.
     #[error("{what} is claimed by the night {night}")]

@@ -40,11 +40,25 @@ impl Spot<'_> {
         Err(PerformError::Restless { what: self.what() })
     }
 
+    /// Whether its pre-image would be taken, as a dry run on the object as it is.
+    pub(super) async fn try_restore(&self) -> Result<(), PerformError> {
+        let Some(live) = self.live().await? else { return Ok(()) };
+        if self.preimage.is_absent() || self.is_recreated(&live) {
+            return Ok(());
+        }
+        self.tenant
+            .try_patch(&self.path, &self.restoring(&live)?)
+            .await
+            .map(drop)
+            .map_err(|error| PerformError::of(&self.what(), error))
+    }
+
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
-        let (guard, burn) = match Standing::of(live, self.night) {
+        let (guard, burn) = match self.standing(live) {
             Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), false),
             // Its burn failed: the same write burns and opens.
             Standing::Own(way) => (Guard::Token(self.own(way)), true),
+            Standing::Older(token) => (Guard::Token(token.to_string()), true),
             Standing::Missing => (Guard::Revision, false),
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
             Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
@@ -75,8 +89,8 @@ impl Spot<'_> {
             if !self.is_made_here(&live) || is_going {
                 return Ok(0);
             }
-            match Standing::of(&live, self.night) {
-                Standing::Own(_) | Standing::Missing => {}
+            match self.standing(&live) {
+                Standing::Own(_) | Standing::Older(_) | Standing::Missing => {}
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             }

@@ -23,7 +23,7 @@ use super::operations::{annotated, at, keys, text};
 use super::perform::PerformError;
 use super::preimages::{Preimages, key, step_key};
 use super::tenant::{Tenant, path};
-use super::token::{Token, Way};
+use super::token::{Standing, Token, Way};
 
 /// Whose change it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,11 @@ impl<'a> Spot<'a> {
     }
 
     pub(super) fn own(&self, way: Way) -> String {
-        Token::own(self.night, way).to_string()
+        Token::of(self.night, self.tenant.epoch, way).to_string()
+    }
+
+    pub(super) fn standing(&self, live: &Value) -> Standing {
+        Standing::of(live, self.night, self.tenant.epoch)
     }
 
     /// The value of the mark on a target that was closed again after it had been given back.

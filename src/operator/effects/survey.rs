@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 use crate::model::reference::Target;
 use crate::model::service::Change;
@@ -83,7 +84,7 @@ async fn look_at<'a>(
             Err(error) => return problem(error).map(|problem| Err(vec![format!("{target}: {problem}")])),
             Ok(live) => Some(live),
         };
-        let token = Token::own(&plan.uid, Way::Forward).to_string();
+        let token = Token::of(&plan.uid, tenant.epoch, Way::Forward).to_string();
         let stamped = live.as_ref().map(|live| with_token(live, &token)).unwrap_or_default();
         let claim = Claim { target, planned: planned.clone(), resource: kind.resource.clone(), live, stamped };
         let mut problems: Vec<String> = claimable(&claim, plan).err().into_iter().collect();
@@ -137,10 +138,12 @@ fn claimable(claim: &Claim, plan: &Plan) -> Result<(), String> {
         format!("when that night is over: kubectl{place} annotate {} {name} {}-", kind.to_lowercase(), marks::TOKEN)
     };
     let Some(live) = &claim.live else { return Ok(()) };
-    match Standing::of(live, &plan.uid) {
+    match Standing::of(live, &plan.uid, Epoch::OPERATOR) {
         Standing::Missing | Standing::Own(Way::Forward) => Ok(()),
         Standing::Own(way) => Err(format!("{target}: its token already says {}", way.as_str())),
-        Standing::Newer(token) => Err(format!("{target}: epoch {} has taken this night over", token.epoch)),
+        Standing::Older(token) | Standing::Newer(token) => {
+            Err(format!("{target}: epoch {} has taken this night over", token.epoch))
+        }
         Standing::Foreign(token) => Err(format!("{target}: the night {} has claimed it; {}", token.night, clear())),
     }
 }
@@ -223,7 +226,7 @@ async fn rehearse_one(
     (live, path): (&Value, &str),
     together: &[&Planned<'_>],
 ) -> Result<Result<Option<Value>, String>, ArmError> {
-    let forward = Token::own(&plan.uid, Way::Forward).to_string();
+    let forward = Token::of(&plan.uid, tenant.epoch, Way::Forward).to_string();
     let uid = text(live, &["metadata", "uid"]);
     let applied = together.iter().find_map(|planned| manifest_of(&planned.change));
     let tried = if let Some(manifest) = applied {

@@ -59,6 +59,7 @@ fn what(event: &Event) -> String {
         Event::Held { .. } => "The night is held".to_owned(),
         Event::Resumed { .. } => "The night is resumed".to_owned(),
         Event::OrderRefused { order, .. } => format!("Order {order} is not obeyed"),
+        Event::TakenOver { .. } => "The night is taken over".to_owned(),
         Event::GoingBack { .. } => "The night goes back".to_owned(),
         Event::StepStopped { step, .. } => format!("Step {step} has ended for good"),
         Event::UndoReleased { step, .. } => format!("Undo of {step} starts"),
@@ -96,7 +97,12 @@ pub(super) fn subject(event: &Event) -> Option<String> {
             Cause::HardCap { step } | Cause::Overrun { step } | Cause::StepFailed { step } | Cause::Silence { step } => {
                 Some(step.clone())
             }
-            Cause::TurnBackMoment | Cause::Futile | Cause::Ordered { .. } | Cause::Deleted | Cause::Nonsense => None,
+            Cause::TurnBackMoment
+            | Cause::Futile
+            | Cause::Ordered { .. }
+            | Cause::Deleted
+            | Cause::Nonsense
+            | Cause::TakenOver => None,
         },
         Event::Accepted { .. }
         | Event::Armed {}
@@ -107,6 +113,7 @@ pub(super) fn subject(event: &Event) -> Option<String> {
         | Event::Overrun { .. }
         | Event::Extended { .. }
         | Event::Confirmed { .. }
+        | Event::TakenOver { .. }
         | Event::StepStopped { .. }
         | Event::UndoReleased { .. }
         | Event::UndoDone { .. }
@@ -134,6 +141,7 @@ pub(super) fn is_warning(event: &Event) -> bool {
         | Event::OpeningLate { .. }
         | Event::ClosedAgain { .. }
         | Event::Held { .. }
+        | Event::TakenOver { .. }
         | Event::DeadlineMissed { .. } => true,
         Event::GoingBack { cause } => match cause {
             Cause::TurnBackMoment
@@ -142,7 +150,8 @@ pub(super) fn is_warning(event: &Event) -> bool {
             | Cause::StepFailed { .. }
             | Cause::Silence { .. }
             | Cause::Futile
-            | Cause::Nonsense => true,
+            | Cause::Nonsense
+            | Cause::TakenOver => true,
             Cause::Ordered { .. } | Cause::Deleted => false,
         },
         Event::Finished { outcome } => match outcome {

@@ -135,7 +135,7 @@ pub const CATALOGUE: &[Row] = &[
         name: Name::TurnBacks,
         labels: &[Label {
             name: "cause",
-            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, nonsense",
+            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, nonsense, taken-over",
         }],
         unit: "nights",
         meaning: "Nights that went back, by cause",

@@ -81,7 +81,7 @@ impl<'a> Stage<'a> {
         let closed = |one: &&Wanted<'_>| there.is_some_and(|live| shows(live, one.change));
         open.extend(wanted.iter().filter(|one| !closed(one)).filter_map(|one| one.service));
         let Some((path, live)) = live else { return Ok(()) };
-        if let Some(Standing::Foreign(token)) = live.as_ref().map(|live| Standing::of(live, &self.plan.uid)) {
+        if let Some(Standing::Foreign(token)) = live.as_ref().map(|live| Standing::of(live, &self.plan.uid, self.tenant.epoch)) {
             let message =
                 format!("the night {} has claimed it; wait for its end, or clear {} by hand", token.night, marks::TOKEN);
             self.find("Claimed", &object, &whose, message);
@@ -188,7 +188,7 @@ impl<'a> Stage<'a> {
         for pointer in untouchable(&found) {
             self.find("NotAccepted", object, whose, format!("no night changes {pointer}; take it out of the patch"));
         }
-        let forward = Token::own(&self.plan.uid, Way::Forward).to_string();
+        let forward = Token::of(&self.plan.uid, self.tenant.epoch, Way::Forward).to_string();
         patch.extend(close_patch(&stamped, text(live, &["metadata", "uid"]), &forward, &found));
         let answer = self.tenant.try_patch(path, &patch).await;
         let Some(closed) = self.tried(object, whose, answer)? else { return Ok(()) };
@@ -214,7 +214,7 @@ impl<'a> Stage<'a> {
     fn stamp(&self, live: &Value) -> Vec<Value> {
         let of = |field: &str| test(&format!("/metadata/{field}"), text(live, &["metadata", field]));
         let mut patch = vec![of("uid"), of("resourceVersion")];
-        patch.extend(annotate(live, &[(marks::TOKEN, &Token::own(&self.plan.uid, Way::Forward).to_string())]));
+        patch.extend(annotate(live, &[(marks::TOKEN, &Token::of(&self.plan.uid, self.tenant.epoch, Way::Forward).to_string())]));
         patch
     }
 
