@@ -68,6 +68,43 @@ fn the_replay_of_2023_is_accepted_with_its_moments() {
     let closed: Vec<_> = report["services"].as_array().unwrap().iter().filter(|s| s.get("closeAt").is_some()).collect();
     assert_eq!(closed.len(), 5);
     assert_eq!(closed[2]["couldStayClosedBy"], serde_json::json!(["aggiorna", "indici"]));
+    let then: Vec<_> = closed.iter().map(|service| service["whenDirty"].as_str()).collect();
+    assert_eq!(then, [None, None, Some("StayClosed"), Some("StayClosed"), Some("StayClosed")], "only of what could");
+}
+
+#[test]
+fn a_plan_says_what_becomes_of_each_service_on_half_done_work() {
+    let own = |service: &str| format!("metadata: {{name: {service}, namespace: sanita}}\nspec:");
+    let action = "{name: sola-lettura, suspend: {target: {apiVersion: batch/v1, kind: CronJob, name: accessi}}}";
+    let changes = [
+        (own("accesso-ts"), format!("\n  degraded: [{action}]"), "OpenDegraded"),
+        (own("anagrafe-assistiti"), "\n  whenDirtyReason: Meglio vecchia che niente".to_owned(), "Open"),
+    ];
+    let mut text = SOGEI.to_owned();
+    for (head, more, word) in &changes {
+        let (before, after) = text.split_once(head.as_str()).unwrap();
+        text = format!("{before}{head}{more}{}", after.replacen("whenDirty: StayClosed", &format!("whenDirty: {word}"), 1));
+    }
+    let report = json(&plan(&text));
+    let of = |name: &str| {
+        report["services"].as_array().unwrap().iter().find(|one| one["name"] == format!("sanita/{name}")).unwrap().clone()
+    };
+    assert_eq!(
+        (&of("accesso-ts")["whenDirty"], &of("accesso-ts")["degraded"]),
+        (&"OpenDegraded".into(), &serde_json::json!(["sola-lettura"]))
+    );
+    assert_eq!(of("anagrafe-assistiti")["whenDirtyReason"], "Meglio vecchia che niente");
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains("ExpiresForOthers") && warnings.contains("sanita/ricetta-elettronica, which stays closed then"),
+        "{warnings}"
+    );
+    let table = run(&["plan", "-"], &text).out;
+    for row in
+        ["aggiorna, indici: opens with sola-lettura", "aggiorna, indici: opens: Meglio vecchia", "aggiorna, indici: stays closed"]
+    {
+        assert!(table.contains(row), "{row}: {table}");
+    }
 }
 
 #[test]

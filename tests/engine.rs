@@ -211,12 +211,9 @@ fn any_service() -> impl Strategy<Value = ServiceFact> {
         Just(ClosingFact::Refused { reason: "x".to_owned() })
     ];
     let probes = prop_oneof![Just(Probes::NotAsked), Just(Probes::Red { reason: "x".to_owned() }), Just(Probes::Green)];
-    (closing, probes, any::<bool>(), any::<bool>()).prop_map(|(closing, probes, burned, restored)| ServiceFact {
-        closing,
-        burned,
-        restored,
-        preimages: std::collections::BTreeMap::default(),
-        probes,
+    let degraded = closing.clone();
+    (closing, degraded, probes, any::<bool>(), any::<bool>()).prop_map(|(closing, degraded, probes, burned, restored)| {
+        ServiceFact { closing, burned, restored, degraded, preimages: std::collections::BTreeMap::default(), probes }
     })
 }
 
@@ -225,15 +222,22 @@ fn any_journal() -> impl Strategy<Value = Vec<Entry>> {
     let mut hang = World::default();
     hang.takes.insert("aggiorna".to_owned(), None);
     hang.fails.insert(("undo-aggiorna".to_owned(), 1), Span::minutes(40));
-    let plan = sogei().plan();
-    let mut pool = play(&plan, &hang, t("12:00")).journal;
-    pool.extend(play(&plan, &World::default(), t("12:00")).journal);
+    let plan = &*PLAN;
+    let mut pool = play(plan, &hang, t("12:00")).journal;
+    hang.takes.insert("undo-aggiorna".to_owned(), None);
+    pool.extend(play(plan, &hang, t("12:00")).journal);
+    pool.extend(play(plan, &World::default(), t("12:00")).journal);
     let whole = pool.clone();
     let cut = (0..pool.len()).prop_map(move |end| whole[..end.min(whole.len())].to_vec());
     prop_oneof![cut, prop::collection::vec(prop::sample::select(pool), 0..40)]
 }
 
-static PLAN: std::sync::LazyLock<Plan> = std::sync::LazyLock::new(|| sogei().plan());
+static PLAN: std::sync::LazyLock<Plan> = std::sync::LazyLock::new(|| {
+    let mut night = sogei();
+    night.when_dirty("accesso-ts", nights::opens_in_part("accesso-ts"));
+    night.when_dirty("ricetta-elettronica", nights::opens());
+    night.plan()
+});
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]

@@ -42,6 +42,11 @@ pub struct RunbookSpec {
     /// no such rights of its own: it asks for short-lived tokens of this account.
     #[schemars(schema_with = "schema::name")]
     pub service_account_name: String,
+    /// The ServiceAccount of this namespace whose rights the sentinel uses: it can only restore. Default: the name of the one that
+    /// does the work, and -sentinel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
+    pub sentinel_service_account_name: Option<String>,
     /// Values that a night may vary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

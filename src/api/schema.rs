@@ -10,10 +10,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::runbook::ParameterType;
+use super::service::WhenDirty;
 use crate::model::action::OnSilence;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::runbook::{Mode, OnFutile, OnOverrun};
-use crate::model::service::{DependencyMode, WhenDirty, WhenRed};
+use crate::model::service::{DependencyMode, WhenRed};
 
 /// Steps in a runbook.
 pub const STEPS_MAX: usize = 256;
@@ -256,7 +257,7 @@ pub fn dependency_mode(_: &mut SchemaGenerator) -> Schema {
 
 /// What becomes of half-done work.
 pub fn when_dirty(_: &mut SchemaGenerator) -> Schema {
-    words(&[WhenDirty::StayClosed])
+    words(&[WhenDirty::StayClosed, WhenDirty::OpenDegraded, WhenDirty::Open])
 }
 
 /// Any value.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::action::Operation;
 use super::schema;
-use crate::model::service::{DependencyMode, WhenDirty, WhenRed};
+use crate::model::service::{DependencyMode, WhenRed};
 
 /// A service that people use. It says who stands before which door and when, what it cannot work without, how it is
 /// closed, how one knows that it is open again, and which namespaces may close it. Nothing is closed because a
@@ -36,6 +36,10 @@ use crate::model::service::{DependencyMode, WhenDirty, WhenRed};
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "!has(self.close) || self.close.size() == 0 || (has(self.reopen) && has(self.reopen.budget))",
      "message": "a service that can be closed says how long opening it takes: write reopen.budget"},
+    {"rule": "(has(self.degraded) && self.degraded.size() > 0) == (has(self.whenDirty) && self.whenDirty == 'OpenDegraded')",
+     "message": "whenDirty: OpenDegraded and degraded, what is changed then, go together: write both or neither"},
+    {"rule": "has(self.whenDirtyReason) == (has(self.whenDirty) && self.whenDirty == 'Open')",
+     "message": "whenDirty: Open and whenDirtyReason, why that is better than a closed door, go together: write both or neither"},
 ]))]
 pub struct PublicServiceSpec {
     /// The service's name for the public.
@@ -58,11 +62,22 @@ pub struct PublicServiceSpec {
     /// How long opening may take and how one knows that the service is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopen: Option<Reopen>,
-    /// What becomes of the service when work on its data is half done and could not be undone before doors. StayClosed:
-    /// it stays closed, and a person is called; the default and so far the only choice.
+    /// What becomes of the service when work on its data is half done and could not be undone before doors. StayClosed, the
+    /// default: it stays closed. OpenDegraded: it opens and is changed as degraded says. Open: it opens as it is, for the reason in
+    /// whenDirtyReason. Before it opens so, what would still undo the work is stopped for good. In all three a person is called.
     #[serde(default)]
     #[schemars(schema_with = "schema::when_dirty")]
     pub when_dirty: WhenDirty,
+    /// With whenDirty OpenDegraded: changes of objects in the service's own namespace, made in this order right after what was closed
+    /// is as before, such as one that makes it read-only. They may be of the same objects as those in close. They stay until a person
+    /// takes them away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub degraded: Vec<Closing>,
+    /// With whenDirty Open: why half-done work behind an open door is better than a closed one. People read it when it happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::text")]
+    pub when_dirty_reason: Option<String>,
     /// What becomes of the service when the work was finished, the service was opened, and it does not answer within its budget.
     /// CallPerson, the default: it is left as it is. OpenDegraded: it counts as open in part, and the night may end.
     /// CloseAgain: it is closed again, with nothing restored. In all three people are told.
@@ -77,6 +92,18 @@ pub struct PublicServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub contacts: Vec<Contact>,
+}
+
+/// What becomes of a service on half-done work, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhenDirty {
+    /// It stays closed.
+    #[default]
+    StayClosed,
+    /// It opens, changed as it declares.
+    OpenDegraded,
+    /// It opens.
+    Open,
 }
 
 /// A text for the public, in at least one language.

@@ -11,6 +11,7 @@ use crate::model::schedule::ancestors;
 use crate::model::span::{Span, after};
 
 use super::Next;
+use super::dirty;
 use super::facts::{Burned, ChangeFact, Facts, JobEnd, JobFact, JobKey, Pods, TokenFact};
 use super::journal::{Event, Proof};
 use super::state::{Running, State, StepState, Work};
@@ -138,14 +139,15 @@ fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
     }
     match planned.undo {
         PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => {
-            step.stopped == Some(Proof::NeverStarted) || matches!(step.undo, Running::Done { .. } | Running::Failed { .. })
+            step.stopped == Some(Proof::NeverStarted)
+                || matches!(step.undo, Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. })
         }
         PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => true,
     }
 }
 
 /// The step's own work is known to have ended.
-fn is_still(planned: &PlannedStep, step: &StepState) -> bool {
+pub(super) fn is_still(planned: &PlannedStep, step: &StepState) -> bool {
     match (&step.work, &planned.action) {
         (Work::Waiting | Work::Done { .. }, _)
         | (_, PlannedAction::Close { .. } | PlannedAction::Check(_) | PlannedAction::Hold(_) | PlannedAction::Notify { .. }) => {
@@ -164,6 +166,7 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
             && step.undo == Running::Waiting
             && step.stopped != Some(Proof::NeverStarted)
             && is_still(planned, step)
+            && !dirty::is_beneath_people(plan, state, index)
             && must_go_first(plan, state, index)
                 .iter()
                 .all(|&other| is_settled(plan, state, other) && has_left(plan, state, facts, other, now));
@@ -191,7 +194,7 @@ pub(super) fn is_next(plan: &Plan, state: &State, index: StepIndex) -> bool {
     !is_settled(plan, state, index) && must_go_first(plan, state, index).iter().all(|&other| is_settled(plan, state, other))
 }
 
-fn has_undo(planned: &PlannedStep) -> bool {
+pub(super) fn has_undo(planned: &PlannedStep) -> bool {
     match planned.undo {
         PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
         PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => false,
@@ -204,13 +207,16 @@ fn may_be_released(job: &JobFact) -> bool {
 }
 
 /// The attempt before is burned and none of its Pods can run (PROTOCOL rule 11).
-fn is_gone(job: &JobFact, now: Timestamp) -> bool {
+pub(super) fn is_gone(job: &JobFact, now: Timestamp) -> bool {
     job.token == TokenFact::Expired && proof(job, now).is_some()
 }
 
-/// No Pod of an undo that failed for good can run beside the next one.
+/// No Pod of an undo that failed for good, or expired, can run beside the next one.
 fn has_left(plan: &Plan, state: &State, facts: &Facts, index: StepIndex, now: Timestamp) -> bool {
     let Some(step) = state.steps.get(index) else { return true };
+    if matches!(step.undo, Running::Expired { .. }) {
+        return dirty::is_expired(plan, state, facts, index, now);
+    }
     let last = facts.jobs.get(&JobKey::Undo(index, step.undo_failed_count));
     let by_job = plan.steps.get(index).is_some_and(|planned| matches!(planned.undo, PlannedUndo::Job { .. }));
     !by_job || !matches!(step.undo, Running::Failed { .. }) || last.is_some_and(|job| is_gone(job, now))

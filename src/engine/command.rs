@@ -85,6 +85,11 @@ pub enum Command {
         /// Which step.
         step: StepIndex,
     },
+    /// Take the right to restore from a step's object, for good.
+    ExpireChange {
+        /// Which step.
+        step: StepIndex,
+    },
     /// Give a step's object its pre-image again.
     Restore {
         /// Which step.
@@ -97,6 +102,11 @@ pub enum Command {
     },
     /// Give a service's targets their pre-images again.
     Reopen {
+        /// Which.
+        service: ServiceIndex,
+    },
+    /// Change a service's objects as it declared for half-done work, once they have their pre-images.
+    Degrade {
         /// Which.
         service: ServiceIndex,
     },

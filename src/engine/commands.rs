@@ -3,20 +3,24 @@
 //! In: plan, state after this decision's events, facts. Out: commands, burns first. Invariants: a command follows from the ledger alone
 //! (write, then act); what facts show as done is not commanded again. Not here: which events happen.
 
+use jiff::Timestamp;
+
 use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
 use super::command::{BurnTo, Command};
+use super::dirty;
 use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 use super::takeover::{self, Part};
 
 /// Everything to do now.
-pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Vec<Command> {
     match takeover::part(state, facts) {
         Part::Acts => {}
-        // What is left of a night that is over hurts nobody, and is taken away by whoever comes back.
+        // What is left of a night that is over is taken away by whoever is there.
         Part::Reports if state.outcome.is_some() => {}
+        Part::Waits if takeover::is_left_over(plan, state, now) => {}
         Part::Reports | Part::Waits => return Vec::new(),
     }
     let mut commands = match (&state.direction, state.outcome) {
@@ -71,7 +75,7 @@ fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
 }
 
 /// Rule 4: the first effect of every change of direction, on every planned target and Job, touched or not.
-fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+pub(super) fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let planned = plan.services.iter().enumerate().filter(|(_, service)| service.close_at.is_some());
     let unburned = planned.filter(|(index, _)| {
         let opened = matches!(state.services.get(*index), Some(ServiceState::Opened { .. }));
@@ -93,7 +97,12 @@ fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         planned.target().is_some() && !facts.changes.get(index).is_some_and(|fact| fact.burned) && !is_undone(state, *index)
     };
     let changes = plan.steps.iter().enumerate().filter(unburned).map(|(step, _)| Command::BurnChange { step });
-    jobs(plan).into_iter().filter_map(burn).chain(targets).chain(changes).collect()
+    let unexpired = |(index, planned): &(StepIndex, &PlannedStep)| {
+        let expires = matches!(state.steps.get(*index).map(|step| &step.undo), Some(Running::Expired { .. }));
+        expires && planned.target().is_some() && !facts.changes.get(index).is_some_and(|fact| fact.expired)
+    };
+    let expiring = plan.steps.iter().enumerate().filter(unexpired).map(|(step, _)| Command::ExpireChange { step });
+    jobs(plan).into_iter().filter_map(burn).chain(targets).chain(changes).chain(expiring).collect()
 }
 
 fn is_undone(state: &State, index: StepIndex) -> bool {
@@ -107,6 +116,9 @@ fn burn_to(state: &State, job: JobKey) -> BurnTo {
     match job {
         JobKey::Step(_) => BurnTo::Expired,
         JobKey::Undo(step, attempt) if state.steps.get(step).is_some_and(|s| attempt <= s.undo_failed_count) => BurnTo::Expired,
+        JobKey::Undo(step, _) if state.steps.get(step).is_some_and(|s| matches!(s.undo, Running::Expired { .. })) => {
+            BurnTo::Expired
+        }
         JobKey::Undo(..) | JobKey::Smoke => BurnTo::Back,
     }
 }
@@ -135,13 +147,16 @@ fn reopenings(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let (ask, restore): (Vec<ServiceIndex>, Vec<ServiceIndex>) =
         opening.map(|(index, _)| index).partition(|index| !closed.contains(index) || is_restored(index));
     let restore = restore.into_iter().map(|service| Command::Reopen { service });
+    let (ask, degrade): (Vec<ServiceIndex>, Vec<ServiceIndex>) =
+        ask.into_iter().partition(|&index| dirty::is_as_declared(plan, state, facts.services.get(&index), index));
+    let degrade = degrade.into_iter().map(|service| Command::Degrade { service });
     let shut = |index: &ServiceIndex| {
         let closed = |fact: &ServiceFact| matches!(fact.closing, ClosingFact::Draining | ClosingFact::Closed);
         facts.services.get(index).is_some_and(|fact| !fact.restored && closed(fact))
     };
     let again = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::ClosingAgain { .. }));
     let again = again.map(|(index, _)| index).filter(|index| !shut(index)).map(|service| Command::CloseAgain { service });
-    restore.chain(again).chain(ask.into_iter().map(|service| Command::Probe { service })).collect()
+    restore.chain(degrade).chain(again).chain(ask.into_iter().map(|service| Command::Probe { service })).collect()
 }
 
 /// Pods whose end is recorded, so that nothing needs to be seen of them any more.
@@ -149,7 +164,7 @@ fn let_go(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     let recorded = |job: JobKey| match job {
         JobKey::Step(step) => state.steps.get(step).is_some_and(|s| s.stopped.is_some() || matches!(s.work, Work::Done { .. })),
         JobKey::Undo(step, attempt) => state.steps.get(step).is_some_and(|s| match s.undo {
-            Running::Done { .. } | Running::Failed { .. } => true,
+            Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. } => true,
             Running::Since { attempt: current, .. } => attempt < current,
             Running::Waiting => false,
         }),

@@ -65,7 +65,11 @@ fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
             Running::Waiting | Running::Done { .. } | Running::Failed { .. } if back::is_next(plan, state, index) => {
                 moments.push((soon(plan, state), format!("the end of {}, or its undo", planned.name)));
             }
-            Running::Since { overrun: true, .. } | Running::Waiting | Running::Done { .. } | Running::Failed { .. } => {}
+            Running::Since { overrun: true, .. }
+            | Running::Waiting
+            | Running::Done { .. }
+            | Running::Failed { .. }
+            | Running::Expired { .. } => {}
         }
     }
     match (&state.smoke, &plan.smoke) {
@@ -117,6 +121,7 @@ fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Time
     match state.services.get(index)? {
         ServiceState::Open | ServiceState::Closed { .. } => turn_at.map(|at| (at.min(soon(plan, state)), what)),
         ServiceState::Opening { since, late: false, .. } => Some((after(*since, planned.reopen_budget), what)),
+        ServiceState::Expiring { .. } => Some((soon(plan, state), what)),
         ServiceState::ClosingAgain { .. } => Some((soon(plan, state), format!("{}, closed again", planned.id))),
         ServiceState::Opening { late: true, .. }
         | ServiceState::Opened { .. }
@@ -127,7 +132,12 @@ fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Time
 
 fn has_had_its_turn(state: &State, index: ServiceIndex) -> bool {
     match state.services.get(index) {
-        Some(ServiceState::Open | ServiceState::Closed { .. } | ServiceState::Opening { late: false, .. }) => false,
+        Some(
+            ServiceState::Open
+            | ServiceState::Closed { .. }
+            | ServiceState::Expiring { .. }
+            | ServiceState::Opening { late: false, .. },
+        ) => false,
         Some(
             ServiceState::Opening { late: true, .. }
             | ServiceState::ClosingAgain { .. }

@@ -32,6 +32,8 @@ pub struct Facts {
     pub orders: Vec<Order>,
     /// Why the server's clock is not known well enough to begin a night by it; none when it is.
     pub clock_unbounded: Option<String>,
+    /// The ledger has been out of reach for so long that what is decided now is done without a record, as far as that is allowed.
+    pub unrecorded: bool,
     /// The intervention is being deleted.
     pub deleted: bool,
     /// After the end: no token of this night stands on any target.
@@ -162,6 +164,8 @@ pub struct ServiceFact {
     pub burned: bool,
     /// Every target has its pre-image again.
     pub restored: bool,
+    /// How far what it declared for half-done work is done.
+    pub degraded: ClosingFact,
     /// Pre-images that differ from those taken at arming, by target.
     pub preimages: BTreeMap<String, Value>,
     /// What its probes say.
@@ -175,6 +179,8 @@ pub struct ChangeFact {
     pub change: ClosingFact,
     /// It bears this night's `reopen` token, or is gone.
     pub burned: bool,
+    /// It bears this night's `expired` token, or is gone: no restoring of it can land any more.
+    pub expired: bool,
     /// It has its pre-image again.
     pub restored: bool,
     /// It cannot be given its pre-image, and trying again will not help.
@@ -203,7 +209,7 @@ pub enum CheckFact {
     },
 }
 
-/// How far what was asked of targets is done: a service's closing, or a step's change.
+/// How far what was asked of targets is done: a service's closing, what it declared for half-done work, or a step's change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClosingFact {
     /// Not all targets were changed.

@@ -12,6 +12,8 @@ use crate::model::reference::ServiceRef;
 use crate::model::service::WhenRed;
 use crate::model::span::after;
 
+use super::back::is_still;
+use super::dirty;
 use super::journal::{Entry, Event, Proof};
 use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 
@@ -50,7 +52,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::UndoFailed { step, attempt, .. } => fail_undo(state, plan, step, *attempt, at),
         Event::UndoOverrun { step, attempt } => match &mut running_undo(state, plan, step, *attempt)?.undo {
             Running::Since { overrun, .. } => mark(overrun),
-            Running::Waiting | Running::Done { .. } | Running::Failed { .. } => None,
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. } => None,
         },
         Event::SmokeReleased {} => smoke(state, is_waiting, Running::Since { at, attempt: 1, overrun: false }),
         Event::SmokeDone {} => smoke(state, is_running, Running::Done { at }),
@@ -60,15 +62,16 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
             state.reopening_since = Some(at);
             Some(())
         }
+        Event::UndosExpired { service, steps } => expire_undos(state, plan, service, steps, at),
         Event::Opening { services } => open(state, plan, services, at),
-        Event::Opened { service } => set_service(state, plan, service, ServiceState::Opened { at }),
+        Event::Opened { service } => let_in(state, plan, service, |dirty| ServiceState::Opened { at, dirty }),
         Event::Degraded { service, because } => {
             let because = positions(plan, because)?;
-            set_service(state, plan, service, ServiceState::Degraded { since: at, because })
+            let_in(state, plan, service, |dirty| ServiceState::Degraded { since: at, because, dirty })
         }
         Event::HeldClosed { service, through } => {
-            let through = through.iter().map(|step| plan.step_named(step).map(|(index, _)| index)).collect::<Option<_>>()?;
-            set_service(state, plan, service, ServiceState::HeldClosed { since: at, through })
+            let through = step_positions(plan, through)?;
+            hold_closed(state, plan, service, ServiceState::HeldClosed { since: at, through })
         }
         Event::OpeningLate { service, .. } => opening_late(state, plan, service),
         Event::ClosedAgain { service, .. } => close_again(state, plan, service, at),
@@ -162,6 +165,9 @@ fn stopped(state: &mut State, plan: &Plan, name: &str, proof: Proof) -> Option<(
 }
 
 fn release_undo(state: &mut State, plan: &Plan, name: &str, attempt: u32, at: Timestamp) -> Option<()> {
+    // People may be at what it would change (PROTOCOL rule 16).
+    let beneath_people = plan.step_named(name).is_some_and(|(index, _)| dirty::is_beneath_people(plan, state, index));
+    (!beneath_people).then_some(())?;
     let (step, attempts) = undoable(state, plan, name)?;
     let next = step.undo == Running::Waiting && attempt == step.undo_failed_count + 1 && attempt <= attempts;
     next.then(|| step.undo = Running::Since { at, attempt, overrun: false })
@@ -213,17 +219,108 @@ fn positions(plan: &Plan, ids: &[ServiceRef]) -> Option<BTreeSet<ServiceIndex>> 
 
 fn open(state: &mut State, plan: &Plan, services: &[ServiceRef], at: Timestamp) -> Option<()> {
     state.reopening_since?;
-    for index in positions(plan, services)? {
+    let indices = positions(plan, services)?;
+    let dirty: Vec<BTreeSet<StepIndex>> = indices.iter().map(|&index| dirty::through(plan, state, index)).collect();
+    let sane = |(&index, dirty): (&ServiceIndex, &BTreeSet<StepIndex>)| dirty.is_empty() || may_open_dirty(state, plan, index);
+    indices.iter().zip(&dirty).all(sane).then_some(())?;
+    for (index, mut dirty) in indices.into_iter().zip(dirty) {
         let service = state.services.get_mut(index)?;
-        let again = matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. });
-        *service = ServiceState::Opening { since: at, late: false, again, tolerated: false };
+        let again =
+            matches!(service, ServiceState::HeldClosed { .. } | ServiceState::Degraded { .. } | ServiceState::Expiring { .. });
+        // What it opened with once stands until a person takes it away.
+        dirty.extend(service.open_on());
+        *service = ServiceState::Opening { since: at, late: false, again, tolerated: false, dirty };
     }
     Some(())
 }
 
-fn set_service(state: &mut State, plan: &Plan, id: &ServiceRef, to: ServiceState) -> Option<()> {
-    *reopening_service(state, plan, id)? = to;
+/// Nothing may work on its data beneath people: it declared to open, its undos have expired, and its work has ended.
+fn may_open_dirty(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
+    let ended = |&step: &StepIndex| {
+        plan.steps.get(step).zip(state.steps.get(step)).is_some_and(|(planned, step)| is_still(planned, step))
+    };
+    match state.services.get(index) {
+        Some(ServiceState::Degraded { .. }) => true,
+        Some(ServiceState::Expiring { .. } | ServiceState::HeldClosed { .. }) => {
+            let expired = dirty::to_expire(plan, state, index).is_empty();
+            dirty::declares_to_open(plan, index) && expired && dirty::through(plan, state, index).iter().all(ended)
+        }
+        Some(
+            ServiceState::Open
+            | ServiceState::Closed { .. }
+            | ServiceState::Opening { .. }
+            | ServiceState::ClosingAgain { .. }
+            | ServiceState::Opened { .. },
+        )
+        | None => false,
+    }
+}
+
+/// Exactly the undos that reach it; it waits from then on, unless people are at it already.
+fn expire_undos(state: &mut State, plan: &Plan, id: &ServiceRef, steps: &[String], at: Timestamp) -> Option<()> {
+    state.reopening_since?;
+    let (index, _) = plan.service_named(id)?;
+    let steps: BTreeSet<StepIndex> = step_positions(plan, steps)?;
+    let dirty = dirty::through(plan, state, index);
+    (!dirty.is_empty() && steps == dirty::to_expire(plan, state, index)).then_some(())?;
+    match state.services.get_mut(index)? {
+        service @ (ServiceState::Open | ServiceState::Closed { .. }) => {
+            dirty::declares_to_open(plan, index).then_some(())?;
+            *service = ServiceState::Expiring { since: at };
+        }
+        ServiceState::Opening { dirty: open_on, .. }
+        | ServiceState::Opened { dirty: open_on, .. }
+        | ServiceState::Degraded { dirty: open_on, .. } => open_on.extend(dirty),
+        ServiceState::Expiring { .. } | ServiceState::ClosingAgain { .. } | ServiceState::HeldClosed { .. } => return None,
+    }
+    for index in steps {
+        let step = state.steps.get_mut(index)?;
+        let released = match step.undo {
+            Running::Since { attempt, .. } => attempt,
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. } => step.undo_failed_count,
+        };
+        step.undo = Running::Expired { at, released };
+    }
     Some(())
+}
+
+/// Only what is being opened is open at last.
+fn let_in(state: &mut State, plan: &Plan, id: &ServiceRef, to: impl FnOnce(BTreeSet<StepIndex>) -> ServiceState) -> Option<()> {
+    match reopening_service(state, plan, id)? {
+        service @ ServiceState::Opening { .. } => {
+            let dirty = service.open_on().clone();
+            *service = to(dirty);
+            Some(())
+        }
+        ServiceState::Open
+        | ServiceState::Closed { .. }
+        | ServiceState::Expiring { .. }
+        | ServiceState::ClosingAgain { .. }
+        | ServiceState::Opened { .. }
+        | ServiceState::Degraded { .. }
+        | ServiceState::HeldClosed { .. } => None,
+    }
+}
+
+/// Only what is closed stays closed.
+fn hold_closed(state: &mut State, plan: &Plan, id: &ServiceRef, to: ServiceState) -> Option<()> {
+    match reopening_service(state, plan, id)? {
+        service @ (ServiceState::Open
+        | ServiceState::Closed { .. }
+        | ServiceState::Expiring { .. }
+        | ServiceState::ClosingAgain { .. }) => {
+            *service = to;
+            Some(())
+        }
+        ServiceState::Opening { .. }
+        | ServiceState::Opened { .. }
+        | ServiceState::Degraded { .. }
+        | ServiceState::HeldClosed { .. } => None,
+    }
+}
+
+fn step_positions(plan: &Plan, names: &[String]) -> Option<BTreeSet<StepIndex>> {
+    names.iter().map(|name| plan.step_named(name).map(|(index, _)| index)).collect()
 }
 
 fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef) -> Option<()> {
@@ -236,6 +333,7 @@ fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef) -> Option<()> {
         }
         ServiceState::Open
         | ServiceState::Closed { .. }
+        | ServiceState::Expiring { .. }
         | ServiceState::ClosingAgain { .. }
         | ServiceState::Opened { .. }
         | ServiceState::Degraded { .. }

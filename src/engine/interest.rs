@@ -17,6 +17,8 @@ pub struct Interest {
     pub jobs: bool,
     /// Services whose targets are to be read.
     pub targets: BTreeSet<ServiceIndex>,
+    /// Services of which it is to be seen too whether they are as they declared for half-done work.
+    pub degraded: BTreeSet<ServiceIndex>,
     /// Steps whose object is to be read.
     pub changes: BTreeSet<StepIndex>,
 }
@@ -36,7 +38,17 @@ pub fn interest(plan: &Plan, state: &State) -> Interest {
             open.map(|(index, _)| index).collect()
         }
     };
-    Interest { jobs, targets, changes: changes(plan, state) }
+    Interest { jobs, targets, degraded: degraded(plan, state), changes: changes(plan, state) }
+}
+
+/// Being opened on half-done work, changed as they declared.
+fn degraded(plan: &Plan, state: &State) -> BTreeSet<ServiceIndex> {
+    let all = plan.services.iter().zip(&state.services).enumerate();
+    let opens = all.filter(|(_, (planned, service))| {
+        let opening = matches!(service, ServiceState::Opening { .. }) && state.outcome.is_none();
+        opening && !service.open_on().is_empty() && !planned.when_dirty.actions().is_empty()
+    });
+    opens.map(|(index, _)| index).collect()
 }
 
 fn closes(plan: &Plan, index: StepIndex) -> BTreeSet<ServiceIndex> {

@@ -169,6 +169,13 @@ pub enum Event {
     Committed {},
     /// Services begin to come back.
     ReopeningBegun {},
+    /// A service whose data is half done is to open as it declared: these undos, which reach it, never run again (PROTOCOL rule 16).
+    UndosExpired {
+        /// Which service.
+        service: ServiceRef,
+        /// Of which steps, so far as they had not expired already.
+        steps: Vec<String>,
+    },
     /// These services are being opened, or only asked whether they answer.
     Opening {
         /// Which.
@@ -255,6 +262,7 @@ impl Event {
             | Self::SmokeFailed { .. }
             | Self::Committed {}
             | Self::ReopeningBegun {}
+            | Self::UndosExpired { .. }
             | Self::Opening { .. }
             | Self::Opened { .. }
             | Self::Degraded { .. }

@@ -9,19 +9,20 @@
 mod back;
 pub mod command;
 mod commands;
+mod dirty;
 pub mod due;
 pub mod facts;
 mod fold;
 mod forward;
 pub mod interest;
 pub mod journal;
-pub mod last_resort;
 mod orders;
 mod outcome;
 pub mod phases;
 mod reopen;
 pub mod state;
 mod takeover;
+mod unrecorded;
 mod wake;
 pub mod words;
 
@@ -35,7 +36,6 @@ pub use due::{Due, due};
 pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
-pub use last_resort::last_resort;
 pub use state::State;
 
 use journal::Cause;
@@ -48,10 +48,11 @@ type Next = Option<(Event, String)>;
 /// What to record, what to do and when to ask again.
 ///
 /// `now` is API-server time, on the pessimistic side of the measured offset. The caller records all events, sees them in the
-/// ledger, and only then performs the commands.
+/// ledger, and only then performs the commands; with [`Facts::unrecorded`] the commands are those that need no record.
 #[must_use]
 pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> Decision {
     let mut state = State::fold(plan, journal);
+    let known = facts.unrecorded.then(|| state.clone());
     let mut events = Vec::new();
     // Each event moves a step or a service forward, and each has a handful of states to pass.
     let bound = 16 + 8 * (plan.steps.len() + plan.services.len());
@@ -66,7 +67,10 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         events.push(entry);
     }
     Decision {
-        commands: commands::commands(plan, &state, facts),
+        commands: match &known {
+            Some(known) => unrecorded::commands(plan, known, &state, facts, now),
+            None => commands::commands(plan, &state, facts, now),
+        },
         wake: match takeover::part(&state, facts) {
             Part::Acts => wake::wake(plan, &state, facts, now),
             Part::Waits => takeover::wake(plan, &state, now),

@@ -1,9 +1,9 @@
 //! Services come back: wave after wave, each with its probes, none waiting for what cannot come.
 //!
 //! In: plan, state, facts, now. Out: the next event from the first opening to the end. Invariants: a service opens only when its own
-//! targets are burned and its marks are clear (PROTOCOL rule 6); a service held closed holds nobody else; after a commit nothing
-//! opens before every undo has expired (rule 10) or reopen-by has come; no clock ever writes an outcome.
-//! Not here: undoing ([`super::back`]).
+//! targets are burned and its marks are clear (PROTOCOL rule 6), or its undos have expired and nothing works on its data (rule 16); a
+//! service held closed holds nobody else; after a commit nothing opens before every undo has expired (rule 10) or reopen-by has come; no
+//! clock ever writes an outcome. Not here: undoing ([`super::back`]), what becomes of half-done work ([`super::dirty`]).
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::model::need::reopen_by;
 use crate::model::phase::Outcome;
-use crate::model::plan::{Plan, PlannedService, ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedService, ServiceIndex};
 use crate::model::reference::ServiceRef;
 use crate::model::service::{Text, WhenRed};
 use crate::model::span::{Span, after};
@@ -20,7 +20,7 @@ use super::facts::{ClosingFact, Facts, JobKey, Probes, ServiceFact, TokenFact};
 use super::journal::Event;
 use super::state::{Direction, ServiceState, State, Work, jobs};
 use super::words::clock;
-use super::{Next, back};
+use super::{Next, back, dirty};
 
 /// What happens next on the way to open doors.
 pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
@@ -29,6 +29,7 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
     }
     settle(plan, state, facts, now)
         .or_else(|| missed(plan, state, now))
+        .or_else(|| dirty::expire(plan, state, facts))
         .or_else(|| open(plan, state, facts, now))
         .or_else(|| finish(plan, state))
 }
@@ -88,18 +89,24 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     to_open(plan, state).into_iter().flatten().find_map(|index| {
         let planned = plan.services.get(index)?;
         match state.services.get(index)? {
-            ServiceState::Open | ServiceState::Closed { .. } => held(plan, state, index),
+            ServiceState::Open | ServiceState::Closed { .. } => dirty::held(plan, state, index),
+            ServiceState::Expiring { since } => dirty::unproven(plan, state, facts, index, *since, now),
             ServiceState::ClosingAgain { .. } => closed_again(planned, facts.services.get(&index)?),
             ServiceState::Opening { since, late, .. } => {
                 let ours = is_closed_by_us(state, plan, index);
                 // An answer from what is not seen as it was (a courtesy page, no probe at all) is none.
-                let seen = facts.services.get(&index).filter(|fact| !ours || fact.restored);
+                let as_declared = |fact: &ServiceFact| dirty::is_as_declared(plan, state, Some(fact), index);
+                let seen = facts.services.get(&index).filter(|fact| !ours || fact.restored && as_declared(fact));
                 let probes = seen.map(|fact| &fact.probes);
                 let waits_for = waits_for(plan, state, index);
                 let gone = now >= after(*since, planned.reopen_budget);
                 match probes {
                     Some(Probes::Green) if waits_for.is_empty() => {
-                        Some((Event::Opened { service: planned.id.clone() }, format!("{} answers its probes", planned.id)))
+                        let open_on = dirty::open_on(plan, state, index);
+                        Some((
+                            Event::Opened { service: planned.id.clone() },
+                            format!("{} answers its probes{open_on}", planned.id),
+                        ))
                     }
                     Some(Probes::Green) => Some(degraded(plan, index, &waits_for)),
                     Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
@@ -107,7 +114,9 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
                     }
                     Some(Probes::Red { reason }) if gone && !late => Some(opening_late(state, planned, reason)),
                     Some(Probes::NotAsked) | None if gone && !late => {
-                        Some(opening_late(state, planned, in_the_way(facts.services.get(&index))))
+                        let fact = facts.services.get(&index);
+                        let reason = dirty::not_degraded(fact).or(in_the_way(fact)).unwrap_or("no answer yet");
+                        Some(opening_late(state, planned, reason))
                     }
                     Some(Probes::Red { reason }) if *late && ours && is_closed_when_red(state, planned) => {
                         let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
@@ -118,6 +127,7 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
             }
             ServiceState::Opened { .. } | ServiceState::Degraded { .. } | ServiceState::HeldClosed { .. } => None,
         }
+        .or_else(|| dirty::open_already(plan, state, index))
     })
 }
 
@@ -126,10 +136,10 @@ fn is_closed_by_us(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
 }
 
 /// Why nobody could ask it yet, where that is known.
-fn in_the_way(fact: Option<&ServiceFact>) -> &str {
-    match fact.filter(|fact| !fact.restored).map(|fact| &fact.closing) {
-        Some(ClosingFact::Refused { reason }) => reason,
-        Some(ClosingFact::Open | ClosingFact::Draining | ClosingFact::Closed) | None => "no answer yet",
+fn in_the_way(fact: Option<&ServiceFact>) -> Option<&str> {
+    match &fact.filter(|fact| !fact.restored)?.closing {
+        ClosingFact::Refused { reason } => Some(reason),
+        ClosingFact::Open | ClosingFact::Draining | ClosingFact::Closed => None,
     }
 }
 
@@ -155,19 +165,6 @@ fn closed_again(planned: &PlannedService, fact: &ServiceFact) -> Next {
         let why = format!("{} is closed again; it opens when a person has mended it and given its objects back", planned.id);
         (Event::HeldClosed { service: planned.id.clone(), through: Vec::new() }, why)
     })
-}
-
-fn held(plan: &Plan, state: &State, index: ServiceIndex) -> Next {
-    let planned = plan.services.get(index)?;
-    let through = state.dirty_through(plan, index);
-    if through.is_empty() || !is_closed_by_us(state, plan, index) {
-        return None;
-    }
-    let name = |step: &StepIndex| plan.steps.get(*step).map(|step| step.name.clone());
-    let through: Vec<String> = through.iter().filter_map(name).collect();
-    let why =
-        format!("{} stays closed, as it declares: work on its data is half done through {}", planned.id, through.join(", "));
-    Some((Event::HeldClosed { service: planned.id.clone(), through }, why))
 }
 
 fn degraded(plan: &Plan, index: ServiceIndex, waits_for: &BTreeSet<ServiceIndex>) -> (Event, String) {
@@ -202,6 +199,7 @@ fn is_stuck(plan: &Plan, state: &State, index: ServiceIndex, seen: &mut BTreeSet
     match state.services.get(index) {
         Some(
             ServiceState::HeldClosed { .. }
+            | ServiceState::Expiring { .. }
             | ServiceState::ClosingAgain { .. }
             | ServiceState::Opening { late: true, tolerated: false, .. },
         ) => true,
@@ -221,7 +219,7 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     for (number, wave) in waves.iter().enumerate() {
         let passed =
             |next: ServiceIndex| waves.iter().take(number).flatten().all(|&earlier| is_passed(plan, state, facts, earlier, next));
-        opening.extend(wave.iter().copied().filter(|&index| may_open(plan, state, facts, index) && passed(index)));
+        opening.extend(wave.iter().copied().filter(|&index| may_open(plan, state, facts, index, now) && passed(index)));
     }
     let services: Vec<ServiceRef> =
         opening.iter().filter_map(|&index| plan.services.get(index)).map(|service| service.id.clone()).collect();
@@ -229,15 +227,23 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         return None;
     }
     let names = services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let half_done = |index: &&ServiceIndex| !dirty::through(plan, state, **index).is_empty();
+    let half_done: Vec<String> =
+        opening.iter().filter(half_done).filter_map(|&index| Some(plan.services.get(index)?.id.to_string())).collect();
+    let on = if half_done.is_empty() {
+        String::new()
+    } else {
+        format!("; nothing works on the data of {} any more, and nothing can: open on half-done work", half_done.join(", "))
+    };
     let dirty = |service: &ServiceState| matches!(service, ServiceState::HeldClosed { through, .. } if !through.is_empty());
     let held = |index: &ServiceIndex| state.services.get(*index).is_some_and(dirty);
     let late = Span::between(reopen_by(plan, &state.begun(plan).closed), now);
     let used = opening.iter().any(held).then(|| format!("; {late} after reopen-by: so much of the reserve is used"));
-    Some((Event::Opening { services }, format!("it is the turn of {names}{}", used.unwrap_or_default())))
+    Some((Event::Opening { services }, format!("it is the turn of {names}{}{on}", used.unwrap_or_default())))
 }
 
 /// The service `next` of a later wave need not wait for this one any more.
-fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, next: ServiceIndex) -> bool {
+pub(super) fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, next: ServiceIndex) -> bool {
     // What is only asked has no time of its own in `reopen(C)`: it may be red for reasons of its own, and holds nobody.
     if !is_closed_by_us(state, plan, index) {
         return true;
@@ -245,7 +251,13 @@ fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, nex
     // What clears late opens in order with its like, and beside those whose time was kept free from the first minute.
     let first_time = matches!(state.services.get(next), Some(ServiceState::Open | ServiceState::Closed { .. }));
     match state.services.get(index) {
-        Some(ServiceState::Opened { .. } | ServiceState::Degraded { .. } | ServiceState::ClosingAgain { .. }) | None => true,
+        Some(
+            ServiceState::Opened { .. }
+            | ServiceState::Degraded { .. }
+            | ServiceState::Expiring { .. }
+            | ServiceState::ClosingAgain { .. },
+        )
+        | None => true,
         Some(ServiceState::HeldClosed { through, .. }) if through.is_empty() => true,
         Some(ServiceState::HeldClosed { .. }) => first_time || !state.dirty_through(plan, index).is_empty(),
         Some(ServiceState::Opening { late, again, .. }) => *late || *again && first_time,
@@ -261,13 +273,24 @@ fn only_asks(plan: &Plan, state: &State, index: ServiceIndex, upstream: ServiceI
     calls && !is_closed_by_us(state, plan, index)
 }
 
-fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex) -> bool {
+fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, now: Timestamp) -> bool {
     let waits = match state.services.get(index) {
         // Closed again: a person gives it its objects back.
         Some(ServiceState::HeldClosed { through, .. }) if through.is_empty() => {
             return facts.services.get(&index).is_some_and(|fact| fact.restored);
         }
-        Some(ServiceState::Open | ServiceState::Closed { .. } | ServiceState::HeldClosed { .. }) => true,
+        Some(ServiceState::Expiring { .. } | ServiceState::HeldClosed { .. }) if dirty::declares_to_open(plan, index) => {
+            let clean = dirty::through(plan, state, index).is_empty();
+            let burned = facts.services.get(&index).is_some_and(|fact| fact.burned);
+            return burned && (clean || dirty::rest(plan, state, facts, index, now) == dirty::Rest::Proven);
+        }
+        Some(
+            ServiceState::Open | ServiceState::Closed { .. } | ServiceState::Expiring { .. } | ServiceState::HeldClosed { .. },
+        ) => true,
+        // It is open on what it declared: nothing more has to be clean.
+        Some(ServiceState::Degraded { dirty, .. }) if !dirty.is_empty() => {
+            return waits_for(plan, state, index).is_empty() && facts.services.get(&index).is_some_and(|fact| fact.burned);
+        }
         Some(ServiceState::Degraded { .. }) => waits_for(plan, state, index).is_empty(),
         Some(ServiceState::Opening { .. } | ServiceState::ClosingAgain { .. } | ServiceState::Opened { .. }) | None => false,
     };
@@ -315,10 +338,14 @@ fn finish(plan: &Plan, state: &State) -> Next {
         return None;
     }
     let nothing_begun = state.steps.iter().all(|step| step.work == Work::Waiting);
+    let on_half_done = state.services.iter().any(|service| !service.open_on().is_empty());
     let (outcome, why) = match state.direction {
         Direction::Back { .. } if nothing_begun => (Outcome::Cancelled, "nothing had begun"),
         _ if state.deadline_missed => (Outcome::ReopenedLate, "every service answers again, after the moment that was promised"),
         Direction::Committed { .. } => (Outcome::Completed, "the work is done and every service answers"),
+        Direction::Back { .. } | Direction::Forward | Direction::Still if on_half_done => {
+            (Outcome::RolledBack, "what could be undone is undone and every service answers, some on half-done work")
+        }
         Direction::Back { .. } | Direction::Forward | Direction::Still => {
             (Outcome::RolledBack, "the work is undone and every service answers")
         }

@@ -143,6 +143,13 @@ pub enum Running {
         /// When that was seen.
         at: Timestamp,
     },
+    /// An undo that never runs again: a service that it reaches opens on half-done work.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+        /// The last attempt that was ever released; 0 when none was.
+        released: u32,
+    },
 }
 
 /// One service so far.
@@ -165,6 +172,13 @@ pub enum ServiceState {
         again: bool,
         /// It is late after finished work, and declared that it then counts as open in part.
         tolerated: bool,
+        /// The steps that left its data half done; none for one that is clean.
+        dirty: BTreeSet<StepIndex>,
+    },
+    /// Its data is half done and it declared to open all the same, once nothing can touch that data any more.
+    Expiring {
+        /// Since when its undos have expired.
+        since: Timestamp,
     },
     /// After finished work it does not answer and is being closed again, as it declared.
     ClosingAgain {
@@ -175,6 +189,8 @@ pub enum ServiceState {
     Opened {
         /// When that was seen.
         at: Timestamp,
+        /// The steps that left its data half done; none for one that is clean.
+        dirty: BTreeSet<StepIndex>,
     },
     /// Open as far as it can be.
     Degraded {
@@ -182,6 +198,8 @@ pub enum ServiceState {
         since: Timestamp,
         /// What it waits for.
         because: BTreeSet<ServiceIndex>,
+        /// The steps that left its data half done; none for one that is clean.
+        dirty: BTreeSet<StepIndex>,
     },
     /// Closed as it declared.
     HeldClosed {
@@ -259,7 +277,12 @@ impl State {
         let closed = |index: &ServiceIndex| {
             matches!(
                 self.services.get(*index),
-                Some(ServiceState::Closed { .. } | ServiceState::HeldClosed { .. } | ServiceState::ClosingAgain { .. })
+                Some(
+                    ServiceState::Closed { .. }
+                        | ServiceState::Expiring { .. }
+                        | ServiceState::HeldClosed { .. }
+                        | ServiceState::ClosingAgain { .. }
+                )
             )
         };
         plan.waves.iter().flatten().any(closed)
@@ -327,11 +350,12 @@ impl State {
             matches!(
                 service,
                 ServiceState::HeldClosed { .. }
+                    | ServiceState::Expiring { .. }
                     | ServiceState::ClosingAgain { .. }
                     | ServiceState::Opening { late: true, tolerated: false, .. }
-            )
+            ) || !service.open_on().is_empty()
         };
-        let lost = |step: &StepState| matches!(step.undo, Running::Failed { .. });
+        let lost = |step: &StepState| matches!(step.undo, Running::Failed { .. } | Running::Expired { .. });
         !self.nonsense.is_empty()
             || self.services.iter().any(stuck)
             || self.steps.iter().any(lost)
@@ -344,7 +368,7 @@ impl State {
         let PlannedUndo::Job { .. } = plan.steps.get(index)?.undo else { return None };
         match self.steps.get(index)?.undo {
             Running::Since { attempt, .. } => Some(JobKey::Undo(index, attempt)),
-            Running::Waiting | Running::Done { .. } | Running::Failed { .. } => None,
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. } => None,
         }
     }
 

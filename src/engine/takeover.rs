@@ -52,12 +52,18 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
     })
 }
 
+/// Whoever ended the night has had a grace to take its tokens away.
+pub(super) fn is_left_over(plan: &Plan, state: &State, now: Timestamp) -> bool {
+    state.outcome.is_some() && state.progress_at.is_some_and(|at| now >= after(at, grace(plan)))
+}
+
 /// When a sentinel looks into the ledger again: when progress has been due for too long, or when the ledger may have come to say that
 /// something is due earlier. A step begun later has a budget before its turn-back moment (DESIGN §1, gate); a night that turns has two
 /// graces.
 pub(super) fn wake(plan: &Plan, state: &State, now: Timestamp) -> Option<Wake> {
     if state.outcome.is_some() {
-        return None;
+        let at = after(state.progress_at?, grace(plan));
+        return (at > now).then(|| Wake { at, why: "tokens that are left".to_owned() });
     }
     let shortest = plan.steps.iter().map(|step: &PlannedStep| step.budget).min().unwrap_or_default();
     let again = after(now, shortest.min(grace(plan) + grace(plan)).max(Span::seconds(1)));

@@ -87,6 +87,10 @@ fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec
             ServiceState::HeldClosed { through, .. } if through.is_empty() => {
                 due.push((after(now, LOOK_EVERY), format!("whether a person has opened {}", planned.id)));
             }
+            ServiceState::Expiring { since } => {
+                let why = format!("the proof that nothing works on the data of {} any more", planned.id);
+                due.push((after(*since, planned.reopen_budget), why));
+            }
             ServiceState::Open
             | ServiceState::Closed { .. }
             | ServiceState::Opening { late: true, .. }
@@ -193,9 +197,17 @@ fn returning(plan: &Plan, state: &State, facts: &Facts) -> String {
         all.map(|(planned, _)| planned.id.to_string()).collect::<Vec<_>>().join(", ")
     };
     let opening = services(|service| matches!(service, ServiceState::Opening { .. }));
+    let expiring = services(|service| matches!(service, ServiceState::Expiring { .. }));
+    let half_done = services(|service| !service.open_on().is_empty());
     let held = services(|service| matches!(service, ServiceState::HeldClosed { .. }));
     if !opening.is_empty() {
         parts.push(format!("opening {opening}"));
+    }
+    if !expiring.is_empty() {
+        parts.push(format!("waiting for proof that nothing works on the data of {expiring} any more{}", lost(facts)));
+    }
+    if !half_done.is_empty() {
+        parts.push(format!("a person is needed: open on half-done work: {half_done}"));
     }
     if !held.is_empty() {
         parts.push(format!("a person is needed for {held}"));

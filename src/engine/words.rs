@@ -3,11 +3,14 @@
 //! In: values. Out: short text in the plan's zone. Invariant: an unknown zone shows UTC with its offset, never a silent local time.
 //! Not here: titles, translations.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, PlannedService, StepIndex};
 use crate::model::refusal::Term;
+use crate::model::service::{Closing, Contact};
 
 /// `04:55`, or `04:55:30` when there are seconds.
 #[must_use]
@@ -43,4 +46,42 @@ pub fn said(plan: &Plan, sum: &[Term]) -> String {
         text.push_str(&part);
     }
     text
+}
+
+/// The names of steps.
+#[must_use]
+pub fn steps(plan: &Plan, steps: &BTreeSet<StepIndex>) -> Vec<String> {
+    steps.iter().filter_map(|&step| plan.steps.get(step)).map(|step| step.name.clone()).collect()
+}
+
+/// `sola-lettura (ConfigMap sanita/opzioni)`.
+#[must_use]
+pub fn actions(actions: &[Closing]) -> String {
+    actions.iter().map(|action| format!("{} ({})", action.name, action.target)).collect::<Vec<_>>().join(", ")
+}
+
+/// On what half-done work a service is open, what a person has to take away, and whom to call.
+#[must_use]
+pub fn open_on(plan: &Plan, planned: &PlannedService, through: &BTreeSet<StepIndex>) -> String {
+    let away = match planned.when_dirty.actions() {
+        [] => String::new(),
+        declared => {
+            let known = "what was there before stands in the night's plan, preimages.json";
+            format!("; when its data is whole, take away by hand: {} ({known})", actions(declared))
+        }
+    };
+    format!("open on half-done work through {}{away}{}", steps(plan, through).join(", "), call(planned))
+}
+
+/// `; call reperibile Turno A (sala-operativa)`, or nothing where nobody is named.
+#[must_use]
+pub fn call(planned: &PlannedService) -> String {
+    let one = |contact: &Contact| {
+        let Contact { role, name, notify } = contact;
+        if notify.is_empty() { format!("{role} {name}") } else { format!("{role} {name} ({notify})") }
+    };
+    match planned.contacts.as_slice() {
+        [] => String::new(),
+        contacts => format!("; call {}", contacts.iter().map(one).collect::<Vec<_>>().join(", then ")),
+    }
 }

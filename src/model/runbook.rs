@@ -25,6 +25,8 @@ pub struct Runbook {
     pub description: String,
     /// The `ServiceAccount` the work runs as, in the runbook's namespace.
     pub service_account: String,
+    /// The `ServiceAccount` of the sentinel, there too.
+    pub sentinel_service_account: String,
     /// What a night may vary.
     pub parameters: Vec<Parameter>,
     /// Time nobody may plan with.

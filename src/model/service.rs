@@ -148,12 +148,44 @@ pub struct Probe {
     pub every: Span,
 }
 
-/// What becomes of a service that holds half-done work (DESIGN §4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What becomes of a service that holds half-done work (DESIGN §4). In all three a person is called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all_fields = "camelCase")]
 pub enum WhenDirty {
-    /// It stays closed and a person is called.
+    /// It stays closed.
     #[default]
     StayClosed,
+    /// It opens, and these objects are changed then, in order: read-only, say. They stay so until a person takes that away.
+    OpenDegraded {
+        /// The changes.
+        actions: Vec<Closing>,
+    },
+    /// It opens as it is.
+    Open {
+        /// Why that is better than a closed door.
+        reason: String,
+    },
+}
+
+impl WhenDirty {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::StayClosed => "StayClosed",
+            Self::OpenDegraded { .. } => "OpenDegraded",
+            Self::Open { .. } => "Open",
+        }
+    }
+
+    /// What is changed when it opens so.
+    #[must_use]
+    pub fn actions(&self) -> &[Closing] {
+        match self {
+            Self::OpenDegraded { actions } => actions,
+            Self::StayClosed | Self::Open { .. } => &[],
+        }
+    }
 }
 
 /// What becomes of a service that was opened after finished work and does not answer (DESIGN §1, commit).

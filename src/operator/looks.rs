@@ -100,8 +100,10 @@ pub(crate) async fn look_with(looks: &mut Looks, eyes: &Eyes, interest: &Interes
 
 /// Each object once, whatever steps change it.
 fn objects(plan: &Plan, interest: &Interest) -> BTreeMap<Object, Interest> {
-    let service =
-        |index: &ServiceIndex| (Object::Service(*index), Interest { targets: BTreeSet::from([*index]), ..Interest::default() });
+    let service = |index: &ServiceIndex| {
+        let degraded = interest.degraded.get(index).copied().into_iter().collect();
+        (Object::Service(*index), Interest { targets: BTreeSet::from([*index]), degraded, ..Interest::default() })
+    };
     let mut all: BTreeMap<Object, Interest> = interest.targets.iter().map(service).collect();
     for &index in &interest.changes {
         if let Some(target) = plan.steps.get(index).and_then(|planned| planned.target()) {

@@ -37,7 +37,12 @@ pub(super) struct Standing {
     /// None before there is a plan.
     pub(super) must_serve_by: Option<Timestamp>,
     pub(super) needs_human: bool,
+    /// Services whose data is half done: closed, open changed as they declared, open.
+    pub(super) half_done: [u32; 3],
 }
+
+/// The values of its label.
+const HALF_DONE: [&str; 3] = ["closed", "degraded", "open"];
 
 impl Metrics {
     /// All at zero.
@@ -115,6 +120,7 @@ impl Metrics {
             | Event::SmokeFailed { .. }
             | Event::Committed {}
             | Event::ReopeningBegun {}
+            | Event::UndosExpired { .. }
             | Event::Opening { .. }
             | Event::Opened { .. }
             | Event::Degraded { .. }
@@ -187,6 +193,11 @@ impl Metrics {
             self.set(Name::Nights, &[phase.as_str()], count(&|standing| standing.phase == phase));
         }
         self.set(Name::NeedHuman, &[], count(&|standing| standing.needs_human));
+        for (place, state) in HALF_DONE.iter().enumerate() {
+            let of = |standing: &Standing| standing.half_done.get(place).copied().unwrap_or_default();
+            let all = known.values().map(of).fold(0, u32::saturating_add);
+            self.set(Name::HalfDone, &[state], f64::from(all));
+        }
         for name in [Name::Slack, Name::TurnBackAt, Name::MustServeBy] {
             self.0.gauges.get(&name).into_iter().for_each(prometheus::core::MetricVec::reset);
         }

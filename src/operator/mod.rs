@@ -27,6 +27,7 @@
 //! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
 
 mod book;
+pub mod by_hand;
 mod call_back;
 mod check;
 pub mod connect;
@@ -48,6 +49,7 @@ pub mod metrics;
 mod night;
 pub mod orders;
 mod outage;
+mod own_facts;
 pub(crate) mod probe;
 mod reconcile;
 mod rehearse;

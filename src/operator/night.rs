@@ -35,6 +35,7 @@ use super::report::{self, Reporter};
 use super::story::story;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, RECORD_PAUSE_MAX, Tries};
 use super::wave::Lanes;
+use crate::engine::Entry;
 use crate::engine::facts::Arming;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{ServiceIndex, StepIndex};
@@ -63,6 +64,9 @@ pub(super) struct Night {
     pub(super) disarmed: bool,
     pub(super) refused_closings: std::collections::BTreeMap<ServiceIndex, String>,
     pub(super) refused_changes: std::collections::BTreeMap<StepIndex, String>,
+    /// What was decided last and could not be recorded.
+    pub(super) unrecorded: Vec<Entry>,
+    pub(super) refused_degraded: std::collections::BTreeMap<ServiceIndex, String>,
     pub(super) tries: Tries,
     pub(super) probers: Probers,
     pub(super) checkers: Checkers,
@@ -162,6 +166,8 @@ impl Night {
             disarmed: false,
             refused_closings: std::collections::BTreeMap::new(),
             refused_changes: std::collections::BTreeMap::new(),
+            unrecorded: Vec::new(),
+            refused_degraded: std::collections::BTreeMap::new(),
             tries: Tries::default(),
             probers: Probers::default(),
             checkers: Checkers::default(),
@@ -335,7 +341,8 @@ impl Night {
 
     async fn report_waiting(&mut self, why: &str, context: &Context) {
         let Some(object) = self.object.clone() else { return };
-        let standing = Standing { phase: Phase::Pending, turn_back_at: None, must_serve_by: None, needs_human: false };
+        let standing =
+            Standing { phase: Phase::Pending, turn_back_at: None, must_serve_by: None, needs_human: false, half_done: [0; 3] };
         context.metrics.stands(&self.id(), standing);
         if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
             tracing::warn!(error = story(&error), "the status could not be written");

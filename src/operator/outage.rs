@@ -11,6 +11,7 @@ use super::book::Book;
 use super::context::Context;
 use super::night::Night;
 use super::story::story;
+use crate::engine::State;
 
 /// How long the ledger may be out of reach before rights are taken back without it.
 const OUT_FOR_MAX: SignedDuration = SignedDuration::from_secs(60);
@@ -90,4 +91,13 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
         Ok(None) => tracing::error!("plan and ledger are gone"),
         Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),
     }
+}
+
+/// Where the night stands; with a ledger out of reach for so long that it is gone on without, as if what was decided had been recorded.
+pub(super) fn expected(night: &Night, book: &Book) -> State {
+    let mut state = State::fold(&book.plan, &book.entries);
+    if night.outage.is_heeded {
+        night.unrecorded.iter().for_each(|entry| state.apply(&book.plan, entry));
+    }
+    state
 }

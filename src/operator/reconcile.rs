@@ -22,6 +22,7 @@ use super::looks::{self, clock_calls_at};
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::outage;
+use super::own_facts;
 use super::probe::to_probe;
 use super::report;
 use super::server_time::WIDTH_MAX;
@@ -42,7 +43,7 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
     for _ in 0..ROUNDS_MAX {
         let facts = observe(night, book, context).await;
         let decision = decide(book, &facts, context);
-        record(night, book, &decision, context).await?;
+        record(night, book, &decision, &facts, context).await?;
         let write_count = perform(night, book, &decision, context).await?;
         let quiet = decision.events.is_empty() && write_count == 0;
         // On the way back people are told once there is nothing to do at once: a status that hangs delays nothing.
@@ -59,7 +60,7 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
 /// What is known just now. What cannot be seen is left out: the clock's rules work without it.
 async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts {
     outage::read_again(night, book, context).await;
-    let state = State::fold(&book.plan, &book.entries);
+    let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
     night.job_watch.set(interest.jobs, || Watched::of(&night.whose, context), &night.mailbox.bell());
     let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
@@ -87,7 +88,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     }
     let mut facts = Facts { jobs: seen.jobs, services: seen.services, changes: seen.changes, ..heed(night, book, context) };
     if !idle {
-        add_own(night, book, &mut facts);
+        own_facts::add(night, book, &mut facts);
     }
     facts
 }
@@ -111,18 +112,6 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
     }
 }
 
-/// What only this shell knows: probes, and closings that a target refused for good.
-fn add_own(night: &Night, book: &Book, facts: &mut Facts) {
-    night.probers.add_to(&book.plan, facts);
-    facts.checks = night.checkers.facts();
-    for (service, reason) in &night.refused_closings {
-        facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
-    }
-    for (step, reason) in &night.refused_changes {
-        facts.changes.entry(*step).or_default().change = ClosingFact::Refused { reason: reason.clone() };
-    }
-}
-
 fn decide(book: &Book, facts: &Facts, context: &Context) -> Decision {
     let decision = engine::decide(&book.plan, &book.entries, facts, context.time.now());
     tracing::debug!(phase = %decision.phase, why = decision.why, commands = decision.commands.len(), "decided");
@@ -130,7 +119,13 @@ fn decide(book: &Book, facts: &Facts, context: &Context) -> Decision {
 }
 
 /// One append for all events of the decision.
-async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context: &Context) -> Result<(), Trouble> {
+async fn record(
+    night: &mut Night,
+    book: &mut Book,
+    decision: &Decision,
+    facts: &Facts,
+    context: &Context,
+) -> Result<(), Trouble> {
     if decision.events.is_empty() {
         night.outage.ends_if_sure();
         return Ok(());
@@ -138,6 +133,7 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     let began_at = context.time.now();
     let burns_at = night.outage.burns_from().filter(|_| is_going_back(decision));
     let hands = if burns_at.is_some() { hands(book, context).await.ok() } else { None };
+    let known = book.entries.clone();
     let appended = {
         let mut appending = std::pin::pin!(book.append(context, &decision.events));
         match burns_at.zip(hands) {
@@ -145,7 +141,9 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
                 biased;
                 appended = &mut appending => appended,
                 () = context.time.sleep_until(at) => {
-                    burn(night, &hands, decision, context).await;
+                    let facts = Facts { unrecorded: true, ..facts.clone() };
+                    let allowed = engine::decide(&hands.plan, &known, &facts, context.time.now()).commands;
+                    without_record(night, &hands, &allowed, context).await;
                     appending.await
                 }
             },
@@ -155,9 +153,11 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     context.metrics.appended(appended.is_ok());
     if let Err(error) = appended {
         night.outage.begins(began_at);
+        night.unrecorded.clone_from(&decision.events);
         return Err(error.into());
     }
     night.outage.ends();
+    night.unrecorded.clear();
     for entry in &decision.events {
         tracing::info!(phase = %decision.phase, event = ?entry.event, why = entry.why, "recorded");
         context.metrics.recorded(&entry.event);
@@ -166,13 +166,12 @@ async fn record(night: &mut Night, book: &mut Book, decision: &Decision, context
     Ok(())
 }
 
-/// What may be done without a record: rights are taken back.
-async fn burn(night: &mut Night, hands: &Hands, decision: &Decision, context: &Context) {
+/// What may be done without a record: rights are taken back, and what is clean gets its objects again.
+async fn without_record(night: &mut Night, hands: &Hands, allowed: &[Command], context: &Context) {
     let now = context.time.now();
     night.outage.heed(now);
-    let due: Vec<Command> =
-        decision.commands.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
-    for tried in wave::burn(&mut night.lanes, hands, &due).await {
+    let due: Vec<Command> = allowed.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
+    for tried in wave::go_back(&mut night.lanes, hands, due.clone()).await {
         note(night, tried, context);
     }
     pause_those_under_way(night, &due, context);
@@ -278,6 +277,9 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
         Ok(done) => {
             tracing::info!(command = name, writes = done.write_count, "done");
             night.disarmed |= command == Command::Disarm;
+            if let Command::Degrade { service } = command {
+                night.refused_degraded.remove(&service);
+            }
             tell_overwritten(night, &name, &done.overwritten, context);
             // Its own token is gone: that is a change, even where there was none to take.
             done.write_count + u32::from(command == Command::Disarm)
@@ -287,19 +289,7 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
             if matches!(error, PerformError::Deposed { .. }) {
                 night.outage.has_moved_on();
             }
-            if let Command::Close { service, .. } = command
-                && error.is_for_good()
-            {
-                night.refused_closings.insert(service, story(&error));
-                return 1;
-            }
-            if let Command::Change { step, .. } = command
-                && error.is_for_good()
-            {
-                night.refused_changes.insert(step, story(&error));
-                return 1;
-            }
-            0
+            if error.is_for_good() { own_facts::refused(night, &command, story(&error)) } else { 0 }
         }
     }
 }
@@ -327,7 +317,13 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
     let still_a_choice = matches!(decision.phase, Phase::Armed | Phase::Working);
     let turn_back = still_a_choice.then(|| turn_back_at(&book.plan, &state.begun(&book.plan)));
     let must_serve_by = Some(book.plan.deadline.must_serve_by);
-    let standing = Standing { phase: decision.phase, turn_back_at: turn_back, must_serve_by, needs_human: state.needs_human() };
+    let standing = Standing {
+        phase: decision.phase,
+        turn_back_at: turn_back,
+        must_serve_by,
+        needs_human: state.needs_human(),
+        half_done: report::half_done(&book.plan, &state),
+    };
     context.metrics.stands(&night.id(), standing);
     let Some(object) = night.object.clone() else {
         night.report_tries = Attempt::default();

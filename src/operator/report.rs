@@ -17,11 +17,11 @@ use crate::api::conditions::{Standing, conditions};
 use crate::api::status::{BoundBy, InterventionStatus, RefusalReport, ServiceReport, StepReport, TermReport};
 use crate::engine::journal::Event;
 use crate::engine::state::{Running, ServiceState, StepState, Work};
-use crate::engine::words::clock;
+use crate::engine::words::{self, clock};
 use crate::engine::{Decision, Entry, State};
 use crate::model::need::{reopen_by, turn_back_at};
 use crate::model::phase::{Outcome, Phase};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, PlannedService};
 use crate::model::refusal::Refusal;
 use crate::model::span::Span;
 
@@ -130,6 +130,32 @@ fn clock_not_bounded(why: &str) -> RefusalReport {
     RefusalReport { reason: "ClockNotBounded".to_owned(), message: why.to_owned(), ..RefusalReport::default() }
 }
 
+/// Services whose data is half done: closed, open changed as they declared, open.
+pub(super) fn half_done(plan: &Plan, state: &State) -> [u32; 3] {
+    let mut counts = [0_u32; 3];
+    for (planned, service) in plan.services.iter().zip(&state.services) {
+        let [closed, degraded, open] = &mut counts;
+        let shut = match service {
+            ServiceState::Expiring { .. } => true,
+            ServiceState::HeldClosed { through, .. } => !through.is_empty(),
+            ServiceState::Open
+            | ServiceState::Closed { .. }
+            | ServiceState::Opening { .. }
+            | ServiceState::ClosingAgain { .. }
+            | ServiceState::Opened { .. }
+            | ServiceState::Degraded { .. } => false,
+        };
+        let count = match (shut, service.open_on().is_empty(), planned.when_dirty.actions().is_empty()) {
+            (true, _, _) => closed,
+            (false, true, _) => continue,
+            (false, false, true) => open,
+            (false, false, false) => degraded,
+        };
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
 /// The report of a night that may not take place.
 pub(super) fn refused(refusals: &[Refusal], needs_human: bool) -> InterventionStatus {
     let first = refusals.first().map_or_else(String::new, |refusal| format!("{}: {}", refusal.reason, refusal.message));
@@ -210,6 +236,9 @@ fn step_report(plan: &Plan, name: &str, step: &StepState) -> StepReport {
         (Work::Running { since, .. } | Work::Done { since, .. } | Work::Failed { since, .. }, Running::Failed { at }) => {
             ("UndoFailed", Some(*since), Some(*at))
         }
+        (Work::Running { since, .. } | Work::Done { since, .. } | Work::Failed { since, .. }, Running::Expired { at, .. }) => {
+            ("UndoExpired", Some(*since), Some(*at))
+        }
         (Work::Running { since, .. }, Running::Waiting) if step.stopped.is_some() => ("Stopped", Some(*since), None),
         (Work::Running { since, .. }, Running::Waiting) => ("Running", Some(*since), None),
         (Work::Done { since, at }, Running::Waiting) => ("Succeeded", Some(*since), Some(*at)),
@@ -227,8 +256,8 @@ fn services(plan: &Plan, entries: &[Entry], state: &State) -> Vec<ServiceReport>
         })
     };
     let all = plan.services.iter().zip(&state.services).enumerate();
-    let report = |(index, (planned, service)): (usize, (&crate::model::plan::PlannedService, &ServiceState))| {
-        let (word, open_at, because) = service_words(plan, service);
+    let report = |(index, (planned, service)): (usize, (&PlannedService, &ServiceState))| {
+        let (word, open_at, because) = service_words(plan, planned, service);
         ServiceReport {
             name: planned.id.to_string(),
             state: word.to_owned(),
@@ -240,28 +269,45 @@ fn services(plan: &Plan, entries: &[Entry], state: &State) -> Vec<ServiceReport>
     all.map(report).collect()
 }
 
-fn service_words(plan: &Plan, service: &ServiceState) -> (&'static str, Option<Timestamp>, Option<String>) {
+fn service_words(
+    plan: &Plan,
+    planned: &PlannedService,
+    service: &ServiceState,
+) -> (&'static str, Option<Timestamp>, Option<String>) {
+    let half_done = (!service.open_on().is_empty()).then(|| words::open_on(plan, planned, service.open_on()));
     match service {
         ServiceState::Open => ("Open", None, None),
         ServiceState::Closed { .. } => ("Closed", None, None),
-        ServiceState::Opening { late: false, .. } => ("Opening", None, None),
+        ServiceState::Expiring { .. } => {
+            let why = "its data is half done; it opens as it declared once nothing can work on that any more";
+            ("Expiring", None, Some(format!("{why}{}", words::call(planned))))
+        }
+        ServiceState::Opening { late: false, .. } => ("Opening", None, half_done),
         ServiceState::Opening { tolerated: true, .. } => {
             ("Degraded", None, Some("it does not answer in time and declared to count as open in part".to_owned()))
         }
-        ServiceState::Opening { late: true, .. } => ("OpeningLate", None, Some("its reopening budget is gone".to_owned())),
+        ServiceState::Opening { late: true, .. } => {
+            let on = half_done.map(|on| format!("; {on}")).unwrap_or_default();
+            ("OpeningLate", None, Some(format!("its reopening budget is gone{on}")))
+        }
         ServiceState::ClosingAgain { .. } => ("Closed", None, Some("it did not answer and is closed again".to_owned())),
-        ServiceState::Opened { at } => ("Open", Some(*at), None),
+        ServiceState::Opened { at, dirty } if !dirty.is_empty() => {
+            let word = if planned.when_dirty.actions().is_empty() { "OpenDirty" } else { "OpenDegraded" };
+            (word, Some(*at), half_done)
+        }
+        ServiceState::Opened { at, .. } => ("Open", Some(*at), None),
         ServiceState::Degraded { because, .. } => {
             let names: Vec<String> =
                 because.iter().filter_map(|&one| plan.services.get(one)).map(|one| one.id.to_string()).collect();
-            ("Degraded", None, Some(format!("waits for {}", names.join(", "))))
+            let on = half_done.map(|on| format!("; {on}")).unwrap_or_default();
+            ("Degraded", None, Some(format!("waits for {}{on}", names.join(", "))))
         }
         ServiceState::HeldClosed { through, .. } if through.is_empty() => {
             ("Closed", None, Some("it did not answer and was closed again; a person opens it".to_owned()))
         }
         ServiceState::HeldClosed { through, .. } => {
-            let names: Vec<&str> = through.iter().filter_map(|&one| plan.steps.get(one)).map(|one| one.name.as_str()).collect();
-            ("Dirty", None, Some(format!("work on its data is half done through {}", names.join(", "))))
+            let names = words::steps(plan, through).join(", ");
+            ("Dirty", None, Some(format!("work on its data is half done through {names}{}", words::call(planned))))
         }
     }
 }

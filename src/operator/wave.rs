@@ -70,12 +70,6 @@ async fn begin_back(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>) ->
     tried
 }
 
-/// Burns alone, when nothing else may be sent.
-pub(crate) async fn burn(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
-    begin(lanes, hands, commands.iter().filter(|command| is_burn(command)).cloned().collect());
-    ended(lanes, BURNS_FIRST_FOR).await
-}
-
 /// Begins each lane that is not under way.
 fn begin(under_way: &mut Lanes, hands: &Hands, commands: Vec<Command>) {
     for lane in lanes(commands) {
@@ -148,9 +142,11 @@ fn service(command: &Command) -> Option<ServiceIndex> {
         | Command::BurnTargets { service }
         | Command::Reopen { service }
         | Command::CloseAgain { service }
+        | Command::Degrade { service }
         | Command::Probe { service } => Some(*service),
         Command::Change { .. }
         | Command::BurnChange { .. }
+        | Command::ExpireChange { .. }
         | Command::Restore { .. }
         | Command::Check { .. }
         | Command::Arm
@@ -164,10 +160,11 @@ fn service(command: &Command) -> Option<ServiceIndex> {
 /// Whether it takes a right away.
 pub(crate) fn is_burn(command: &Command) -> bool {
     match command {
-        Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } => true,
+        Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } | Command::ExpireChange { .. } => true,
         Command::Arm
         | Command::Close { .. }
         | Command::CloseAgain { .. }
+        | Command::Degrade { .. }
         | Command::Change { .. }
         | Command::Restore { .. }
         | Command::Check { .. }
@@ -187,8 +184,10 @@ fn is_forward(command: &Command) -> bool {
         Command::BurnJob { .. }
         | Command::BurnTargets { .. }
         | Command::BurnChange { .. }
+        | Command::ExpireChange { .. }
         | Command::Restore { .. }
         | Command::CloseAgain { .. }
+        | Command::Degrade { .. }
         | Command::Check { .. }
         | Command::Reopen { .. }
         | Command::Probe { .. }
@@ -207,9 +206,11 @@ pub(crate) fn kind(command: &Command) -> &'static str {
         Command::BurnTargets { .. } => "burn-targets",
         Command::Change { .. } => "change",
         Command::BurnChange { .. } => "burn-change",
+        Command::ExpireChange { .. } => "expire-change",
         Command::Restore { .. } => "restore",
         Command::Check { .. } => "check",
         Command::CloseAgain { .. } => "close-again",
+        Command::Degrade { .. } => "degrade",
         Command::Reopen { .. } => "reopen",
         Command::Probe { .. } => "probe",
         Command::LetGo { .. } => "let-go",
@@ -225,10 +226,15 @@ pub(crate) fn name(command: &Command) -> String {
         | Command::BurnTargets { service }
         | Command::Reopen { service }
         | Command::CloseAgain { service }
+        | Command::Degrade { service }
         | Command::Probe { service } => {
             format!(" service {service}")
         }
-        Command::Change { step, .. } | Command::BurnChange { step } | Command::Restore { step } | Command::Check { step } => {
+        Command::Change { step, .. }
+        | Command::BurnChange { step }
+        | Command::ExpireChange { step }
+        | Command::Restore { step }
+        | Command::Check { step } => {
             format!(" step {step}")
         }
         Command::BurnJob { job, to } => format!(" {job} to {to:?}"),

@@ -10,7 +10,9 @@ mod check;
 mod deadline;
 mod gates;
 mod graph;
+mod half_done;
 mod references;
+pub mod rights;
 mod services;
 mod steps;
 mod timeline;
@@ -125,6 +127,7 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     plan.tell_people_by = moments.first_opening_at.map(|at: Timestamp| before(at, question.intervention.tell_before));
     plan.start_by = after(plan.start_at, question.intervention.start_tolerance);
     gates::check(&mut plan, question.runbook, findings);
+    half_done::warn(&plan, question.runbook, findings);
     if findings.refusals.is_empty() {
         for wrong in check(&plan) {
             let message = format!(

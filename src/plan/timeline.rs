@@ -99,7 +99,7 @@ fn planned(
         // Only asked, and with no budget of its own: it may take the whole reopening.
         reopen_budget: if service.reopen_budget.is_zero() { whole } else { service.reopen_budget },
         probes: service.probes.clone(),
-        when_dirty: service.when_dirty,
+        when_dirty: service.when_dirty.clone(),
         when_red: service.when_red,
         upstreams: concerned.upstreams.get(index).cloned().unwrap_or_default(),
         fallback: fallback(service),

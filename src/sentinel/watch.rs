@@ -17,7 +17,7 @@ use super::health::Readiness;
 use super::known::Known;
 use super::post::Post;
 use crate::engine::state::Direction;
-use crate::engine::{self, Command, Decision, Entry, Event, Facts, Interest, State, decide, last_resort};
+use crate::engine::{self, Command, Decision, Entry, Event, Facts, Interest, State, decide};
 use crate::model::need::grace;
 use crate::model::phase::Phase;
 use crate::operator::effects::ledger::{self, AppendError};
@@ -56,6 +56,7 @@ pub(super) struct Watch {
     rehearsed_at: Option<Instant>,
     /// Turns in a row in which nothing happened.
     quiet_count: u32,
+    disarmed: bool,
 }
 
 /// When the next turn comes, at the latest.
@@ -75,6 +76,7 @@ impl Watch {
             bell: Arc::default(),
             rehearsed_at: None,
             quiet_count: 0,
+            disarmed: false,
         }
     }
 
@@ -107,12 +109,15 @@ impl Watch {
         let decision = decide(&self.post.plan, &entries, &facts, self.post.time.now());
         tracing::debug!(phase = %decision.phase, why = decision.why, acts, "decided");
         if self.is_left_without_ledger(acts, &decision) {
-            return self.without_ledger(&entries).await;
+            let rest = self.without_ledger(&entries, &decision).await;
+            // It may be back by now.
+            let recorded = decision.events.is_empty() || self.record(&decision.events).await;
+            return if recorded { Duration::ZERO } else { rest };
         }
         if !decision.events.is_empty() && !self.record(&decision.events).await {
             return self.soon(RECORD_PAUSE_MAX);
         }
-        let write_count = if acts || !decision.events.is_empty() { self.perform(&decision).await } else { 0 };
+        let write_count = self.perform(&decision).await;
         self.rest_after(&decision, acts, write_count > 0 || !decision.events.is_empty())
     }
 
@@ -181,7 +186,7 @@ impl Watch {
     }
 
     fn no_facts(&self) -> Facts {
-        Facts { epoch: self.post.tenant.epoch, ..Facts::default() }
+        Facts { epoch: self.post.tenant.epoch, disarmed: self.disarmed, ..Facts::default() }
     }
 
     async fn look(&mut self, interest: &Interest, entries: &[Entry]) -> Facts {
@@ -257,6 +262,7 @@ impl Watch {
                 Ok(done) => {
                     tracing::info!(command = name, writes = done.write_count, "done");
                     write_count += done.write_count;
+                    self.disarmed |= command == Command::Disarm;
                 }
                 Err(error) => tracing::warn!(command = name, error = story(&error), "not done"),
             }
@@ -272,17 +278,18 @@ impl Watch {
         out && (acts || takes_over) && decision.phase != Phase::Finished
     }
 
-    /// PROTOCOL rule 22.
-    async fn without_ledger(&mut self, entries: &[Entry]) -> Rest {
-        let plan = Arc::clone(&self.post.plan);
-        let closed = plan.services.iter().enumerate().filter(|(_, service)| service.close_at.is_some());
-        let changes = plan.steps.iter().enumerate().filter(|(_, step)| step.target().is_some());
-        let targets = closed.map(|(index, _)| index).collect();
-        let interest = Interest { jobs: true, targets, changes: changes.map(|(index, _)| index).collect() };
-        let facts = self.look(&interest, entries).await;
-        let commands = last_resort(&plan, &facts);
-        tracing::error!(commands = commands.len(), "the ledger is out of reach: what is clean is given back without it");
-        let write_count = self.carry_out(commands).await;
+    /// PROTOCOL rule 22: what needs no record.
+    async fn without_ledger(&mut self, entries: &[Entry], decision: &Decision) -> Rest {
+        let mut expected = State::fold(&self.post.plan, entries);
+        decision.events.iter().for_each(|entry| expected.apply(&self.post.plan, entry));
+        let facts = self.look(&engine::interest(&self.post.plan, &expected), entries).await;
+        let facts = Facts { unrecorded: true, ..facts };
+        let allowed = decide(&self.post.plan, entries, &facts, self.post.time.now()).commands;
+        tracing::error!(
+            commands = allowed.len(),
+            "the ledger is out of reach: the night is taken back without it, as far as may be"
+        );
+        let write_count = self.carry_out(allowed).await;
         if write_count > 0 { Duration::ZERO } else { self.soon(EFFECT_PAUSE_MAX) }
     }
 }

@@ -1,6 +1,8 @@
 //! Arming: everything stands, or nothing was touched and every reason is told.
 
-use notturno::embedded::{Fault, Stage};
+use std::sync::Arc;
+
+use notturno::embedded::{Access, Fault, Stage};
 use notturno::operator::effects::ledger::read;
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{ArmError, arm};
@@ -235,4 +237,35 @@ async fn a_template_that_asks_for_too_much_is_refused_by_day() {
     assert_eq!(problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await).len(), 6);
     assert_eq!(scene.changed_since(before), Vec::<String>::new());
     arm(&scene.tenant, &scene.plan, Level::Privileged, &any_address()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_that_the_account_does_not_have_are_told_all_at_once_each_once_and_nothing_is_touched() {
+    let scene = Scene::by_day();
+    scene.accept().await;
+    let before = all_written(&scene.api);
+    scene.api.set_forbidden(Some(Arc::new(|access: &Access| {
+        let one = match access.resource.as_str() {
+            "deployments" => ["ricetta-api", ""].contains(&access.name.as_str()) && access.verb != "get",
+            "cronjobs" => access.name == "prova",
+            "pods" => access.verb == "watch",
+            _ => false,
+        };
+        access.user.contains("lavori-notturni") && one
+    })));
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await);
+    let words =
+        |may_not: &str| format!("ServiceAccount centro-dati/lavori-notturni may not {may_not}: `notturno rbac` prints the Role");
+    assert_eq!(
+        found,
+        [
+            words("watch pods in centro-dati"),
+            words("list, watch, create, patch, delete deployments in centro-dati"),
+            words("get cronjobs/prova in centro-dati"),
+            words("patch deployments/ricetta-api in sanita"),
+        ]
+    );
+    assert_eq!(all_written(&scene.api), before);
+    scene.api.set_forbidden(None);
+    arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
 }

@@ -4,7 +4,9 @@
 mod addresses;
 mod applied;
 mod arming;
+mod by_hand;
 mod capture;
+mod half_done;
 mod jobs;
 mod ledger;
 mod made;

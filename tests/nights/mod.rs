@@ -47,6 +47,10 @@ impl Night {
         self.runbook.steps.iter_mut().find(|step| step.name == name).expect("a step")
     }
 
+    pub fn when_dirty(&mut self, service: &str, when_dirty: WhenDirty) {
+        self.services.iter_mut().find(|one| one.id.name == service).expect("a service").when_dirty = when_dirty;
+    }
+
     pub fn hours(&mut self, calendar: &str, hours: &str) {
         self.calendars.insert(calendar.to_owned(), rome(calendar, hours));
     }
@@ -55,6 +59,24 @@ impl Night {
 pub fn rome(name: &str, hours: &str) -> Calendar {
     let holidays = Holidays { country: Some("IT".to_owned()), local: vec![] };
     Calendar::new(name, "Europe/Rome", hours, &holidays, vec![]).expect("a calendar")
+}
+
+/// Open on half-done work, as it is.
+pub fn opens() -> WhenDirty {
+    WhenDirty::Open { reason: "meglio di una porta chiusa".to_owned() }
+}
+
+/// Open on half-done work, with its Deployment changed.
+pub fn opens_in_part(service: &str) -> WhenDirty {
+    let target = Target {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: "sanita".to_owned(),
+        name: service.to_owned(),
+    };
+    let change =
+        Change::Merge { merge: serde_json::json!({"spec": {"template": {"metadata": {"labels": {"scrittura": "no"}}}}}) };
+    WhenDirty::OpenDegraded { actions: vec![Closing { name: "sola-lettura".to_owned(), target, change }] }
 }
 
 pub fn at(text: &str) -> Timestamp {
@@ -181,6 +203,7 @@ pub fn sogei() -> Night {
             name: "aggiornamento-motore".to_owned(),
             description: String::new(),
             service_account: "lavori-notturni".to_owned(),
+            sentinel_service_account: "lavori-notturni-sentinel".to_owned(),
             parameters: vec![],
             reserve: Span::minutes(20),
             smoke: Some(Smoke { budget: Span::minutes(15), job: job("prova") }),

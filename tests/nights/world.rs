@@ -20,6 +20,8 @@ pub struct World {
     pub fails: BTreeMap<(String, u32), Span>,
     pub reopening: BTreeMap<String, Span>,
     pub orders: Vec<Order>,
+    /// How long the Pods of a Job that was stopped are seen like this, before they have ended.
+    pub left: BTreeMap<String, (Span, Pods)>,
     /// Services that never answer.
     pub red: BTreeSet<String>,
     /// While the server's clock is not bounded.
@@ -41,7 +43,7 @@ struct Doing {
 
 struct RunningJob {
     since: Timestamp,
-    stopped: bool,
+    stopped: Option<Timestamp>,
 }
 
 /// A whole night against the world, moment by moment; returns the journal.
@@ -141,7 +143,7 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
             facts.services.entry(*service).or_default().closing = ClosingFact::Draining;
         }
         Command::Release { job, .. } => {
-            doing.running.insert(*job, RunningJob { since: now, stopped: false });
+            doing.running.insert(*job, RunningJob { since: now, stopped: None });
             let fact = facts.jobs.get_mut(job).expect("a job");
             fact.suspended = false;
             fact.pods = Pods::Alive;
@@ -157,10 +159,7 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
                 fact.burned_at = Some(now);
                 fact.suspended = true;
                 if let Some(job) = doing.running.get_mut(job) {
-                    job.stopped = true;
-                }
-                if fact.pods == Pods::Alive {
-                    fact.pods = Pods::Terminal;
+                    job.stopped.get_or_insert(now);
                 }
             }
         }
@@ -174,6 +173,8 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
             fact.burned = true;
             fact.restored = untouched;
         }
+        Command::ExpireChange { step } => facts.changes.entry(*step).or_default().expired = true,
+        Command::Degrade { service } => facts.services.entry(*service).or_default().degraded = ClosingFact::Closed,
         Command::Restore { step } => drop(doing.restoring.entry(*step).or_insert(now)),
         Command::Check { step } => drop(doing.checking.entry(*step).or_insert(now)),
         Command::CloseAgain { service } => {
@@ -211,12 +212,17 @@ fn prepared() -> JobFact {
     }
 }
 
+fn name_of(plan: &Plan, key: JobKey) -> String {
+    match key {
+        JobKey::Step(step) => plan.steps[step].name.clone(),
+        JobKey::Undo(step, _) => format!("undo-{}", plan.steps[step].name),
+        JobKey::Smoke => "smoke".to_owned(),
+    }
+}
+
 fn job_end(plan: &Plan, world: &World, key: JobKey, since: Timestamp) -> Option<(Timestamp, JobEnd)> {
-    let (name, attempt) = match key {
-        JobKey::Step(step) => (plan.steps[step].name.clone(), 0),
-        JobKey::Undo(step, attempt) => (format!("undo-{}", plan.steps[step].name), attempt),
-        JobKey::Smoke => ("smoke".to_owned(), 0),
-    };
+    let name = name_of(plan, key);
+    let attempt = if let JobKey::Undo(_, attempt) = key { attempt } else { 0 };
     if let Some(after) = world.fails.get(&(name.clone(), attempt)) {
         return Some((since + after.get(), JobEnd::Failed { reason: "exit code 1".to_owned() }));
     }
@@ -251,14 +257,18 @@ fn restore_takes(plan: &Plan, world: &World, step: StepIndex) -> Option<Span> {
 }
 
 fn events_of_world(plan: &Plan, world: &World, doing: &Doing, now: Timestamp) -> Option<Timestamp> {
-    let jobs =
-        doing.running.iter().filter(|(_, job)| !job.stopped).filter_map(|(key, job)| job_end(plan, world, *key, job.since));
+    let jobs = doing
+        .running
+        .iter()
+        .filter(|(_, job)| job.stopped.is_none())
+        .filter_map(|(key, job)| job_end(plan, world, *key, job.since));
+    let pods = doing.running.iter().filter_map(|(key, job)| Some(job.stopped? + world.left.get(&name_of(plan, *key))?.0.get()));
     let services = doing.opening.iter().map(|(service, since)| answers_at(plan, world, *service, *since));
     let closings = doing.closing.iter().map(|(service, since)| closed_at(plan, *service, *since));
     let changes = doing.changing.iter().filter_map(|(step, since)| Some(*since + step_takes(plan, world, *step)?.get()));
     let checks = doing.checking.iter().filter_map(|(step, since)| Some(*since + step_takes(plan, world, *step)?.get()));
     let restores = doing.restoring.iter().filter_map(|(step, since)| Some(*since + restore_takes(plan, world, *step)?.get()));
-    let all = jobs.map(|(at, _)| at).chain(services).chain(closings).chain(changes).chain(checks).chain(restores);
+    let all = jobs.map(|(at, _)| at).chain(services).chain(closings).chain(changes).chain(checks).chain(restores).chain(pods);
     all.filter(|at| *at > now).min()
 }
 
@@ -269,7 +279,13 @@ fn clock_unbounded(world: &World, now: Timestamp) -> Option<String> {
 fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doing: &Doing, now: Timestamp) {
     facts.clock_unbounded = clock_unbounded(world, now);
     for (key, job) in &doing.running {
-        let end = job_end(plan, world, *key, job.since).filter(|(at, _)| *at <= now && !job.stopped);
+        if let (Some(stopped), Some(fact)) = (job.stopped, facts.jobs.get_mut(key))
+            && fact.end.is_none()
+        {
+            let left = world.left.get(&name_of(plan, *key)).filter(|(span, _)| now < stopped + span.get());
+            fact.pods = left.map_or(Pods::Terminal, |(_, pods)| pods.clone());
+        }
+        let end = job_end(plan, world, *key, job.since).filter(|(at, _)| *at <= now && job.stopped.is_none());
         if let (Some((_, end)), Some(fact)) = (end, facts.jobs.get_mut(key)) {
             fact.end = Some(end);
             fact.pods = Pods::Terminal;
@@ -297,7 +313,7 @@ fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doi
         facts.checks.insert(*step, if passed { CheckFact::Passed } else { CheckFact::NotAsked });
     }
     for (step, since) in &doing.restoring {
-        if over(since, restore_takes(plan, world, *step)) {
+        if over(since, restore_takes(plan, world, *step)) && !facts.changes[step].expired {
             facts.changes.entry(*step).or_default().restored = true;
         }
     }

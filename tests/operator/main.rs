@@ -6,6 +6,7 @@ mod addresses;
 mod clock;
 mod crashes;
 mod endpoints;
+mod half_done;
 mod isolation;
 mod killed;
 mod kstatus;

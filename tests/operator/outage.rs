@@ -80,6 +80,41 @@ async fn taken_back_without_a_record_while(fault: impl Fn(&RequestInfo) -> Fault
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
 }
 
+/// PROTOCOL rule 22: what was never touched opens without a record, at reopen-by; what the upgrade touched stays as it is, and nothing is
+/// undone.
+#[tokio::test(start_paused = true)]
+async fn with_the_ledger_gone_across_the_doors_clean_services_open_and_nothing_is_undone() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    let hangs = |request: &RequestInfo, stage: Stage| {
+        if stage == Stage::Before && request.resource == "configmaps" { Fault::Hang } else { Fault::None }
+    };
+    world.embedded.set_fault(Some(Arc::new(hangs)));
+    let order = Order { name: "notte-1".to_owned(), by: "turno".to_owned(), at: world.clock.now(), ask: Ask::TurnBack };
+    assert!(operator.context.orders.give(&format!("{WORK}/{NIGHT}"), order));
+    let replicas = |name: &str| world.embedded.object("apps", "deployments", "sanita", name).unwrap()["spec"]["replicas"].clone();
+    world.until("2023-02-10T06:09:00+01:00").await;
+    assert_eq!((replicas("portale-ts"), replicas("accesso-ts")), (json!(0), json!(0)), "not before its moment");
+    world.until("2023-02-10T06:12:00+01:00").await;
+    for (name, count) in
+        [("portale-ts", 2), ("archivio-730", 2), ("accesso-ts", 0), ("anagrafe-assistiti", 0), ("ricetta-elettronica", 0)]
+    {
+        assert_eq!(replicas(name), count, "{name}");
+    }
+    world.until("2023-02-10T07:00:00+01:00").await;
+    let undos = world
+        .embedded
+        .objects()
+        .into_iter()
+        .filter(|one| one["kind"] == "Pod" && one["metadata"]["labels"]["notturno.dev/role"] == "undo");
+    assert_eq!((undos.count(), replicas("accesso-ts")), (0, json!(0)));
+    world.embedded.set_fault(None);
+    assert_eq!(world.outcome(NIGHT).await, "ReopenedLate");
+    assert_eq!(world.ledger().await.broken, None);
+}
+
 /// A record lands and its answer does not; then the ledger is out of reach for longer than rights outlive it. Nothing is looked at before a
 /// night is armed: that moment passes with nobody to heed it but the round itself.
 #[tokio::test(start_paused = true)]

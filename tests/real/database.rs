@@ -70,6 +70,11 @@ impl Database {
         fs::write(self.directory.join("guasto"), how).unwrap();
     }
 
+    /// The first undo fails, the second hangs and does not hear that it should stop.
+    pub fn break_undo(&self) {
+        fs::write(self.directory.join("guasto-ripristino"), "").unwrap();
+    }
+
     /// SHA-256 of the rows and of the file with their checksum.
     pub fn fingerprint(&self) -> [String; 2] {
         ["motore.db", "motore.db.sha256"].map(|file| sha256(&fs::read(self.directory.join(file)).unwrap()))

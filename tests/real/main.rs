@@ -20,15 +20,18 @@ mod operator;
 mod stage;
 mod tenant;
 
+mod by_hand;
 mod chart;
 mod death;
 mod faults;
 mod gitops;
 mod goes_back;
 mod goes_well;
+mod half_done;
 mod killed;
 mod many;
 mod outage;
 mod recreated;
 mod replicas;
+mod rights;
 mod unreachable;

@@ -30,6 +30,17 @@ impl<'a> Night<'a> {
 
     /// The same, with so much more time until the doors open.
     pub fn declare_long(cluster: &'a Cluster, starts_in: SignedDuration, hard_cap: &str, longer: SignedDuration) -> Self {
+        Self::declare_other(cluster, starts_in, hard_cap, longer, |text| text)
+    }
+
+    /// The same, of another text.
+    pub fn declare_other(
+        cluster: &'a Cluster,
+        starts_in: SignedDuration,
+        hard_cap: &str,
+        longer: SignedDuration,
+        change: impl Fn(String) -> String,
+    ) -> Self {
         let start_at = (Timestamp::now() + starts_in).round(Unit::Second).unwrap();
         let must_serve_by = start_at + DEADLINE_AFTER + longer;
         let opens_at = Timestamp::from_second((must_serve_by.as_second() / 60 + 1) * 60).unwrap();
@@ -45,7 +56,7 @@ impl<'a> Night<'a> {
             ("HARD_CAP", hard_cap.to_owned()),
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        cluster.apply(&fill(include_str!("oggetti/notte.yaml"), &fields));
+        cluster.apply(&change(fill(include_str!("oggetti/notte.yaml"), &fields)));
         let intervention = cluster.get(INTERVENTION).unwrap();
         Self { cluster, uid: intervention["metadata"]["uid"].as_str().unwrap().to_owned(), start_at, must_serve_by }
     }

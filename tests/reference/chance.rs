@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::engine::facts::{Ask, Order};
+use notturno::engine::facts::{Ask, Order, Pods};
 use notturno::model::action::*;
 use notturno::model::plan::Plan;
 use notturno::model::reference::Target;
@@ -11,7 +11,7 @@ use notturno::model::runbook::*;
 use notturno::model::service::*;
 use notturno::model::span::Span;
 
-use crate::nights::{Night, World, at, job, rome, service, sogei, step};
+use crate::nights::{Night, World, at, job, opens, opens_in_part, rome, service, sogei, step};
 
 /// `SplitMix64`: the same seed gives the same night everywhere.
 pub struct Chance(pub u64);
@@ -72,6 +72,11 @@ fn any_service(chance: &mut Chance, name: &str, earlier: &[String]) -> Service {
     let mut service = service(name, sites, &calls);
     service.reopen_budget = chance.minutes(1, 15);
     service.when_red = chance.one(&[WhenRed::CallPerson, WhenRed::OpenDegraded, WhenRed::CloseAgain]);
+    service.when_dirty = match chance.below(10) {
+        0..=4 => WhenDirty::StayClosed,
+        5..=7 => opens(),
+        _ => opens_in_part(name),
+    };
     service
 }
 
@@ -176,9 +181,21 @@ pub fn world(chance: &mut Chance, plan: &Plan) -> World {
         if chance.percent(8) {
             world.fails.insert((step.name.clone(), 0), Span::from(budget / 2));
         }
-        world
-            .takes
-            .insert(format!("undo-{}", step.name), Some(Span::from(step.undo_budget().get() / (1 + chance.below(2) as i32))));
+        let undo = format!("undo-{}", step.name);
+        // One that never ends, or fails: what it reaches is half done when doors open.
+        let takes = (!chance.percent(6)).then(|| Span::from(step.undo_budget().get() / (1 + chance.below(2) as i32)));
+        world.takes.insert(undo.clone(), takes);
+        if chance.percent(6) {
+            world.fails.insert((undo.clone(), 1), Span::minutes(1));
+        }
+        if chance.percent(50) {
+            let pods = match chance.below(3) {
+                0 => Pods::Alive,
+                1 => Pods::Unknown { reason: "its node does not answer".to_owned() },
+                _ => Pods::NoneSeen,
+            };
+            world.left.insert(undo, (chance.minutes(1, 20), pods));
+        }
     }
     for service in &plan.services {
         let name = service.id.name.clone();

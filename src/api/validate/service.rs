@@ -7,7 +7,7 @@ use super::{Checked, DEFAULT_NAMESPACE, Findings, only, overlap, patch};
 use crate::api::service::{self as raw, PublicService};
 use crate::model::reference::{Reference, ServiceRef, Target};
 use crate::model::refusal::Refusal;
-use crate::model::service::{Change, Closing, Contact, Dependency, Probe, Service, Site, Text, Tolerance};
+use crate::model::service::{Change, Closing, Contact, Dependency, Probe, Service, Site, Text, Tolerance, WhenDirty};
 use crate::model::span::Span;
 
 /// Validates a service.
@@ -18,17 +18,28 @@ pub fn service(raw: &PublicService) -> Result<Checked<Service>, Vec<Refusal>> {
     let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let id = ServiceRef::new(namespace, raw.metadata.name.as_deref().unwrap_or_default());
     let mut found = Findings::of("PublicService", raw, Some(namespace), &raw.spec);
-    let raw::PublicServiceSpec { title, sites, depends_on, close, reopen, when_dirty, allowed_from, contacts, when_red } =
-        &raw.spec;
+    let raw::PublicServiceSpec {
+        title,
+        sites,
+        depends_on,
+        close,
+        reopen,
+        when_dirty: word,
+        degraded,
+        when_dirty_reason: reason,
+        allowed_from,
+        contacts,
+        when_red,
+    } = &raw.spec;
     let (reopen_budget, probes) = reopening(&mut found, reopen.as_ref(), !close.is_empty());
     let value = Service {
         title: text(&mut found, "spec.title", title),
         sites: sites.iter().enumerate().map(|(index, raw)| site(&mut found, &format!("spec.sites[{index}]"), raw)).collect(),
         depends_on: dependencies(&mut found, &id, depends_on),
-        close: closings(&mut found, namespace, close),
+        close: closings(&mut found, namespace, "spec.close", close),
         reopen_budget,
         probes,
-        when_dirty: *when_dirty,
+        when_dirty: when_dirty(&mut found, namespace, *word, degraded, reason.as_deref()),
         when_red: *when_red,
         allowed_from: allowed_from.iter().map(|allowed| allowed.namespace.clone()).collect(),
         contacts: contacts.iter().map(contact).collect(),
@@ -72,10 +83,48 @@ fn full(reference: &Reference, own: &ServiceRef) -> ServiceRef {
     ServiceRef::new(reference.namespace.as_deref().unwrap_or(&own.namespace), &reference.name)
 }
 
-fn closings(found: &mut Findings, namespace: &str, raw: &[raw::Closing]) -> Vec<Closing> {
+/// What goes with another word is refused, and what is missing.
+fn when_dirty(
+    found: &mut Findings,
+    namespace: &str,
+    word: raw::WhenDirty,
+    degraded: &[raw::Closing],
+    reason: Option<&str>,
+) -> WhenDirty {
+    let actions = closings(found, namespace, "spec.degraded", degraded);
+    match word {
+        raw::WhenDirty::OpenDegraded if degraded.is_empty() => {
+            let message = "whenDirty: OpenDegraded says what is changed when it opens on half-done work: write degraded";
+            found.refuse("Missing", "spec.degraded", message);
+        }
+        raw::WhenDirty::StayClosed | raw::WhenDirty::Open if !degraded.is_empty() => {
+            let message = "only what opens with whenDirty: OpenDegraded is changed then: write that, or remove degraded";
+            found.refuse("NotAllowed", "spec.degraded", message);
+        }
+        raw::WhenDirty::StayClosed | raw::WhenDirty::OpenDegraded | raw::WhenDirty::Open => {}
+    }
+    match (word, reason) {
+        (raw::WhenDirty::Open, None) => {
+            let message = "whenDirty: Open says why half-done work behind an open door is better than a closed one: write it";
+            found.refuse("Missing", "spec.whenDirtyReason", message);
+        }
+        (raw::WhenDirty::StayClosed | raw::WhenDirty::OpenDegraded, Some(_)) => {
+            let message = "it is the reason for whenDirty: Open: write that, or remove it";
+            found.refuse("NotAllowed", "spec.whenDirtyReason", message);
+        }
+        (raw::WhenDirty::Open, Some(_)) | (raw::WhenDirty::StayClosed | raw::WhenDirty::OpenDegraded, None) => {}
+    }
+    match word {
+        raw::WhenDirty::StayClosed => WhenDirty::StayClosed,
+        raw::WhenDirty::OpenDegraded => WhenDirty::OpenDegraded { actions },
+        raw::WhenDirty::Open => WhenDirty::Open { reason: reason.unwrap_or_default().to_owned() },
+    }
+}
+
+fn closings(found: &mut Findings, namespace: &str, list: &str, raw: &[raw::Closing]) -> Vec<Closing> {
     let mut closings = Vec::new();
     for (index, raw) in raw.iter().enumerate() {
-        let path = format!("spec.close[{index}]");
+        let path = format!("{list}[{index}]");
         match one_change(found, &path, raw) {
             Some((target, change)) => {
                 closings.push((path, Closing { name: raw.name.clone(), target: in_namespace(target, namespace), change }));

@@ -49,6 +49,7 @@ pub const RULES: &[Rule] = &[
     rule("Duplicate", Error, "A name, an entry or an object that stands there twice."),
     rule("DuplicateKey", Error, "A field that is written twice: kubectl silently takes the last."),
     rule("Empty", Error, "An empty text where something has to stand."),
+    rule("ExpiresForOthers", Warning, "An undo that stops for good for one service while another waits for it."),
     rule("ExplicitNull", Warning, "A field with nothing in it, which counts as absent."),
     rule("FileTooLarge", Error, "More than is looked at: bytes, depth, documents, values, or what aliases repeat."),
     rule("FileUnreadable", Error, "A file that is not there, may not be read, or is named twice."),

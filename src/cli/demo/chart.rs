@@ -136,6 +136,7 @@ fn rows(plan: &Plan, entries: &[Entry]) -> Vec<Row> {
             | Event::GoingBack { .. }
             | Event::UndoOverrun { .. }
             | Event::Committed {}
+            | Event::UndosExpired { .. }
             | Event::Opening { .. }
             | Event::Opened { .. }
             | Event::Degraded { .. }

@@ -14,6 +14,7 @@ use crate::model::need::reopen_by;
 use crate::model::plan::{Plan, StepIndex};
 use crate::model::refusal::{Refusal, Term, Warning};
 use crate::model::runbook::Mode;
+use crate::model::service::WhenDirty;
 use crate::model::span::Span;
 
 /// The whole object.
@@ -74,6 +75,13 @@ struct Service {
     #[serde(skip_serializing_if = "Option::is_none")]
     must_serve_by: Option<String>,
     could_stay_closed_by: Vec<String>,
+    /// What becomes of it then; only of what could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_dirty: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_dirty_reason: Option<String>,
 }
 
 impl Report {
@@ -150,8 +158,19 @@ fn services(plan: &Plan, zone: &TimeZone) -> Vec<Service> {
         close_at: service.close_at.map(|at| shown(at, zone)),
         must_serve_by: service.deadline.as_ref().map(|deadline| shown(deadline.must_serve_by, zone)),
         could_stay_closed_by: service.could_stay_closed_by.iter().filter_map(name).collect(),
+        when_dirty: could_be(service).map(WhenDirty::as_str),
+        degraded: could_be(service).map(|then| then.actions().iter().map(|one| one.name.clone()).collect()).unwrap_or_default(),
+        when_dirty_reason: could_be(service).and_then(|then| match then {
+            WhenDirty::Open { reason } => Some(reason.clone()),
+            WhenDirty::StayClosed | WhenDirty::OpenDegraded { .. } => None,
+        }),
     };
     plan.services.iter().map(service).collect()
+}
+
+/// What becomes of it when work on its data is half done; none for one that no step can leave so.
+pub(super) fn could_be(service: &crate::model::plan::PlannedService) -> Option<&WhenDirty> {
+    (!service.could_stay_closed_by.is_empty()).then_some(&service.when_dirty)
 }
 
 fn refused(assembled: &Assembled, refusal: &Refusal, zone: &TimeZone) -> Value {

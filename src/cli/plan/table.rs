@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::assemble::Assembled;
-use super::report::latest_reopening;
+use super::report::{could_be, latest_reopening};
 use crate::engine::words::clock;
 use crate::model::need::{Begun, need};
 use crate::model::plan::{Because, Plan, PlannedStep, PlannedUndo};
 use crate::model::runbook::Mode;
+use crate::model::service::WhenDirty;
 use crate::model::span::Span;
 
 /// The whole text.
@@ -139,13 +140,24 @@ fn sums(text: &mut String, plan: &Plan) {
 
 fn services(text: &mut String, plan: &Plan) {
     let width = plan.services.iter().map(|service| service.id.to_string().len()).max().unwrap_or(0).max(7);
-    let _ = writeln!(text, "  {:<width$}  {:>6}  {:>13}  could stay closed through", "service", "closed", "must serve by");
+    let _ = writeln!(text, "  {:<width$}  {:>6}  {:>13}  half-done work through: then", "service", "closed", "must serve by");
     for service in &plan.services {
         let closed = service.close_at.map_or_else(|| "-".to_owned(), |at| clock(plan, at));
         let deadline = service.deadline.as_ref().map_or_else(|| "-".to_owned(), |deadline| clock(plan, deadline.must_serve_by));
         let steps = service.could_stay_closed_by.iter().filter_map(|&step| plan.steps.get(step));
         let through = steps.map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
-        let line = format!("  {:<width$}  {closed:>6}  {deadline:>13}  {through}", service.id.to_string());
+        let then = could_be(service).map(|then| format!(": {}", then_of(then))).unwrap_or_default();
+        let line = format!("  {:<width$}  {closed:>6}  {deadline:>13}  {through}{then}", service.id.to_string());
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn then_of(when_dirty: &WhenDirty) -> String {
+    match when_dirty {
+        WhenDirty::StayClosed => "stays closed".to_owned(),
+        WhenDirty::OpenDegraded { actions } => {
+            format!("opens with {}", actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        WhenDirty::Open { reason } => format!("opens: {reason}"),
     }
 }

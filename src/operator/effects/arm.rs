@@ -26,6 +26,7 @@ use super::operations::{annotated, text};
 use super::perform::ATTEMPTS_MAX;
 use super::pod_security::{Level, violations};
 use super::preimages::Preimages;
+use super::rights::{self, Lack};
 use super::spots::{Planned, planned, target_path};
 use super::survey::{Claim, follows_a_step, recreated, survey};
 use super::targets::{is_stale, stamp};
@@ -77,8 +78,9 @@ impl ArmError {
 pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Preimages, ArmError> {
     let frozen = ledger::frozen(tenant, plan).await.map_err(ArmError::Ledger)?;
     let mut problems = Vec::new();
-    let claims = survey(tenant, plan, &mut problems).await?;
-    let made = make_jobs(tenant, plan, level, &mut problems).await?;
+    let lacking = lacking(tenant, plan, &mut problems).await?;
+    let claims = survey(tenant, plan, &lacking, &mut problems).await?;
+    let made = make_jobs(tenant, plan, level, &lacking, &mut problems).await?;
     let addresses = addresses::judged(plan, judge).await;
     problems.extend(addresses.iter().filter(|finding| !finding.is_made).map(addresses::Finding::problem));
     if let Some(frozen) = &frozen {
@@ -108,7 +110,26 @@ pub(super) fn problem(error: CallError) -> Result<String, ArmError> {
     }
 }
 
-async fn make_jobs(tenant: &Tenant, plan: &Plan, level: Level, problems: &mut Vec<String>) -> Result<Vec<Value>, ArmError> {
+/// Every right that the account is missing. What it may not do is tried nowhere else, so that it is told once.
+async fn lacking(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> Result<Vec<Lack>, ArmError> {
+    let lacking = match rights::lacking(tenant, plan).await {
+        Ok(lacking) => lacking,
+        Err(error) => {
+            problems.push(problem(error)?);
+            Vec::new()
+        }
+    };
+    problems.extend(lacking.iter().map(|lack| lack.words(tenant)));
+    Ok(lacking)
+}
+
+async fn make_jobs(
+    tenant: &Tenant,
+    plan: &Plan,
+    level: Level,
+    lacking: &[Lack],
+    problems: &mut Vec<String>,
+) -> Result<Vec<Value>, ArmError> {
     let mut cron_jobs: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     let mut made = Vec::new();
     for job in jobs(plan) {
@@ -118,6 +139,7 @@ async fn make_jobs(tenant: &Tenant, plan: &Plan, level: Level, problems: &mut Ve
                 problems.extend(unsafe_template(plan, job, template, level));
                 Some(json!({"spec": {"suspend": true, "jobTemplate": template}}))
             }
+            Template::CronJob(name) if lacking.iter().any(|lack| lack.is_of("get", "cronjobs", name)) => None,
             Template::CronJob(name) => {
                 if !cron_jobs.contains_key(name.as_str()) {
                     cron_jobs.insert(name, cron_job(tenant, name, problems).await?);

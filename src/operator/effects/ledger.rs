@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::Entry;
 use crate::model::plan::Plan;
+use crate::operator::by_hand;
 
 use super::call::{Advice, Answer, CallError};
 use super::marks;
@@ -25,6 +26,8 @@ pub use record::{Chain, Head, Record};
 pub const PLAN: &str = "plan.json";
 /// The key of what arming captured.
 pub const PREIMAGES: &str = "preimages.json";
+/// Where the page stands that tells people how to open everything by hand.
+pub const BY_HAND: &str = "by-hand.md";
 
 /// Everything the two ConfigMaps say.
 #[derive(Clone, Debug, PartialEq)]
@@ -298,7 +301,8 @@ pub async fn append(tenant: &Tenant, plan: &Plan, head: &Head, by: &str, entries
     })
 }
 
-/// Adds the pre-images to the plan and makes both immutable. Pre-images frozen before stay, and are what this returns.
+/// Adds the pre-images to the plan, and the page for people, and makes all immutable. Pre-images frozen before stay, and are what this
+/// returns.
 ///
 /// # Errors
 /// When the plan is not there or takes no change.
@@ -308,10 +312,13 @@ pub(super) async fn freeze(tenant: &Tenant, plan: &Plan, preimages: &Preimages) 
     if let Some(frozen) = captured(&stored).0 {
         return Ok(frozen);
     }
+    let captured_text = serde_json::to_string(preimages).unwrap_or_default();
+    let page = by_hand::stored(plan, preimages, plan_text(plan).len() + captured_text.len());
     let patch = [
         test("/metadata/uid", text(&stored, &["metadata", "uid"])),
         test("/metadata/resourceVersion", text(&stored, &["metadata", "resourceVersion"])),
-        add(&format!("/data/{PREIMAGES}"), serde_json::to_string(preimages).unwrap_or_default()),
+        add(&format!("/data/{PREIMAGES}"), captured_text),
+        add(&format!("/data/{BY_HAND}"), page),
         add("/immutable", true),
     ];
     let stored = match tenant.patch(&place(tenant, &name), &patch).await {

@@ -23,6 +23,8 @@ use super::token::{Standing, Token, Way};
 pub(super) struct Look {
     pub(super) closing: ClosingFact,
     pub(super) burned: bool,
+    /// No restoring of it can land any more.
+    pub(super) expired: bool,
     pub(super) restored: bool,
     /// It never can be restored, and why.
     pub(super) lost: Option<String>,
@@ -32,6 +34,16 @@ pub(super) struct Look {
 
 /// After so long no request of before is alive: its own limit, and as much again for clocks.
 const REQUEST_LIVES_FOR: Duration = LIMIT.saturating_mul(2);
+
+/// A restoring tests this night's token, and refuses this one.
+fn is_expired(standing: &Standing) -> bool {
+    match standing {
+        Standing::Own(way) => *way == Way::Expired,
+        Standing::Older(token) | Standing::Newer(token) => token.way == Way::Expired,
+        Standing::Foreign(_) => true,
+        Standing::Missing => false,
+    }
+}
 
 impl Spot<'_> {
     /// The object; none when it is not there.
@@ -56,20 +68,25 @@ impl Spot<'_> {
         let recreated = self.is_recreated(live);
         let (fresh, closing) = self.fresh(live, &standing).await?;
         let burned = recreated
-            || matches!(&standing, Standing::Own(Way::Reopen) | Standing::Newer(Token { way: Way::Reopen, .. }))
+            || matches!(
+                &standing,
+                Standing::Own(Way::Reopen | Way::Expired) | Standing::Newer(Token { way: Way::Reopen | Way::Expired, .. })
+            )
             // Forward writes test this night's token, which is not there.
             || (self.planned.wish == Wish::Step && matches!(standing, Standing::Foreign(_)));
         let restored = self.is_restored(live);
+        let expired = is_expired(&standing);
         let lost = match standing {
             Standing::Foreign(token) if !restored => Some(format!("{} is claimed by the night {}", self.what(), token.night)),
             Standing::Foreign(_) | Standing::Missing | Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) => None,
         };
         let tell = match self.planned.wish {
             Wish::Closing => closing == ClosingFact::Open,
+            Wish::Degraded => false,
             Wish::Step => true,
         };
         let fresh = fresh.filter(|fresh| tell && fresh != self.preimage);
-        Ok(Look { closing, burned, restored, lost, preimage: fresh.and_then(|fresh| serde_json::to_value(fresh).ok()) })
+        Ok(Look { closing, burned, expired, restored, lost, preimage: fresh.and_then(|fresh| serde_json::to_value(fresh).ok()) })
     }
 
     /// The pre-image as it would be now, and how far the change is.
@@ -113,16 +130,24 @@ impl Spot<'_> {
     fn look_at_nothing(&self, now: Timestamp) -> Look {
         if self.preimage.is_absent() {
             let out_of_reach = self.is_out_of_reach(now);
-            return Look { closing: ClosingFact::Open, burned: out_of_reach, restored: out_of_reach, lost: None, preimage: None };
+            return Look {
+                closing: ClosingFact::Open,
+                burned: out_of_reach,
+                expired: out_of_reach,
+                restored: out_of_reach,
+                lost: None,
+                preimage: None,
+            };
         }
         let reason = format!("{} is not there", self.what());
         let absent = match self.planned.wish {
-            Wish::Closing => None,
+            Wish::Closing | Wish::Degraded => None,
             Wish::Step => serde_json::to_value(Preimage::absent(&self.preimage.resource)).ok(),
         };
         Look {
             closing: ClosingFact::Refused { reason: reason.clone() },
             burned: true,
+            expired: true,
             restored: false,
             lost: Some(reason),
             preimage: absent,
@@ -138,7 +163,8 @@ impl Spot<'_> {
                 Standing::Foreign(token) => Some(format!("{} is claimed by the night {}", self.what(), token.night)),
                 Standing::Missing | Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) => None,
             };
-            return Ok(Look { closing: ClosingFact::Closed, burned, restored: false, lost, preimage: None });
+            let expired = is_expired(&self.standing(live));
+            return Ok(Look { closing: ClosingFact::Closed, burned, expired, restored: false, lost, preimage: None });
         }
         let out_of_reach = self.is_out_of_reach(now);
         let fresh = match self.standing(live) {
@@ -149,7 +175,14 @@ impl Spot<'_> {
         };
         let reason = self.may_change(live).err().map(|error| error.to_string()).unwrap_or_default();
         let preimage = fresh.and_then(|fresh| serde_json::to_value(fresh).ok());
-        Ok(Look { closing: ClosingFact::Refused { reason }, burned: out_of_reach, restored: out_of_reach, lost: None, preimage })
+        Ok(Look {
+            closing: ClosingFact::Refused { reason },
+            burned: out_of_reach,
+            expired: out_of_reach,
+            restored: out_of_reach,
+            lost: None,
+            preimage,
+        })
     }
 
     /// No request that would make the object can land any more.

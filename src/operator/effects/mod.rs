@@ -11,10 +11,11 @@
 //! | [`ledger`] | the two ConfigMaps that are the truth of a night |
 //! | [`token`], [`marks`], [`operations`] | the words on objects, and patches as values |
 //! | [`capture`], [`found`], [`preimages`] | what a change changes, and how it is exactly taken back |
-//! | [`spots`], [`change`], [`restore`], [`targets`], [`look`], [`drain`] | the objects of the night: changed, burned, restored, seen |
+//! | [`spots`], [`change`], [`restore`], [`degrade`] | the objects of the night: changed, restored, opened on half-done work |
+//! | [`targets`], [`look`], [`drain`] | the same, burned and seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
-//! | [`arm`], [`survey`], [`addresses`] | everything that has to stand before the night |
+//! | [`arm`], [`rights`], [`survey`], [`addresses`] | everything that has to stand before the night |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 //! | [`mod@rehearse`], [`mod@prove`] | all of it as dry runs, by day; the way back alone, by a sentinel |
@@ -24,6 +25,7 @@ pub mod arm;
 pub mod call;
 pub mod capture;
 mod change;
+mod degrade;
 pub mod drain;
 mod found;
 pub mod jobs;
@@ -40,6 +42,7 @@ pub mod preimages;
 mod prove;
 pub mod rehearse;
 mod restore;
+pub mod rights;
 mod spots;
 mod survey;
 mod targets;

@@ -41,6 +41,12 @@ fn stem(name: &str, uid: &str) -> String {
     format!("{name}-{}", first(uid, 8))
 }
 
+/// The annotation that says of the change with this key that it was taken back.
+#[must_use]
+pub fn restored_mark(key: &str) -> String {
+    format!("{}{}", super::marks::RESTORED, first(&sha256(key), 12))
+}
+
 /// The two ConfigMaps of a night.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerNames {

@@ -25,7 +25,7 @@ use super::operations::{annotated, at, text};
 use super::perform::PerformError;
 use super::pods::{all, belongs, is_held};
 use super::preimages::Preimages;
-use super::spots::{spots, step_spot};
+use super::spots::{degraded_spots, spots, step_spot};
 use super::tenant::{Tenant, path};
 use super::token::Standing;
 use super::work::{NEVER_STARTED, is_suspended};
@@ -52,7 +52,8 @@ pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, now: T
     let until = Instant::now() + 2 * LIMIT;
     let looking = async { if interest.jobs { Some(jobs(tenant, plan, preimages).await) } else { None } };
     let services = interest.targets.clone().into_iter().map(|index| async move {
-        let fact = timeout_at(until, service(tenant, plan, preimages, now, index)).await;
+        let degraded = interest.degraded.contains(&index);
+        let fact = timeout_at(until, service(tenant, plan, preimages, now, index, degraded)).await;
         (index, fact.unwrap_or_else(|_| Err(not_looked_at(plan, index))))
     });
     let services = futures::stream::iter(services).buffered(AT_ONCE_MAX).collect::<Vec<_>>();
@@ -192,7 +193,7 @@ async fn change(
         *read = Some(Read(live));
         look
     };
-    let Look { closing, burned, restored, lost, preimage } = match look.await {
+    let Look { closing, burned, expired, restored, lost, preimage } = match look.await {
         Ok(look) => look,
         Err(error) if matches!(error.advice(), Advice::TellAPerson) => {
             return Ok(ChangeFact { change: ClosingFact::Refused { reason: error.story() }, ..ChangeFact::default() });
@@ -200,7 +201,7 @@ async fn change(
         Err(error) => return Err(PerformError::of(&spot.what(), error)),
     };
     let preimages = preimage.map(|preimage| (spot.planned.key.clone(), preimage)).into_iter().collect();
-    Ok(ChangeFact { change: closing, burned, restored, cannot_restore: lost, preimages })
+    Ok(ChangeFact { change: closing, burned, expired, restored, cannot_restore: lost, preimages })
 }
 
 async fn service(
@@ -209,6 +210,7 @@ async fn service(
     preimages: &Preimages,
     now: Timestamp,
     index: ServiceIndex,
+    is_degraded_wanted: bool,
 ) -> Result<ServiceFact, PerformError> {
     let mut fact = ServiceFact { burned: true, restored: true, closing: ClosingFact::Closed, ..ServiceFact::default() };
     for spot in spots(tenant, plan, preimages, index) {
@@ -228,7 +230,21 @@ async fn service(
         fact.preimages.extend(look.preimage.map(|preimage| (spot.planned.key.clone(), preimage)));
         fact.closing = worse(fact.closing, look.closing);
     }
+    if is_degraded_wanted {
+        fact.degraded = degraded(tenant, plan, preimages, index).await?;
+    }
     Ok(fact)
+}
+
+/// Whether what it declared for half-done work stands.
+async fn degraded(tenant: &Tenant, plan: &Plan, preimages: &Preimages, index: ServiceIndex) -> Result<ClosingFact, PerformError> {
+    for spot in degraded_spots(tenant, plan, preimages, index) {
+        let spot = spot?;
+        if !spot.live().await?.is_some_and(|live| spot.is_degraded(&live)) {
+            return Ok(ClosingFact::Open);
+        }
+    }
+    Ok(ClosingFact::Closed)
 }
 
 /// A refusal tells more than an open target, an open one more than one that drains.

@@ -16,7 +16,7 @@ use crate::model::reference::Target;
 
 use super::call::{Advice, Answer, CallError, LIMIT};
 use super::preimages::Preimages;
-use super::spots::{Spot, planned, spots, step_spot};
+use super::spots::{Spot, degraded_spots, planned, spots, step_spot};
 use super::tenant::Tenant;
 use super::work::Work;
 
@@ -162,6 +162,8 @@ pub async fn perform(
         Command::Arm | Command::Probe { .. } | Command::Check { .. } => 0,
         Command::Change { step, not_after } => at(*step)?.change(&Fence::new(Some(*not_after), now)).await?,
         Command::BurnChange { step } => at(*step)?.burn().await?,
+        Command::ExpireChange { step } => at(*step)?.expire().await?,
+        Command::Degrade { service } => degrade(tenant, plan, preimages, *service).await?,
         Command::Restore { step } => return at(*step)?.restore().await,
         Command::CloseAgain { service } => close_again(tenant, plan, preimages, *service).await?,
         Command::Close { service, not_after } => {
@@ -206,12 +208,30 @@ async fn close_again(tenant: &Tenant, plan: &Plan, preimages: &Preimages, servic
 
 /// Every target is tried, all at once: none waits for another's burn.
 async fn burn(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: ServiceIndex) -> Result<u32, PerformError> {
-    let spots = spots(tenant, plan, preimages, service);
+    let mut spots = spots(tenant, plan, preimages, service);
+    spots.extend(degraded_spots(tenant, plan, preimages, service));
     Tally::of(futures::future::join_all(spots.into_iter().map(burn_one)).await)
 }
 
 async fn burn_one(spot: Result<Spot<'_>, PerformError>) -> Result<u32, PerformError> {
     spot?.burn().await
+}
+
+/// In declared order. What fails for good is passed over; what may succeed later is waited for, to keep the order.
+async fn degrade(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: ServiceIndex) -> Result<u32, PerformError> {
+    let mut tally = Tally::default();
+    for spot in degraded_spots(tenant, plan, preimages, service) {
+        let outcome = match spot {
+            Ok(spot) => spot.degrade(plan).await,
+            Err(error) => Err(error),
+        };
+        let wait = outcome.as_ref().is_err_and(|error| !error.is_for_good());
+        tally.note(outcome);
+        if wait {
+            break;
+        }
+    }
+    tally.result()
 }
 
 /// In reverse order. What fails for good is passed over; what may succeed later is waited for, to keep the order.

@@ -33,6 +33,12 @@ pub fn key(service: &PlannedService, closing: &Closing) -> String {
     format!("{}/{}", service.id, closing.name)
 }
 
+/// The name of what a service declared for half-done work, in a night: `namespace/service/degraded/action`.
+#[must_use]
+pub fn degraded_key(service: &PlannedService, action: &Closing) -> String {
+    format!("{}/degraded/{}", service.id, action.name)
+}
+
 /// The name of a step's change in a night: `step/<name>`.
 #[must_use]
 pub fn step_key(step: &str) -> String {

@@ -13,7 +13,9 @@ use super::operations::{annotate, annotated, at, keys, replace, text, token};
 use super::perform::{ATTEMPTS_MAX, Done, PerformError};
 use super::spots::{Spot, Wish};
 use super::targets::{is_stale, revision_of};
-use super::token::{Standing, Way};
+use super::token::{Standing, Token, Way};
+
+const EXPIRED: &str = "its undo has expired: a service is open on what the step left";
 
 impl Spot<'_> {
     /// Gives the object its pre-image again.
@@ -56,8 +58,14 @@ impl Spot<'_> {
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
         let (guard, burn) = match self.standing(live) {
             Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), false),
+            Standing::Own(Way::Expired) if self.planned.wish == Wish::Step => return Err(self.refused(EXPIRED)),
+            // Of an object that a step changed too: only that step's way back has expired.
+            Standing::Own(Way::Expired) => (Guard::Token(self.own(Way::Expired)), false),
             // Its burn failed: the same write burns and opens.
             Standing::Own(way) => (Guard::Token(self.own(way)), true),
+            Standing::Older(Token { way: Way::Expired, .. }) if self.planned.wish == Wish::Step => {
+                return Err(self.refused(EXPIRED));
+            }
             Standing::Older(token) => (Guard::Token(token.to_string()), true),
             Standing::Missing => (Guard::Revision, false),
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
@@ -90,7 +98,10 @@ impl Spot<'_> {
                 return Ok(0);
             }
             match self.standing(&live) {
-                Standing::Own(_) | Standing::Older(_) | Standing::Missing => {}
+                Standing::Own(Way::Expired) | Standing::Older(Token { way: Way::Expired, .. }) => {
+                    return Err(self.refused(EXPIRED));
+                }
+                Standing::Own(Way::Forward | Way::Back | Way::Reopen) | Standing::Older(_) | Standing::Missing => {}
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             }
@@ -109,7 +120,7 @@ impl Spot<'_> {
             let now = at(live, &keys(&field.pointer));
             now != field.before.as_ref() && now != field.after.as_ref() && !now.is_some_and(Value::is_object)
         };
-        if self.planned.wish == Wish::Closing {
+        if self.planned.wish != Wish::Step {
             return Vec::new();
         }
         let words = |field: &Field| {

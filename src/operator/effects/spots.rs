@@ -1,7 +1,8 @@
 //! The objects that a night changes: which, by whose wish, and with what pre-image.
 //!
 //! In: plan and pre-images. Out: [`Spot`]s: one change of one object, of a closing or of a step. Invariants: a closing's key is
-//! `namespace/service/closing`, a step's is `step/<name>`; a restart is the merge of an annotation that only this step of this night
+//! `namespace/service/closing`, that of what is declared for half-done work
+//! `namespace/service/degraded/action`, a step's `step/<name>`; a restart is the merge of an annotation that only this step of this night
 //! has, so that repeating it changes nothing. Not here: what is written to a spot ([`super::targets`], [`super::change`],
 //! [`super::restore`]) or seen of it ([`super::look`]).
 
@@ -18,10 +19,10 @@ use super::call::CallError;
 use super::capture::{Preimage, is_closed};
 use super::found::{self, is_asked};
 use super::marks;
-use super::names::sha256;
+use super::names::restored_mark;
 use super::operations::{annotated, at, keys, text};
 use super::perform::PerformError;
-use super::preimages::{Preimages, key, step_key};
+use super::preimages::{Preimages, degraded_key, key, step_key};
 use super::tenant::{Tenant, path};
 use super::token::{Standing, Token, Way};
 
@@ -30,6 +31,8 @@ use super::token::{Standing, Token, Way};
 pub(super) enum Wish {
     /// A service's, to be closed.
     Closing,
+    /// A service's, to be open on half-done work.
+    Degraded,
     /// A step's.
     Step,
 }
@@ -39,6 +42,8 @@ pub(super) enum Wish {
 pub(super) struct Planned<'a> {
     pub(super) key: String,
     pub(super) wish: Wish,
+    /// Whose it is, when it is a service's.
+    pub(super) service: Option<ServiceIndex>,
     pub(super) target: &'a Target,
     /// As it was declared.
     pub(super) declared: &'a Change,
@@ -47,9 +52,9 @@ pub(super) struct Planned<'a> {
 }
 
 impl<'a> Planned<'a> {
-    fn closing(key: String, closing: &'a Closing) -> Self {
+    fn of_service(key: String, wish: Wish, service: ServiceIndex, closing: &'a Closing) -> Self {
         let Closing { name: _, target, change } = closing;
-        Self { key, wish: Wish::Closing, target, declared: change, change: Cow::Borrowed(change) }
+        Self { key, wish, service: Some(service), target, declared: change, change: Cow::Borrowed(change) }
     }
 
     fn step(plan: &Plan, closing: &'a Closing) -> Self {
@@ -66,14 +71,14 @@ impl<'a> Planned<'a> {
             | Change::Apply { .. }
             | Change::Cordon {} => Cow::Borrowed(change),
         };
-        Self { key: step_key(name), wish: Wish::Step, target, declared: change, change: written }
+        Self { key: step_key(name), wish: Wish::Step, service: None, target, declared: change, change: written }
     }
 
     /// What it would change in `live`, the object at `path`.
     pub(super) async fn capture(&self, tenant: &Tenant, path: &str, live: &Value, resource: &str) -> Result<Preimage, CallError> {
         match self.wish {
             Wish::Closing => Ok(super::capture::preimage(live, resource, &self.change)),
-            Wish::Step => {
+            Wish::Degraded | Wish::Step => {
                 let found = found::found(tenant, path, live, &self.change).await?;
                 Ok(found::step_preimage(live, resource, found))
             }
@@ -86,17 +91,25 @@ fn made_by(night: &str, step: &str) -> String {
     format!("{night}.{step}")
 }
 
-/// Every change that is planned for the night: those of closings, then those of steps, in order.
+/// Every change that is planned for the night: those of services, then those of steps, in order.
 pub(super) fn planned(plan: &Plan) -> Vec<Planned<'_>> {
     let closed = plan.services.iter().enumerate().filter(|(_, service)| service.close_at.is_some());
-    let closings = closed.flat_map(|(index, _)| of_service(plan, index));
+    let closings = closed.flat_map(|(index, _)| of_service(plan, index).into_iter().chain(of_degraded(plan, index)));
     closings.chain((0..plan.steps.len()).filter_map(|index| of_step(plan, index))).collect()
 }
 
 /// The closings of a service, in declared order.
 pub(super) fn of_service(plan: &Plan, index: ServiceIndex) -> Vec<Planned<'_>> {
-    let service = plan.services.get(index).into_iter();
-    service.flat_map(|service| service.close.iter().map(|closing| Planned::closing(key(service, closing), closing))).collect()
+    let Some(service) = plan.services.get(index) else { return Vec::new() };
+    let planned = |closing| Planned::of_service(key(service, closing), Wish::Closing, index, closing);
+    service.close.iter().map(planned).collect()
+}
+
+/// What a service declared for half-done work, in declared order.
+pub(super) fn of_degraded(plan: &Plan, index: ServiceIndex) -> Vec<Planned<'_>> {
+    let Some(service) = plan.services.get(index) else { return Vec::new() };
+    let planned = |action| Planned::of_service(degraded_key(service, action), Wish::Degraded, index, action);
+    service.when_dirty.actions().iter().map(planned).collect()
 }
 
 /// The change of a step, when it is one.
@@ -134,6 +147,16 @@ pub(super) fn spots<'a>(
     of_service(plan, service).into_iter().map(|planned| Spot::of(tenant, plan, preimages, planned)).collect()
 }
 
+/// What a service declared for half-done work, in declared order.
+pub(super) fn degraded_spots<'a>(
+    tenant: &'a Tenant,
+    plan: &'a Plan,
+    preimages: &'a Preimages,
+    service: ServiceIndex,
+) -> Vec<Result<Spot<'a>, PerformError>> {
+    of_degraded(plan, service).into_iter().map(|planned| Spot::of(tenant, plan, preimages, planned)).collect()
+}
+
 /// The object that a step changes.
 pub(super) fn step_spot<'a>(
     tenant: &'a Tenant,
@@ -154,13 +177,12 @@ impl<'a> Spot<'a> {
         let reason = || format!("no pre-image of {} was captured", planned.key);
         let missing = || PerformError::Refused { what: planned.target.to_string(), reason: reason() };
         let preimage = preimages.targets.get(&planned.key).ok_or_else(missing)?;
-        let hash: String = sha256(&planned.key).chars().take(12).collect();
         Ok(Self {
             tenant,
             night: &plan.uid,
             preimage,
             path: target_path(planned.target, &preimage.resource),
-            restored: format!("{}{hash}", marks::RESTORED),
+            restored: restored_mark(&planned.key),
             turned_at: preimages.turned_at,
             planned,
         })

@@ -4,7 +4,7 @@
 //! with its token on it; what a step does after another step on the same object cannot be tried by day, and is no problem by day.
 //! Not here: stamping and capturing ([`super::arm`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -22,6 +22,7 @@ use super::marks;
 use super::operations::text;
 use super::perform::ATTEMPTS_MAX;
 use super::preimages::Preimages;
+use super::rights::Lack;
 use super::spots::{Planned, Wish, planned, target_path};
 use super::targets::stamp;
 use super::tenant::{Kind, Tenant};
@@ -44,14 +45,20 @@ pub(super) fn follows_a_step(all: &[Planned<'_>], position: usize) -> bool {
     own && all.iter().take(position).any(|earlier| earlier.wish == Wish::Step)
 }
 
-/// Looks at every object of the night.
-pub(super) async fn survey<'a>(tenant: &Tenant, plan: &'a Plan, problems: &mut Vec<String>) -> Result<Vec<Claim<'a>>, ArmError> {
+/// Looks at every object of the night that the account has its rights on.
+pub(super) async fn survey<'a>(
+    tenant: &Tenant,
+    plan: &'a Plan,
+    lacking: &[Lack],
+    problems: &mut Vec<String>,
+) -> Result<Vec<Claim<'a>>, ArmError> {
     let mut by_target: BTreeMap<&Target, Vec<Planned<'a>>> = BTreeMap::new();
     for planned in planned(plan) {
         by_target.entry(planned.target).or_default().push(planned);
     }
     let mut claims = Vec::new();
-    for (target, planned) in by_target {
+    let allowed = |target: &Target| !lacking.iter().any(|lack| lack.is_on(target));
+    for (target, planned) in by_target.into_iter().filter(|(target, _)| allowed(target)) {
         match look_at(tenant, plan, target, planned).await? {
             Ok(claim) => claims.push(claim),
             Err(found) => problems.extend(found),
@@ -174,10 +181,21 @@ fn forbidden(claim: &Claim, key: &str, found: &[FieldChange]) -> Vec<String> {
     untouchable(found).iter().map(|pointer| format!("{}: {key} may not change {pointer}", claim.target)).collect()
 }
 
-/// Two closings, or a closing and a step, may not change one field; two steps do so one after the other.
+/// Two closings, or a closing and a step, may not change one field; two steps do so one after the other, and so do a service's closing
+/// and what it declared for half-done work. That and a step may not even change one object: its token stops the step's way back.
 fn clash(target: &Target, (one, its): (&Planned<'_>, &Preimage), (other, others): (&Planned<'_>, &Preimage)) -> Option<String> {
-    if one.wish == Wish::Step && other.wish == Wish::Step {
-        return None;
+    match (one.wish, other.wish) {
+        (Wish::Step, Wish::Step) => return None,
+        (Wish::Degraded, Wish::Closing) | (Wish::Closing, Wish::Degraded) if one.service == other.service => return None,
+        (Wish::Degraded, Wish::Step) | (Wish::Step, Wish::Degraded) => {
+            return Some(format!(
+                "{target}: {} and {} both change it; let one of them change another object",
+                one.key, other.key
+            ));
+        }
+        (Wish::Closing | Wish::Degraded, Wish::Closing | Wish::Degraded)
+        | (Wish::Closing, Wish::Step)
+        | (Wish::Step, Wish::Closing) => {}
     }
     let pointer = common(its, others)?;
     Some(format!("{target}: {} and {} both change {pointer}; make them one", one.key, other.key))
@@ -196,6 +214,11 @@ async fn rehearse(tenant: &Tenant, plan: &Plan, claim: &Claim<'_>, path: &str) -
     let closings: Vec<&Planned<'_>> = claim.planned.iter().filter(|planned| planned.wish == Wish::Closing).collect();
     let steps = claim.planned.iter().enumerate().filter(|(_, planned)| planned.wish == Wish::Step);
     let mut trials = vec![(closings, false)];
+    // Each finds the object as it is by day, those of one service one after the other.
+    let of = |service| claim.planned.iter().filter(move |planned| planned.wish == Wish::Degraded && planned.service == service);
+    let services: BTreeSet<_> =
+        claim.planned.iter().filter(|planned| planned.wish == Wish::Degraded).map(|planned| planned.service).collect();
+    trials.extend(services.into_iter().map(|service| (of(service).collect(), false)));
     trials.extend(steps.map(|(position, planned)| (vec![planned], follows_a_step(&claim.planned, position))));
     trials.retain(|(together, _)| !together.is_empty());
     let mut refused = Vec::new();
@@ -256,7 +279,9 @@ async fn rehearse_one(
     let reason = problem(error)?;
     let verb = match together.first().map(|planned| planned.wish) {
         Some(Wish::Closing) | None => "closing it would fail".to_owned(),
-        Some(Wish::Step) => format!("{} would fail", together.first().map(|planned| planned.key.as_str()).unwrap_or_default()),
+        Some(Wish::Degraded | Wish::Step) => {
+            format!("{} would fail", together.first().map(|planned| planned.key.as_str()).unwrap_or_default())
+        }
     };
     Ok(Err(format!("{}: {verb}: {}", claim.target, words.unwrap_or(reason))))
 }

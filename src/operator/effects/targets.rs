@@ -18,19 +18,32 @@ use super::token::{Standing, Token, Way};
 impl Spot<'_> {
     /// Takes the right to close; a tombstone stands there afterwards.
     pub(super) async fn burn(&self) -> Result<u32, PerformError> {
-        let reopen = self.own(Way::Reopen);
+        self.burn_to(Way::Reopen).await
+    }
+
+    /// Takes the right to restore too.
+    pub(super) async fn expire(&self) -> Result<u32, PerformError> {
+        self.burn_to(Way::Expired).await
+    }
+
+    async fn burn_to(&self, to: Way) -> Result<u32, PerformError> {
+        let tombstone = self.own(to);
         for _ in 0..ATTEMPTS_MAX {
             let Some(live) = self.live().await? else { return Ok(0) };
             let uid = test("/metadata/uid", text(&live, &["metadata", "uid"]));
             let patch = match self.standing(&live) {
-                Standing::Own(Way::Reopen) => return Ok(0),
-                Standing::Own(way) => vec![uid, test(&token(), self.own(way)), replace(&token(), reopen.clone())],
-                Standing::Older(older) => vec![uid, test(&token(), older.to_string()), replace(&token(), reopen.clone())],
-                // Changes test the UID, so nothing of this night reaches it.
-                Standing::Missing if self.is_recreated(&live) => return Ok(0),
+                Standing::Own(way) if way == to || way == Way::Expired => return Ok(0),
+                Standing::Own(way) => vec![uid, test(&token(), self.own(way)), replace(&token(), tombstone.clone())],
+                Standing::Older(older) => {
+                    // What has expired stays so, whoever has the night.
+                    let tombstone = if older.way == Way::Expired { self.own(Way::Expired) } else { tombstone.clone() };
+                    vec![uid, test(&token(), older.to_string()), replace(&token(), tombstone)]
+                }
+                // Changes test the UID, so nothing of this night reaches it; a restoring does not.
+                Standing::Missing if self.is_recreated(&live) && to != Way::Expired => return Ok(0),
                 Standing::Missing => {
                     let mut patch = vec![uid, test("/metadata/resourceVersion", revision_of(&live))];
-                    patch.extend(annotate(&live, &[(marks::TOKEN, &reopen)]));
+                    patch.extend(annotate(&live, &[(marks::TOKEN, &tombstone)]));
                     patch
                 }
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),

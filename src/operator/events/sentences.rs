@@ -71,6 +71,7 @@ fn what(event: &Event) -> String {
         Event::SmokeFailed { .. } => "Verification behind closed doors failed".to_owned(),
         Event::Committed {} => "The work is committed".to_owned(),
         Event::ReopeningBegun {} => "Reopening begins".to_owned(),
+        Event::UndosExpired { service, .. } => format!("Nothing of {service} is undone any more"),
         Event::Opening { services } => format!("It is the turn of {}", names(services)),
         Event::Opened { service } => format!("{service} is open"),
         Event::Degraded { service, .. } => format!("{service} works only in part"),
@@ -85,7 +86,8 @@ fn what(event: &Event) -> String {
 /// What it is about: a step, a service, an outcome.
 pub(super) fn subject(event: &Event) -> Option<String> {
     match event {
-        Event::Opened { service }
+        Event::UndosExpired { service, .. }
+        | Event::Opened { service }
         | Event::Degraded { service, .. }
         | Event::HeldClosed { service, .. }
         | Event::OpeningLate { service, .. }
@@ -136,6 +138,7 @@ pub(super) fn is_warning(event: &Event) -> bool {
         | Event::UndoFailed { .. }
         | Event::UndoOverrun { .. }
         | Event::SmokeFailed { .. }
+        | Event::UndosExpired { .. }
         | Event::Degraded { .. }
         | Event::HeldClosed { .. }
         | Event::OpeningLate { .. }

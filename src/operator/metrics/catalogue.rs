@@ -11,6 +11,7 @@ use std::fmt::Write;
 pub enum Name {
     Nights,
     NeedHuman,
+    HalfDone,
     Slack,
     TurnBackAt,
     MustServeBy,
@@ -36,6 +37,7 @@ impl Name {
         match self {
             Self::Nights => "notturno_nights",
             Self::NeedHuman => "notturno_nights_needing_a_human",
+            Self::HalfDone => "notturno_half_done_services",
             Self::Slack => "notturno_slack_seconds",
             Self::TurnBackAt => "notturno_turn_back_timestamp_seconds",
             Self::MustServeBy => "notturno_must_serve_by_timestamp_seconds",
@@ -107,6 +109,12 @@ pub const CATALOGUE: &[Row] = &[
         meaning: "Unsettled nights, by phase",
     },
     Row { name: Name::NeedHuman, labels: &[], unit: "nights", meaning: "Unsettled nights for which a person has to act" },
+    Row {
+        name: Name::HalfDone,
+        labels: &[Label { name: "state", values: "closed, degraded, open" }],
+        unit: "services",
+        meaning: "Services of unsettled nights whose data is half done, by what became of them",
+    },
     Row {
         name: Name::Slack,
         labels: &[NIGHT],

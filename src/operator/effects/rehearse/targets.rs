@@ -17,7 +17,7 @@ use super::super::capture::{Guard, changes, close_patch, common, is_closed, is_r
 use super::super::marks;
 use super::super::operations::{annotate, test, text};
 use super::super::perform::ATTEMPTS_MAX;
-use super::super::preimages::key;
+use super::super::preimages::{degraded_key, key};
 use super::super::tenant::path;
 use super::super::token::{Standing, Token, Way};
 use super::Stage;
@@ -26,6 +26,8 @@ use super::Stage;
 struct Wanted<'a> {
     whose: String,
     service: Option<ServiceIndex>,
+    /// Only when the service opens on half-done work.
+    degraded: bool,
     /// An earlier step changes the same object: by day it is not as this one will find it.
     follows: bool,
     change: &'a Change,
@@ -42,8 +44,19 @@ impl<'a> Stage<'a> {
                 by_target.entry(&closing.target).or_default().push(Wanted {
                     whose,
                     service: Some(index),
+                    degraded: false,
                     follows: false,
                     change: &closing.change,
+                });
+            }
+            for action in service.when_dirty.actions() {
+                let whose = format!("whenDirty {}", degraded_key(service, action));
+                by_target.entry(&action.target).or_default().push(Wanted {
+                    whose,
+                    service: Some(index),
+                    degraded: true,
+                    follows: false,
+                    change: &action.change,
                 });
             }
         }
@@ -52,11 +65,15 @@ impl<'a> Stage<'a> {
                 let whose = format!("step {}", step.name);
                 let on_it = by_target.entry(&closing.target).or_default();
                 let follows = on_it.iter().any(|one| one.service.is_none());
-                on_it.push(Wanted { whose, service: None, follows, change: &closing.change });
+                on_it.push(Wanted { whose, service: None, degraded: false, follows, change: &closing.change });
             }
         }
         let mut open: BTreeSet<ServiceIndex> = BTreeSet::new();
         for (target, wanted) in by_target {
+            if self.lacking.iter().any(|lack| lack.is_on(target)) {
+                open.extend(wanted.iter().filter_map(|one| one.service));
+                continue;
+            }
             self.target(target, &wanted, &mut open).await?;
         }
         let closings = |index: &ServiceIndex| self.plan.services.get(*index).is_some_and(|service| !service.close.is_empty());
@@ -79,7 +96,7 @@ impl<'a> Stage<'a> {
         };
         let there = live.as_ref().and_then(|(_, live)| live.as_ref());
         let closed = |one: &&Wanted<'_>| there.is_some_and(|live| shows(live, one.change));
-        open.extend(wanted.iter().filter(|one| !closed(one)).filter_map(|one| one.service));
+        open.extend(wanted.iter().filter(|one| !one.degraded && !closed(one)).filter_map(|one| one.service));
         let Some((path, live)) = live else { return Ok(()) };
         if let Some(Standing::Foreign(token)) = live.as_ref().map(|live| Standing::of(live, &self.plan.uid, self.tenant.epoch)) {
             let message =
@@ -128,17 +145,26 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Closings stand side by side: two of them never change one field. Steps come one after the other and may.
+    /// Closings stand side by side: two of them never change one field. Steps come one after the other and may; so do a service's closings
+    /// and what it declared for half-done work, which shares no object with a step.
     fn clashes(&mut self, object: &str, live: Option<&Value>, wanted: &[Wanted<'_>]) {
         let Some(live) = live else { return };
         let closings = wanted.iter().filter(|one| one.service.is_some());
-        let captured: Vec<_> = closings.map(|one| (&one.whose, preimage(live, "", one.change))).collect();
-        for (position, (whose, one)) in captured.iter().enumerate() {
-            for (other, another) in captured.iter().take(position) {
-                if let Some(pointer) = common(one, another) {
-                    self.find("NotAccepted", object, whose, format!("{other} changes {pointer} too; make them one"));
+        let captured: Vec<_> = closings.map(|one| (one, preimage(live, "", one.change))).collect();
+        for (position, (one, its)) in captured.iter().enumerate() {
+            for (other, others) in captured.iter().take(position) {
+                if one.service == other.service && one.degraded != other.degraded {
+                    continue;
+                }
+                if let Some(pointer) = common(its, others) {
+                    self.find("NotAccepted", object, &one.whose, format!("{} changes {pointer} too; make them one", other.whose));
                 }
             }
+        }
+        let step = wanted.iter().find(|one| one.service.is_none());
+        for (one, step) in wanted.iter().filter(|one| one.degraded).zip(step) {
+            let message = format!("{} changes this object too; let one of them change another object", step.whose);
+            self.find("NotAccepted", object, &one.whose, message);
         }
     }
 
@@ -147,14 +173,9 @@ impl<'a> Stage<'a> {
         let object = target.to_string();
         let restart = restarted(&self.plan.uid);
         match (one.change, live) {
-            (Change::Apply { manifest }, live) => {
+            (Change::Apply { manifest }, _) => {
                 let answer = self.tenant.apply(path, manifest, true).await;
-                self.tried(&object, &one.whose, answer)?;
-                if live.is_none() {
-                    let (group, resource) = group_and_resource(target, path);
-                    self.may("delete", group, &resource, &target.namespace, &target.name, &one.whose).await?;
-                }
-                Ok(())
+                self.tried(&object, &one.whose, answer).map(drop)
             }
             (Change::Json { .. }, Some(_)) if one.follows => {
                 let words = "a JSON patch after another step on the same object finds it otherwise than it is by day";
@@ -281,10 +302,4 @@ fn patched(live: &Value, patch: &[Value]) -> Value {
         let _ = json_patch::patch(&mut object, &patch);
     }
     object
-}
-
-fn group_and_resource<'t>(target: &'t Target, path: &str) -> (&'t str, String) {
-    let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
-    let resource = path.rsplit('/').nth(1).unwrap_or_default();
-    (group, resource.to_owned())
 }

@@ -105,6 +105,11 @@ fn at_the_doors() -> Vec<Sample> {
             "sanita/cup stays closed, as it declares: work on its data is half done through aggiorna",
         ),
         (
+            Event::UndosExpired { service: service("cup"), steps: vec![step()] },
+            "work on the data of sanita/cup is half done through aggiorna; it declared to open all the same: meglio che niente; before it \
+             opens, what would undo the work is stopped for good",
+        ),
+        (
             Event::OpeningLate { service: service("cup"), reason: "503".into() },
             "sanita/cup does not answer within its reopening budget: 503; it holds nobody else",
         ),
@@ -145,6 +150,7 @@ fn kind(event: &Event) -> &'static str {
         Event::SmokeFailed { .. } => "smokeFailed",
         Event::Committed {} => "committed",
         Event::ReopeningBegun {} => "reopeningBegun",
+        Event::UndosExpired { .. } => "undosExpired",
         Event::Opening { .. } => "opening",
         Event::Opened { .. } => "opened",
         Event::Degraded { .. } => "degraded",

@@ -1,0 +1,53 @@
+//! The way back without a record: what PROTOCOL rule 22 allows while the ledger is out of reach.
+//!
+//! In: plan, what was last read of the journal, what follows from it and cannot be recorded, facts, now. Out: commands. Invariants: rights
+//! are taken back and clean services get their objects again, at the latest at reopen-by; no undo is released, nothing is asked, and what
+//! may be dirty stays as it is: a commit might stand in what cannot be read. Not here: how long a ledger is out of reach before this holds
+//! (the shell's).
+
+use jiff::Timestamp;
+
+use crate::model::need::reopen_by;
+use crate::model::plan::{Plan, PlannedAction, ServiceIndex, StepIndex};
+
+use super::command::Command;
+use super::facts::{Burned, Facts, JobKey};
+use super::state::{Direction, State};
+use super::{commands, dirty};
+
+/// What may be done. `known` is what was read, `state` what follows from it.
+pub(super) fn commands(plan: &Plan, known: &State, state: &State, facts: &Facts, now: Timestamp) -> Vec<Command> {
+    let goes_back = match state.direction {
+        Direction::Back { .. } | Direction::Committed { .. } => state.outcome.is_none(),
+        Direction::Still | Direction::Forward => false,
+    };
+    if !goes_back {
+        return Vec::new();
+    }
+    let mut all = commands::burns(plan, state, facts);
+    // Another replica may have recorded more than was read: whatever the night plans to close may be closed.
+    let planned = (0..plan.services.len()).filter(|&index| plan.services.get(index).is_some_and(|one| one.close_at.is_some()));
+    let planned: std::collections::BTreeSet<ServiceIndex> = planned.collect();
+    if now >= reopen_by(plan, &planned) {
+        let shut = |index: &ServiceIndex| facts.services.get(index).is_some_and(|fact| fact.burned && !fact.restored);
+        let open = planned.into_iter().filter(|index| shut(index) && is_clean(plan, known, facts, *index));
+        all.extend(open.map(|service| Command::Reopen { service }));
+    }
+    all
+}
+
+/// Nothing that touches its data ever began, as burns prove; or the journal says that it was undone, and no step can have begun since.
+fn is_clean(plan: &Plan, known: &State, facts: &Facts, service: ServiceIndex) -> bool {
+    let turned = matches!(known.direction, Direction::Back { .. } | Direction::Committed { .. });
+    let told = turned && dirty::through(plan, known, service).is_empty();
+    let mut touching = plan.steps.iter().enumerate().filter(|(_, step)| step.touches.contains(&service));
+    told || touching.all(|(index, step)| never_began(&step.action, facts, index))
+}
+
+fn never_began(action: &PlannedAction, facts: &Facts, index: StepIndex) -> bool {
+    match action {
+        PlannedAction::Job(_) => facts.jobs.get(&JobKey::Step(index)).is_some_and(|job| job.burned == Some(Burned::NeverStarted)),
+        PlannedAction::Change(_) => facts.changes.get(&index).is_some_and(|fact| fact.burned && fact.restored),
+        PlannedAction::Close { .. } | PlannedAction::Check(_) | PlannedAction::Hold(_) | PlannedAction::Notify { .. } => true,
+    }
+}
