@@ -156,9 +156,11 @@ impl Tenant {
         fill(template, &[("TENANT", self.name), ("SERVICES", &services), ("REFERENCES", &references), ("TOUCHED", touched)])
     }
 
-    /// The rights that it grants.
-    pub fn rights(&self) -> String {
-        self.fill(include_str!("oggetti/cinque/diritti.yaml"))
+    /// The rights that it grants: what the program prints for its runbook.
+    pub fn rights(&self, cluster: &Cluster) -> String {
+        // No right depends on what is reserved.
+        let declared = fill(&self.declared(), &[("RESERVE", "40s")]);
+        cluster.run(env!("CARGO_BIN_EXE_notturno"), &["rbac", "-"], &declared)
     }
 
     /// Its services and its runbook, as Notturno knows them.
@@ -179,7 +181,7 @@ impl Tenant {
     }
 
     /// What stands in its namespace and in the city's by day.
-    fn day(&self, database: &Database) -> String {
+    fn day(&self, cluster: &Cluster, database: &Database) -> String {
         let service = |service: &Service| {
             let ip = service.address().ip().to_string();
             fill(include_str!("oggetti/cinque/sportello.yaml"), &[("NAME", service.name), ("IP", &ip)])
@@ -188,7 +190,7 @@ impl Tenant {
             let template = include_str!("oggetti/lavoro.yaml").replace("centro-dati", self.name);
             fill(&template, &[("NAME", name), ("SCRIPT", script)])
         };
-        let mut documents = vec![self.rights(), scripts(self.name), map(self.name, "via", &json!({}))];
+        let mut documents = vec![self.rights(cluster), scripts(self.name), map(self.name, "via", &json!({}))];
         documents.push(map(self.name, "orari", &json!({"apre": "08:00"})));
         documents.extend(self.services.iter().map(service));
         if self.work == Work::Rewrites {
@@ -239,7 +241,7 @@ pub fn settle(cluster: &Cluster) -> Vec<Database> {
     cluster.apply(&namespaces.collect::<Vec<_>>().join("---\n"));
     let databases: Vec<Database> =
         TENANTS.iter().map(|tenant| Database::make(cluster, &format!("cinque-{}", tenant.name))).collect();
-    let day = TENANTS.iter().zip(&databases).map(|(tenant, database)| tenant.day(database));
+    let day = TENANTS.iter().zip(&databases).map(|(tenant, database)| tenant.day(cluster, database));
     cluster.apply(&day.collect::<Vec<_>>().join("\n---\n"));
     databases
 }

@@ -23,8 +23,26 @@ fn with_the_operators_namespace_deleted_the_sentinels_reopen_everything() {
 }
 
 #[test]
-fn with_our_kinds_deleted_the_sentinels_reopen_everything() {
-    let fault = Fault { name: "our CRDs deleted", strike: strikes::delete_definitions, settles: false, ..BY_SENTINELS };
+fn with_our_kinds_deleted_and_the_operator_dead_the_sentinels_reopen_everything() {
+    let fault = Fault {
+        name: "our CRDs deleted, operator dead",
+        strike: strikes::delete_operator_and_definitions,
+        settles: false,
+        ..BY_SENTINELS
+    };
+    played_with(&fault);
+}
+
+/// An operator that sees its Interventions deleted turns back at once: that is what deleting one means.
+#[test]
+fn with_our_kinds_deleted_everything_is_open_in_time() {
+    let fault = Fault {
+        name: "our CRDs deleted",
+        strike: strikes::delete_definitions,
+        mend: strikes::operator_comes_back,
+        settles: false,
+        ..FAULT
+    };
     played_with(&fault);
 }
 

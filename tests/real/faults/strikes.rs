@@ -61,6 +61,12 @@ pub fn delete_definitions(five: &Five) -> Damage {
     vec![]
 }
 
+/// The same, with nobody there to take it for an order to turn back.
+pub fn delete_operator_and_definitions(five: &Five) -> Damage {
+    operator::delete(&five.cluster);
+    delete_definitions(five)
+}
+
 /// Everything that the operator may do, granted by the administrator or by tenants.
 pub fn delete_rights(five: &Five) -> Damage {
     for kind in
@@ -69,16 +75,19 @@ pub fn delete_rights(five: &Five) -> Damage {
         five.cluster.delete(&format!("{RBAC}/{kind}/notturno"));
     }
     for tenant in &TENANTS {
-        let of = format!("{RBAC}/namespaces/{}", tenant.name);
-        five.cluster.delete(&format!("{of}/rolebindings/notturno"));
-        five.cluster.delete(&format!("{of}/roles/notturno"));
+        let bindings = format!("{RBAC}/namespaces/{}/rolebindings", tenant.name);
+        for binding in five.cluster.list(&bindings) {
+            if binding["subjects"][0]["namespace"] == "notturno-system" {
+                five.cluster.delete(&format!("{bindings}/{}", binding["metadata"]["name"].as_str().unwrap()));
+            }
+        }
     }
     vec![]
 }
 
 /// The rights come back, the operator with them.
 pub fn grant_rights_again(five: &Five) {
-    five.cluster.apply(&TENANTS.iter().map(crate::city::Tenant::rights).collect::<Vec<_>>().join("\n---\n"));
+    five.cluster.apply(&TENANTS.iter().map(|tenant| tenant.rights(&five.cluster)).collect::<Vec<_>>().join("\n---\n"));
     operator_comes_back(five);
 }
 

@@ -215,7 +215,8 @@ fn tokens(five: &Five, night: &Night) -> Vec<String> {
     let mut problems: Vec<String> = targets.map(|token| format!("a target still bears {token}")).collect();
     let jobs = five.jobs(night);
     let taken_over = five.ledger(night).is_some_and(|ledger| ledger.has("takenOver", "2"));
-    let is_alive = |token: &String| token.ends_with(".forward") || (taken_over && token.contains(".1."));
+    let is_deposed = |token: &String| token.contains(".1.") && !token.ends_with(".expired");
+    let is_alive = |token: &String| token.ends_with(".forward") || (taken_over && is_deposed(token));
     let alive = jobs.iter().filter_map(token).filter(is_alive);
     problems.extend(alive.map(|token| format!("a Job still bears {token}")));
     problems
