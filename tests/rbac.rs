@@ -115,8 +115,11 @@ fn the_work_gets_each_object_by_name_and_the_sentinel_only_what_it_puts_back() {
             "comune: proxies/ingresso: get watch",
         ]
     );
-    let own =
-        ["lavori: configmaps: get create patch", "lavori: jobs: get list watch create patch", "lavori: pods: list watch patch"];
+    let own = [
+        "lavori: configmaps: get list watch create patch",
+        "lavori: jobs: get list watch create patch",
+        "lavori: pods: list watch create patch",
+    ];
     assert!(own.iter().all(|right| work.contains(*right)), "{work:?}");
     let sentinel = rights(&documents, "notte-sentinel");
     assert_eq!(

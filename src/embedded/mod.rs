@@ -73,6 +73,7 @@ use crate::clock::Clock;
 
 pub use access::{Access, ForbiddenFn};
 pub use call::Verb;
+pub use deployments::Readiness;
 pub use failure::Failure;
 pub use fault::{Fault, FaultFn, Stage};
 pub use kinds::ResourceKind;
@@ -215,6 +216,11 @@ impl Embedded {
     /// From now on whatever `forbidden` says is answered 403, and by access reviews with no; none ends that.
     pub fn set_forbidden(&self, forbidden: Option<ForbiddenFn>) {
         *locked(&self.0.forbidden) = forbidden;
+    }
+
+    /// From now on the Pods of Deployments with this label become ready so; none ends that.
+    pub fn say_of_deployments(&self, label: (&str, &str), readiness: Option<Readiness>) {
+        self.enter(|world| deployments::say(world, label, readiness));
     }
 
     /// What a probe of `url` gets now.

@@ -12,6 +12,7 @@ use super::command::{BurnTo, Command};
 use super::dirty;
 use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
+use super::switch;
 use super::takeover::{self, Part};
 
 /// Everything to do now.
@@ -42,10 +43,15 @@ pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, now: Timestamp
         }
     };
     commands.extend(let_go(plan, state, facts));
+    commands.extend(switch::command(plan, state, facts, now));
     commands
 }
 
+/// Nothing new, not even what was intended, while nobody would take it back after the operator's death.
 fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    if switch::holds_work(facts).is_some() {
+        return Vec::new();
+    }
     let not_after = turn_back_at(plan, &state.begun(plan));
     let mut commands = Vec::new();
     for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {

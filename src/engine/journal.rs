@@ -310,6 +310,8 @@ pub enum Cause {
     },
     /// The intervention was deleted.
     Deleted,
+    /// The dead man's switch was lost.
+    SwitchLost,
     /// The journal makes no sense.
     Nonsense,
     /// Nothing came from whoever had the night, and it was taken over.

@@ -21,6 +21,7 @@ mod outcome;
 pub mod phases;
 mod reopen;
 pub mod state;
+pub mod switch;
 mod takeover;
 mod unrecorded;
 mod wake;
@@ -81,7 +82,7 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
             Part::Reports => format!("epoch {} has the night: {}", state.epoch, wake::why(plan, &state, facts, now)),
         },
         phase: state.phase(plan),
-        start_held: forward::start_held(plan, &state, facts, now).map(str::to_owned),
+        start_held: forward::start_held(plan, &state, facts, now),
         events,
     }
 }

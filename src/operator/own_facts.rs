@@ -47,7 +47,9 @@ pub(super) fn refused(night: &mut Night, command: &Command, reason: String) -> u
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => return 0,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => return 0,
     }
     1
 }

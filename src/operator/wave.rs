@@ -13,8 +13,10 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
 use super::call_back::CallBack;
-use super::effects::{Done, PerformError, Preimages, Tenant, perform};
+use super::effects::ledger::PlanIdentity;
+use super::effects::{Done, PerformError, Preimages, Switch, Tenant, perform};
 use super::server_time::ServerTime;
+use super::switch;
 use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
@@ -30,6 +32,10 @@ pub(crate) struct Hands {
     pub(crate) plan: Arc<Plan>,
     pub(crate) preimages: Arc<Preimages>,
     pub(crate) time: ServerTime,
+    /// What the dead man's switch is made from.
+    pub(crate) switch: Switch,
+    /// The plan that it guards, once it was asked for.
+    pub(crate) identity: Option<PlanIdentity>,
 }
 
 /// What became of a command.
@@ -113,7 +119,10 @@ async fn until_called(hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>
 async fn in_order(hands: Hands, lane: Vec<Command>) -> Vec<Tried> {
     let mut tried = Vec::new();
     for command in lane {
-        let result = perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await;
+        let result = match &command {
+            Command::ArmSwitch => switch::stand(&hands).await,
+            _ => perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await,
+        };
         let failed = result.is_err();
         tried.push((command, result));
         if failed {
@@ -153,7 +162,9 @@ fn service(command: &Command) -> Option<ServiceIndex> {
         | Command::Release { .. }
         | Command::BurnJob { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => None,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => None,
     }
 }
 
@@ -172,7 +183,9 @@ pub(crate) fn is_burn(command: &Command) -> bool {
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => false,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => false,
     }
 }
 
@@ -192,7 +205,9 @@ fn is_forward(command: &Command) -> bool {
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => false,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => false,
     }
 }
 
@@ -215,13 +230,15 @@ pub(crate) fn kind(command: &Command) -> &'static str {
         Command::Probe { .. } => "probe",
         Command::LetGo { .. } => "let-go",
         Command::Disarm => "disarm",
+        Command::ArmSwitch => "arm-switch",
+        Command::DisarmSwitch => "disarm-switch",
     }
 }
 
 /// What it is and what it is about: the same command later has the same name, whatever its fence.
 pub(crate) fn name(command: &Command) -> String {
     let about = match command {
-        Command::Arm | Command::Disarm => String::new(),
+        Command::Arm | Command::Disarm | Command::ArmSwitch | Command::DisarmSwitch => String::new(),
         Command::Close { service, .. }
         | Command::BurnTargets { service }
         | Command::Reopen { service }

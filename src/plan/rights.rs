@@ -181,8 +181,9 @@ impl Needs {
 
     fn of_the_work(&self) -> Vec<Right> {
         let mut rights = vec![
-            self.own(CONFIG_MAPS, &["get", "create", "patch"]),
-            self.own(PODS, &["list", "watch", "patch"]),
+            self.own(CONFIG_MAPS, &["get", "list", "watch", "create", "patch"]),
+            // Created as a dry run only: quota and admission are asked whether they would take a sentinel.
+            self.own(PODS, &["list", "watch", "create", "patch"]),
             self.own(DEPLOYMENTS, &["get", "list", "watch", "create", "patch", "delete"]),
             self.own(JOBS, &["get", "list", "watch", "create", "patch"]),
         ];

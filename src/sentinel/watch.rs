@@ -21,9 +21,9 @@ use crate::engine::{self, Command, Decision, Entry, Event, Facts, Interest, Stat
 use crate::model::need::grace;
 use crate::model::phase::Phase;
 use crate::operator::effects::ledger::{self, AppendError};
-use crate::operator::effects::prove;
-use crate::operator::jobs::{JobWatch, Watched};
+use crate::operator::effects::{Switch, prove};
 use crate::operator::looks::{Eyes, Looks, look_with};
+use crate::operator::night_watch::{Kinds, LedgerEye, NightWatch, Watched};
 use crate::operator::probe::{Probers, to_probe};
 use crate::operator::story::story;
 use crate::operator::tries::{EFFECT_PAUSE_MAX, RECORD_PAUSE_MAX, Tries, pause};
@@ -51,7 +51,7 @@ pub(super) struct Watch {
     looks: Looks,
     probers: Probers,
     tries: Tries,
-    job_watch: JobWatch,
+    job_watch: NightWatch,
     bell: Arc<Notify>,
     rehearsed_at: Option<Instant>,
     /// Turns in a row in which nothing happened.
@@ -72,7 +72,7 @@ impl Watch {
             looks: Looks::default(),
             probers: Probers::default(),
             tries: Tries::default(),
-            job_watch: JobWatch::default(),
+            job_watch: NightWatch::default(),
             bell: Arc::default(),
             rehearsed_at: None,
             quiet_count: 0,
@@ -127,7 +127,7 @@ impl Watch {
             return Duration::ZERO;
         }
         if decision.phase == Phase::Finished && decision.commands.is_empty() {
-            self.job_watch = JobWatch::default();
+            self.job_watch = NightWatch::default();
             return REST_MAX;
         }
         let looks = if acts { self.soon(LOOKS_PAUSE_MAX) } else { REST_MAX };
@@ -196,7 +196,7 @@ impl Watch {
             let hands = Arc::new(move || std::future::ready(Some(hands.clone())).boxed());
             Watched { hands, night: plan.uid.clone(), for_seconds: WATCH_FOR_SECONDS }
         };
-        self.job_watch.set(interest.jobs, watched, &self.bell);
+        self.job_watch.set(Kinds::Work, interest.jobs, watched, (&self.bell, &Arc::new(LedgerEye::default())));
         let preimages = Arc::new(preimages.clone().as_intended(entries));
         let eyes = Eyes { tenant: tenant.clone(), plan: Arc::clone(plan), preimages, now: time.now() };
         let (seen, left) = look_with(&mut self.looks, &eyes, interest, true).await;
@@ -253,7 +253,8 @@ impl Watch {
         }
         let Post { tenant, plan, preimages, time, .. } = &self.post;
         let preimages = Arc::new(preimages.clone().as_intended(&self.known.entries));
-        let hands = Hands { tenant: tenant.clone(), plan: Arc::clone(plan), preimages, time: time.clone() };
+        let (tenant, plan, time) = (tenant.clone(), Arc::clone(plan), time.clone());
+        let hands = Hands { tenant, plan, preimages, time, switch: Switch::Without, identity: None };
         let mut write_count = 0;
         for (command, result) in wave::go_back(&mut self.lanes, &hands, due).await {
             let name = wave::name(&command);

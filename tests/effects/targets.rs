@@ -6,6 +6,7 @@ use notturno::embedded::{Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
 use notturno::model::epoch::Epoch;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{Advice, PerformError};
 use serde_json::json;
@@ -265,7 +266,9 @@ async fn an_arming_that_was_interrupted_leaves_nothing_after_disarming() {
         let job = request.resource == "jobs" && request.verb == Verb::Create && stage == Stage::Before;
         if job { Fault::Status(503, "ServiceUnavailable".into()) } else { Fault::None }
     });
-    notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap_err();
+    notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
+        .await
+        .unwrap_err();
     assert_eq!(scene.token("deployments", "cup-api"), "1.forward");
     let armed = Armed { scene, preimages: notturno::operator::effects::Preimages::default() };
     armed.perform(Command::Disarm).await.unwrap();

@@ -5,6 +5,7 @@ use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, TokenFact};
 use notturno::engine::{BurnTo, Command, JobKey};
 use notturno::model::epoch::Epoch;
 use notturno::operator::effects::PerformError;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::pod_security::Level;
 use serde_json::json;
 
@@ -208,7 +209,9 @@ async fn a_completion_after_the_stop_is_seen_beside_the_burn() {
     merge_in_centro(&scene, "aggiorna", exits_0).await;
     scene.accept().await;
     let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
+            .await
+            .unwrap();
     let armed = Armed { scene, preimages };
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;
@@ -233,7 +236,9 @@ async fn a_pod_on_a_lost_node_is_never_taken_for_ended() {
     merge_in_centro(&scene, "aggiorna", lost).await;
     scene.accept().await;
     let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
+            .await
+            .unwrap();
     let armed = Armed { scene, preimages };
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;

@@ -19,6 +19,7 @@ mod rehearsal;
 mod rehearsal_beside;
 mod sentinel;
 mod server_time;
+mod switch;
 mod told;
 mod waiting;
 mod waits;

@@ -28,7 +28,7 @@ fn world(hangs: bool) -> World {
 }
 
 fn two(world: &World) -> [JoinSet<()>; 2] {
-    ["a", "b"].map(|by| world.sentinel(by))
+    ["a", "b"].map(|by| world.stands_watch(by))
 }
 
 fn must_serve_by() -> Timestamp {

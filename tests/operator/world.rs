@@ -13,7 +13,7 @@ use notturno::model::epoch::Epoch;
 use notturno::model::phase::Outcome;
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Judge, Tenant, Tenants};
+use notturno::operator::effects::{Image, Judge, Switch, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use notturno::sentinel::{self, Post, Readiness};
 use serde_json::{Value, json};
@@ -102,12 +102,33 @@ impl World {
         self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.judge = judge)
     }
 
+    /// An operator that arms the dead man's switch.
+    pub fn operator_guarded(&self) -> Running {
+        let tokens = self.embedded.clone();
+        let image = Image { name: "registro.example/notturno@sha256:0".to_owned(), pull_policy: "IfNotPresent".to_owned() };
+        let guarded = move |context: &mut Context| context.switch = Switch::Image(image);
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), guarded)
+    }
+
+    /// An operator that was told nothing about the dead man's switch.
+    pub fn operator_untold(&self) -> Running {
+        let tokens = self.embedded.clone();
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.switch = Switch::Missing)
+    }
+
+    /// The Deployment of the night's dead man's switch.
+    pub fn sentinel(&self) -> Option<Value> {
+        let found = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Deployment");
+        found.into_iter().find(|object| object["metadata"]["labels"]["notturno.dev/role"] == "sentinel")
+    }
+
     fn start(&self, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
         let tenants = Tenants::new(self.embedded.client(USER), client_for_token);
         let asked = self.embedded.clone();
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);
         let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        context.switch = Switch::Without;
         change(&mut context);
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);
@@ -118,7 +139,7 @@ impl World {
     }
 
     /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
-    pub fn sentinel(&self, by: &str) -> JoinSet<()> {
+    pub fn stands_watch(&self, by: &str) -> JoinSet<()> {
         let (embedded, clock) = (self.embedded.clone(), self.clock);
         let by = format!("sentinel {by}");
         let mut tasks = JoinSet::new();

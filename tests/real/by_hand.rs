@@ -55,7 +55,7 @@ fn with_everything_of_ours_gone_in_mid_upgrade_a_person_with_kubectl_and_the_pag
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("sordo");
     let kubeconfig = person(&stage.cluster);
-    let night = Night::declare_long(&stage.cluster, SignedDuration::from_secs(10), "40s", SignedDuration::from_secs(60));
+    let night = Night::declare_long(&stage.cluster, SignedDuration::from_secs(30), "40s", SignedDuration::from_secs(60));
     night.until("stepIntended", "aggiorna", 120);
     wait(30, "an upgrade that hangs half-way", || {
         (stage.database.noted().iter().any(|line| line.starts_with("lavora aggiorna"))).then_some(())

@@ -27,6 +27,7 @@ use super::perform::ATTEMPTS_MAX;
 use super::pod_security::{Level, violations};
 use super::preimages::Preimages;
 use super::rights::{self, Lack};
+use super::sentinel::{self, Switch};
 use super::spots::{Planned, planned, target_path};
 use super::survey::{Claim, follows_a_step, recreated, survey};
 use super::targets::{is_stale, stamp};
@@ -71,11 +72,11 @@ impl ArmError {
 }
 
 /// Captures, stamps, creates, freezes, reads back. Templates that stand in the runbook have to keep `level`; `judge` says which addresses
-/// would be asked at night.
+/// would be asked at night; `switch`, what the dead man's switch runs from.
 ///
 /// # Errors
 /// [`ArmError::Impossible`] names every problem found; the others are of the moment.
-pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Preimages, ArmError> {
+pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge, switch: &Switch) -> Result<Preimages, ArmError> {
     let frozen = ledger::frozen(tenant, plan).await.map_err(ArmError::Ledger)?;
     let mut problems = Vec::new();
     let lacking = lacking(tenant, plan, &mut problems).await?;
@@ -83,6 +84,7 @@ pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> R
     let made = make_jobs(tenant, plan, level, &lacking, &mut problems).await?;
     let addresses = addresses::judged(plan, judge).await;
     problems.extend(addresses.iter().filter(|finding| !finding.is_made).map(addresses::Finding::problem));
+    problems.extend(sentinel_problems(tenant, plan, switch).await?);
     if let Some(frozen) = &frozen {
         problems.extend(claims.iter().filter_map(|claim| recreated(claim, frozen)));
     }
@@ -100,6 +102,23 @@ pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> R
     let frozen = ledger::freeze(tenant, plan, &captured).await.map_err(ArmError::Ledger)?;
     read_back(tenant, plan, &frozen).await?;
     Ok(frozen)
+}
+
+/// What would keep the dead man's switch from standing.
+async fn sentinel_problems(tenant: &Tenant, plan: &Plan, switch: &Switch) -> Result<Vec<String>, ArmError> {
+    let image = match switch {
+        Switch::Missing => return Ok(vec![sentinel::NO_IMAGE.to_owned()]),
+        Switch::Without => return Ok(Vec::new()),
+        Switch::Image(image) => image,
+    };
+    let mut problems = Vec::new();
+    for sentinel::Tried { object, answer, changed } in sentinel::try_all(tenant, plan, image).await {
+        if let Err(error) = answer {
+            problems.push(format!("{object}: {}", problem(error)?));
+        }
+        problems.extend(changed.map(|how| format!("{object}: something in the cluster changes it when it is made: {how}")));
+    }
+    Ok(problems)
 }
 
 /// A failed call is a problem of the plan or of the moment.

@@ -16,6 +16,7 @@
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
 //! | [`arm`], [`rights`], [`survey`], [`addresses`] | everything that has to stand before the night |
+//! | [`sentinel`] | the dead man's switch: made, mended, looked at, taken down |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
 //! | [`mod@rehearse`], [`mod@prove`] | all of it as dry runs, by day; the way back alone, by a sentinel |
@@ -43,6 +44,7 @@ mod prove;
 pub mod rehearse;
 mod restore;
 pub mod rights;
+pub mod sentinel;
 mod spots;
 mod survey;
 mod targets;
@@ -61,5 +63,6 @@ pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
 pub use prove::prove;
 pub use rehearse::{Rehearsed, rehearse};
+pub use sentinel::{Image, Switch};
 pub use tenant::Tenant;
 pub use tenants::Tenants;

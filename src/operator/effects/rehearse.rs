@@ -27,6 +27,7 @@ use super::marks;
 use super::operations::text;
 use super::pod_security::{Level, violations};
 use super::rights::{self, Lack};
+use super::sentinel::{self, Switch};
 use super::tenant::{Tenant, path};
 
 /// The variable by which a Job's program knows that it is rehearsed.
@@ -49,7 +50,13 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// When the API server gives no usable answer now: nothing is known, try again.
-pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Rehearsed, CallError> {
+pub async fn rehearse(
+    tenant: &Tenant,
+    plan: &Plan,
+    level: Level,
+    judge: &Judge,
+    switch: &Switch,
+) -> Result<Rehearsed, CallError> {
     let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default(), lacking: Vec::new() };
     stage.rights().await?;
     stage.ledger().await?;
@@ -57,6 +64,7 @@ pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge)
     stage.targets().await?;
     stage.checks().await?;
     stage.addresses(judge).await;
+    stage.sentinel(switch).await?;
     Ok(stage.rehearsed)
 }
 
@@ -207,6 +215,29 @@ impl Stage<'_> {
                 self.find(addresses::REASON, &finding.object, &finding.path, finding.message);
             }
         }
+    }
+
+    /// The dead man's switch.
+    async fn sentinel(&mut self, switch: &Switch) -> Result<(), CallError> {
+        let whose = "the dead man's switch";
+        let image = match switch {
+            Switch::Missing => {
+                self.find("NoSwitch", "the operator", whose, sentinel::NO_IMAGE.to_owned());
+                return Ok(());
+            }
+            Switch::Without => {
+                self.rehearsed.untried.push(format!("{whose}: this operator works without one"));
+                return Ok(());
+            }
+            Switch::Image(image) => image,
+        };
+        for sentinel::Tried { object, answer, changed } in sentinel::try_all(self.tenant, self.plan, image).await {
+            self.tried(&object, whose, answer)?;
+            if let Some(how) = changed {
+                self.find("NotAccepted", &object, whose, format!("something in the cluster changes it when it is made: {how}"));
+            }
+        }
+        Ok(())
     }
 
     /// Every right that the work needs. What is missing is told once, and not tried.

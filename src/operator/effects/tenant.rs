@@ -153,6 +153,13 @@ impl Tenant {
         self.call(&format!("deleting {}", short(path)), "DELETE", path, "", Some(&options)).await
     }
 
+    /// Deletes that very object, whatever its revision, and what it owns.
+    pub(super) async fn delete_by_uid(&self, path: &str, uid: &str) -> Result<Value, CallError> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": uid}});
+        self.call(&format!("deleting {}", short(path)), "DELETE", path, "", Some(&options)).await
+    }
+
     /// How a kind is served; none when it is not.
     pub(super) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, CallError> {
         let key = (api_version.to_owned(), kind.to_owned());

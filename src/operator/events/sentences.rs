@@ -103,6 +103,7 @@ pub(super) fn subject(event: &Event) -> Option<String> {
             | Cause::Futile
             | Cause::Ordered { .. }
             | Cause::Deleted
+            | Cause::SwitchLost
             | Cause::Nonsense
             | Cause::TakenOver => None,
         },
@@ -153,6 +154,7 @@ pub(super) fn is_warning(event: &Event) -> bool {
             | Cause::StepFailed { .. }
             | Cause::Silence { .. }
             | Cause::Futile
+            | Cause::SwitchLost
             | Cause::Nonsense
             | Cause::TakenOver => true,
             Cause::Ordered { .. } | Cause::Deleted => false,
