@@ -113,11 +113,11 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
                         Some(degraded(plan, index, &waits_for))
                     }
                     Some(Probes::Red { reason }) if gone && !late => Some(opening_late(state, planned, reason)),
-                    Some(Probes::NotAsked) | None if gone && !late => Some(opening_late(
-                        state,
-                        planned,
-                        dirty::not_degraded(facts.services.get(&index)).unwrap_or("no answer yet"),
-                    )),
+                    Some(Probes::NotAsked) | None if gone && !late => {
+                        let fact = facts.services.get(&index);
+                        let reason = dirty::not_degraded(fact).or(in_the_way(fact)).unwrap_or("no answer yet");
+                        Some(opening_late(state, planned, reason))
+                    }
                     Some(Probes::Red { reason }) if *late && ours && is_closed_when_red(state, planned) => {
                         let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
                         Some((Event::ClosedAgain { service: planned.id.clone(), reason: reason.clone() }, why))
@@ -133,6 +133,14 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 
 fn is_closed_by_us(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
     state.begun(plan).closed.contains(&index)
+}
+
+/// Why nobody could ask it yet, where that is known.
+fn in_the_way(fact: Option<&ServiceFact>) -> Option<&str> {
+    match &fact.filter(|fact| !fact.restored)?.closing {
+        ClosingFact::Refused { reason } => Some(reason),
+        ClosingFact::Open | ClosingFact::Draining | ClosingFact::Closed => None,
+    }
 }
 
 fn opening_late(state: &State, planned: &PlannedService, reason: &str) -> (Event, String) {

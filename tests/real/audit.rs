@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::cluster::Cluster;
 
 pub const TENANT: &str = "system:serviceaccount:centro-dati:lavori-notturni";
+pub const SENTINEL: &str = "system:serviceaccount:centro-dati:lavori-notturni-sentinel";
 pub const OPERATOR: &str = "system:serviceaccount:notturno-system:notturno";
 const JOB_CONTROLLER: &str = "system:serviceaccount:kube-system:job-controller";
 
@@ -73,14 +74,14 @@ impl Audit {
     }
 
     /// How often each Job was let run, and how many Pods its controller made for it.
-    pub fn starts(&self) -> BTreeMap<String, (usize, usize)> {
-        starts(&self.writes())
+    pub fn starts(&self, namespace: &str) -> BTreeMap<String, (usize, usize)> {
+        starts(&self.writes(), namespace)
     }
 }
 
-fn starts(writes: &[Write]) -> BTreeMap<String, (usize, usize)> {
+fn starts(writes: &[Write], namespace: &str) -> BTreeMap<String, (usize, usize)> {
     let mut starts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for write in writes.iter().filter(|write| write.result == Result::Stored && write.namespace == "centro-dati") {
+    for write in writes.iter().filter(|write| write.result == Result::Stored && write.namespace == namespace) {
         if write.releases() {
             starts.entry(write.name.clone()).or_default().0 += 1;
         }
@@ -145,8 +146,9 @@ fn a_job_that_starts_twice_and_a_write_that_was_refused_are_told_apart() {
     let pod =
         event(JOB_CONTROLLER, "create", "pods", 201, "/", serde_json::json!({"metadata": {"ownerReferences": [{"name": "j"}]}}));
     let once = [release(200, "/"), pod.clone(), release(422, "/"), release(200, "/?dryRun=All")];
-    assert_eq!(starts(&once)["j"], (1, 1));
-    assert_eq!(starts(&[release(200, "/"), release(200, "/"), pod.clone(), pod])["j"], (2, 2));
+    assert_eq!(starts(&once, "centro-dati")["j"], (1, 1));
+    assert!(starts(&once, "sanita").is_empty());
+    assert_eq!(starts(&[release(200, "/"), release(200, "/"), pod.clone(), pod], "centro-dati")["j"], (2, 2));
     let stop = serde_json::json!([{"op": "add", "path": "/spec/suspend", "value": true}]);
-    assert!(starts(&[event(TENANT, "patch", "jobs", 200, "/", stop)]).is_empty());
+    assert!(starts(&[event(TENANT, "patch", "jobs", 200, "/", stop)], "centro-dati").is_empty());
 }

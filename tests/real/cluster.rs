@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -122,6 +123,12 @@ pub fn wait<T>(seconds: u64, what: impl Display, mut look: impl FnMut() -> Optio
         assert!(Instant::now() < deadline, "{what}: not within {seconds} s");
         std::thread::sleep(LOOK_AGAIN_AFTER);
     }
+}
+
+/// Waits for a moment.
+pub fn until(moment: Timestamp) {
+    let left = moment.duration_since(Timestamp::now()).as_secs().max(0).unsigned_abs();
+    wait(left + 5, format!("{moment}"), || (Timestamp::now() >= moment).then_some(()));
 }
 
 /// Tells people, also of a test that passes.

@@ -1,7 +1,7 @@
 //! Whether doors are open: an HTTP client outside of everything, through the real Services.
 //!
-//! In: addresses. Out: every answer with its moment. Invariants: one question each [`EVERY`] or a little later to each service, from the moment the doors
-//! are watched until they are no longer; an answer other than 200 in time is a closed door. Not here: what Notturno says about it.
+//! In: doors. Out: every answer with its moment. Invariants: one question each [`EVERY`] or a little later to each service, from the moment the doors
+//! are watched until they are no longer; no good answer in time is a closed door. Not here: what Notturno says about it.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -13,18 +13,55 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::tenant::SERVICES;
-
 const EVERY: Duration = Duration::from_millis(200);
 /// Connecting is the kernel's work and takes no time; behind a closed door most questions are dropped, because refusals are rationed.
 const CONNECT_FOR_MAX: Duration = Duration::from_millis(250);
 const ANSWER_FOR_MAX: Duration = Duration::from_millis(1500);
 
+/// What somebody who knocks sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Closed,
+    Open,
+    /// Open, and what is handed out is half-done work.
+    OpenOnTornData,
+}
+
+/// A door, and what to make of its answers.
+#[derive(Clone, Debug)]
+pub struct Door {
+    name: &'static str,
+    address: SocketAddr,
+    path: &'static str,
+    judge: fn(&str) -> Seen,
+}
+
+impl Door {
+    pub const fn new(name: &'static str, address: SocketAddr, path: &'static str, judge: fn(&str) -> Seen) -> Self {
+        Self { name, address, path, judge }
+    }
+
+    fn knock(&self) -> Seen {
+        get(self.address, self.path).map_or(Seen::Closed, |answer| (self.judge)(&answer))
+    }
+}
+
+/// Any 200 is an open door.
+pub fn answers(answer: &str) -> Seen {
+    if answer.starts_with("HTTP/1.1 200 ") { Seen::Open } else { Seen::Closed }
+}
+
 /// One answer.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at: Timestamp,
-    open: bool,
+    seen: Seen,
+}
+
+impl Sample {
+    fn is_open(self) -> bool {
+        self.seen != Seen::Closed
+    }
 }
 
 /// Doors under watch.
@@ -36,23 +73,23 @@ pub struct Doors {
 
 impl Doors {
     /// Begins to watch.
-    pub fn watch() -> Self {
+    pub fn watch(doors: Vec<Door>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut doors = Self { samples: BTreeMap::new(), stop: Arc::clone(&stop), watchers: vec![] };
-        for service in &SERVICES {
+        let mut watched = Self { samples: BTreeMap::new(), stop: Arc::clone(&stop), watchers: vec![] };
+        for door in doors {
             let samples = Arc::new(Mutex::new(vec![]));
-            doors.samples.insert(service.name, Arc::clone(&samples));
+            watched.samples.insert(door.name, Arc::clone(&samples));
             let stop = Arc::clone(&stop);
-            doors.watchers.push(std::thread::spawn(move || {
+            watched.watchers.push(std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let asked_at = Instant::now();
-                    let open = get(service.address(), service.health()).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "));
-                    samples.lock().unwrap().push(Sample { at: Timestamp::now(), open });
+                    let seen = door.knock();
+                    samples.lock().unwrap().push(Sample { at: Timestamp::now(), seen });
                     std::thread::sleep(EVERY.saturating_sub(asked_at.elapsed()));
                 }
             }));
         }
-        doors
+        watched
     }
 
     fn of(&self, service: &str) -> Vec<Sample> {
@@ -61,14 +98,14 @@ impl Doors {
 
     /// Whether the last answers of all services were good.
     pub fn all_open(&self) -> bool {
-        self.samples.values().all(|samples| samples.lock().unwrap().last().is_some_and(|sample| sample.open))
+        self.samples.values().all(|samples| samples.lock().unwrap().last().is_some_and(|sample| sample.is_open()))
     }
 
     /// From when to when a door did not open; none when it always did. Without an end it still does not.
     pub fn closed(&self, service: &str) -> Option<(Timestamp, Option<Timestamp>)> {
         let samples = self.of(service);
-        let first = samples.iter().find(|sample| !sample.open)?.at;
-        let last = samples.iter().rposition(|sample| !sample.open).unwrap();
+        let first = samples.iter().find(|sample| !sample.is_open())?.at;
+        let last = samples.iter().rposition(|sample| !sample.is_open()).unwrap();
         Some((first, samples.get(last + 1).map(|sample| sample.at)))
     }
 
@@ -77,9 +114,14 @@ impl Doors {
         let closed = |name: &&'static str| {
             let samples = self.of(name);
             let last = samples.iter().rfind(|sample| sample.at <= moment);
-            !last.unwrap_or_else(|| panic!("nobody asked {name} before {moment}")).open
+            !last.unwrap_or_else(|| panic!("nobody asked {name} before {moment}")).is_open()
         };
         self.samples.keys().copied().filter(closed).collect()
+    }
+
+    /// When somebody was first handed half-done work by this service.
+    pub fn torn(&self, service: &str) -> Option<Timestamp> {
+        self.of(service).iter().find(|sample| sample.seen == Seen::OpenOnTornData).map(|sample| sample.at)
     }
 
     /// How many questions were asked since `moment`, at least, of each service.

@@ -27,8 +27,15 @@ pub struct Dump(BTreeMap<String, Value>);
 impl Dump {
     /// As it stands now.
     pub fn of(cluster: &Cluster) -> Self {
+        let dump = Self::of_all(cluster, COLLECTIONS);
+        assert!(dump.0.len() >= 20, "only {} objects were found to dump", dump.0.len());
+        dump
+    }
+
+    /// The same of other collections.
+    pub fn of_all<'a>(cluster: &Cluster, collections: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all = BTreeMap::new();
-        for collection in COLLECTIONS {
+        for collection in collections {
             for mut object in cluster.list(collection) {
                 let name = object["metadata"]["name"].as_str().unwrap().to_owned();
                 object.as_object_mut().unwrap().remove("status");
@@ -39,7 +46,6 @@ impl Dump {
                 all.insert(format!("{collection}/{name}"), object);
             }
         }
-        assert!(all.len() >= 20, "only {} objects were found to dump", all.len());
         Self(all)
     }
 

@@ -25,9 +25,9 @@ pub struct Ledger {
 
 impl Ledger {
     /// The ledger of the night; none before it is accepted.
-    pub fn read(cluster: &Cluster, night: &str, uid: &str) -> Option<Self> {
+    pub fn read(cluster: &Cluster, namespace: &str, night: &str, uid: &str) -> Option<Self> {
         let name = format!("notturno-{night}-{}-ledger", &uid[..8]);
-        let object = cluster.get(&format!("/api/v1/namespaces/centro-dati/configmaps/{name}"))?;
+        let object = cluster.get(&format!("/api/v1/namespaces/{namespace}/configmaps/{name}"))?;
         Some(Self::follow(&object["data"]))
     }
 

@@ -63,7 +63,7 @@ impl<'a> Night<'a> {
 
     /// Its ledger, once there is one.
     pub fn ledger(&self) -> Option<Ledger> {
-        Ledger::read(self.cluster, "notte", &self.uid)
+        Ledger::read(self.cluster, "centro-dati", "notte", &self.uid)
     }
 
     /// Waits for an event.

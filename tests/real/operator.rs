@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, wait};
 
-const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
+pub const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/notturno-system/deployments/notturno";
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+/// By which the replicas agree who leads.
+pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/notturno-system/leases/notturno";
 
 /// How it is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,18 @@ pub fn install(cluster: &Cluster, by: By) {
     cluster.apply(&documents(cluster, by));
 }
 
+/// Takes its Deployment away, and waits until nothing of it runs.
+pub fn delete(cluster: &Cluster) {
+    cluster.delete(DEPLOYMENT);
+    wait(60, "an operator that is gone", || pods(cluster).is_empty().then_some(()));
+}
+
+/// Somebody installs it again over whatever is left.
+pub fn come_back(cluster: &Cluster) {
+    cluster.apply(&documents(cluster, By::Manifests));
+    until_ready(cluster);
+}
+
 /// Waits until the kubelet says that it is ready.
 pub fn until_ready(cluster: &Cluster) {
     wait(60, "an operator that is ready", || {
@@ -65,7 +80,7 @@ pub fn until_ready(cluster: &Cluster) {
 }
 
 fn lease(cluster: &Cluster) -> Value {
-    cluster.get("/apis/coordination.k8s.io/v1/namespaces/notturno-system/leases/notturno").unwrap_or_default()
+    cluster.get(LEASE).unwrap_or_default()
 }
 
 /// The name of the Pod that leads; empty when none does.

@@ -9,14 +9,20 @@ use jiff::Timestamp;
 
 use super::audit::Audit;
 use super::cluster::{Cluster, say, wait};
+use super::database::Database;
 use super::doors::{Doors, get};
 use super::dump::Dump;
 use super::ledger::Ledger;
 use super::night::Night;
 use super::operator::{self, By};
-use super::tenant::{self, Database, SERVICES};
+use super::tenant::{self, SERVICES};
 
 static TURN: Mutex<()> = Mutex::new(());
+
+/// One test at a time; another test's failure is its own.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One test's world.
 pub struct Stage {
@@ -32,18 +38,17 @@ pub struct Stage {
 impl Stage {
     /// Sets all of it up and waits until every door is open.
     pub fn set(by: By) -> Self {
-        // Another test's failure is its own.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let cluster = Cluster::connect();
         operator::uninstall(&cluster);
         tenant::clear(&cluster);
         operator::install(&cluster, by);
         let database = tenant::settle(&cluster);
         operator::until_ready(&cluster);
-        let doors = Doors::watch();
+        let doors = Doors::watch(tenant::doors());
         wait(30, "doors that are all open before the night", || doors.all_open().then_some(()));
         let (before, fingerprint, audit) = (Dump::of(&cluster), database.fingerprint(), Audit::from_now(&cluster));
-        Self { cluster, database, doors: Doors::watch(), before, fingerprint, audit, _turn: turn }
+        Self { cluster, database, doors: Doors::watch(tenant::doors()), before, fingerprint, audit, _turn: turn }
     }
 
     /// What holds after every night, however it went: everything is as it was, nothing of ours is left, and doors are open.
@@ -74,7 +79,7 @@ impl Stage {
     /// No Job ran twice: not by its releases, not by its Pods, not by what the Jobs themselves noted.
     pub fn nothing_ran_twice(&self, night: &Night, ran: &[&str]) {
         let expected = ran.iter().map(|job| (night.job(job), (1, 1))).collect();
-        assert_eq!(self.audit.starts(), expected, "each Job is let run once and has one Pod, and no other does");
+        assert_eq!(self.audit.starts("centro-dati"), expected, "each Job is let run once and has one Pod, and no other does");
         let noted: Vec<String> = self.database.noted().into_iter().filter(|line| line.starts_with("inizia ")).collect();
         assert_eq!(noted.len(), ran.len(), "each Job noted its start once: {noted:?}");
     }

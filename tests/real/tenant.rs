@@ -3,15 +3,13 @@
 //! In: a cluster. Out: both namespaces, made anew, with everything that the tenants set up and grant by day. Invariants: what an earlier
 //! night left is gone first, whatever state it left it in. Not here: the night.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, wait};
-use super::ledger::sha256;
+use super::database::Database;
+use super::doors::{Door, answers};
 
 pub const NAMESPACES: [&str; 2] = ["centro-dati", "sanita"];
 
@@ -62,6 +60,12 @@ pub fn fill(template: &str, fields: &[(&str, &str)]) -> String {
     fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
+/// Their doors.
+pub fn doors() -> Vec<Door> {
+    let door = |service: &Service| Door::new(service.name, service.address(), service.health(), answers);
+    SERVICES.iter().map(door).collect()
+}
+
 /// The `CronJobs` of the data centre, and the script that each runs.
 const WORK: [(&str, &str); 6] = [
     ("verifica-backup", "verifica-backup"),
@@ -74,7 +78,7 @@ const WORK: [(&str, &str); 6] = [
 
 /// Makes both namespaces and waits until people can use the services.
 pub fn settle(cluster: &Cluster) -> Database {
-    let database = Database::make(cluster);
+    let database = Database::make(cluster, "motore");
     let namespaces =
         NAMESPACES.map(|name| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")).join("---\n");
     cluster.apply(&namespaces);
@@ -131,63 +135,4 @@ pub fn clear(cluster: &Cluster) {
         }
         NAMESPACES.iter().all(|name| cluster.get(&format!("/api/v1/namespaces/{name}")).is_none()).then_some(())
     });
-}
-
-/// The database that the night works on: a file of rows, and its checksum.
-pub struct Database {
-    directory: PathBuf,
-}
-
-impl Database {
-    const ROWS: u32 = 400;
-
-    fn make(cluster: &Cluster) -> Self {
-        let directory = cluster.state().join("share/motore");
-        if directory.exists() {
-            fs::remove_dir_all(&directory).unwrap();
-        }
-        let row = |n: u32| format!("{n:06} RX-{:010}-ABCDEFGHIJ v15 aperta \n", n.wrapping_mul(7919));
-        let rows: String = (1..=Self::ROWS).map(row).collect();
-        assert_eq!(rows.len(), 44 * Self::ROWS as usize, "the scripts rewrite rows of 44 bytes");
-        for place in ["", "ieri"] {
-            let place = directory.join(place);
-            fs::create_dir_all(&place).unwrap();
-            fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
-            fs::write(place.join("motore.db"), &rows).unwrap();
-            fs::write(place.join("motore.db.sha256"), format!("{}\n", sha256(rows.as_bytes()))).unwrap();
-        }
-        Self { directory }
-    }
-
-    fn fill(&self, template: &str) -> String {
-        fill(template, &[("DATI", self.directory.to_str().unwrap())])
-    }
-
-    /// The next upgrade hangs half-way: `sordo` does not hear that it should stop, `lungo` neither and for minutes, `cortese` does and
-    /// claims success.
-    pub fn break_upgrade(&self, how: &str) {
-        fs::write(self.directory.join("guasto"), how).unwrap();
-    }
-
-    /// The first undo fails, the second hangs and does not hear that it should stop.
-    pub fn break_undo(&self) {
-        fs::write(self.directory.join("guasto-ripristino"), "").unwrap();
-    }
-
-    /// SHA-256 of the rows and of the file with their checksum.
-    pub fn fingerprint(&self) -> [String; 2] {
-        ["motore.db", "motore.db.sha256"].map(|file| sha256(&fs::read(self.directory.join(file)).unwrap()))
-    }
-
-    /// How many rows there are of a version.
-    pub fn rows_of(&self, version: &str) -> usize {
-        let rows = fs::read_to_string(self.directory.join("motore.db")).unwrap();
-        rows.lines().filter(|row| row.split(' ').nth(2) == Some(version)).count()
-    }
-
-    /// What the Jobs themselves noted, in order: `inizia WORK POD` at each start, `lavora WORK POD` while one hangs.
-    pub fn noted(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.directory.join("registro")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
 }
