@@ -40,7 +40,7 @@ fn table(course: &Course) -> Vec<(&'static str, &'static str, &'static str, Resu
     let mut ledger = vec![("pre-images frozen", 1), ("finalizers of plan and ledger", 2)];
     ledger.extend(waves);
     let rights = vec![
-        ("rights in the runbook's namespace", 17),
+        ("rights in the runbook's namespace", 20),
         ("CronJobs to read", 6),
         ("objects to read and to change", 2 * (DEPLOYMENTS + SERVICES + CRON_JOBS)),
     ];
@@ -56,6 +56,10 @@ fn table(course: &Course) -> Vec<(&'static str, &'static str, &'static str, Resu
         (TENANT, "patch", "deployments", Result::Tried, vec![("closings tried by day", DEPLOYMENTS)]),
         (TENANT, "patch", "services", Result::Tried, vec![("closings tried by day", SERVICES)]),
         (TENANT, "patch", "cronjobs", Result::Tried, vec![("closings tried by day", CRON_JOBS)]),
+        (TENANT, "create", "deployments", Result::Tried, vec![("the switch tried by day", 1)]),
+        (TENANT, "create", "pods", Result::Tried, vec![("a sentinel tried by day", 1)]),
+        (TENANT, "create", "deployments", Result::Stored, vec![("the switch armed", 1)]),
+        (TENANT, "delete", "deployments", Result::Stored, vec![("and taken down", 1)]),
         // They store nothing.
         (TENANT, "create", "selfsubjectaccessreviews", Result::Stored, rights),
         (OPERATOR, "create", "serviceaccounts/token", Result::Stored, vec![("token requests", course.operators)]),

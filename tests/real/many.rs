@@ -23,7 +23,7 @@ struct Nights<'a> {
 
 impl<'a> Nights<'a> {
     fn declare(cluster: &'a Cluster) -> Self {
-        let start_at = (Timestamp::now() + SignedDuration::from_secs(40)).round(Unit::Second).unwrap();
+        let start_at = (Timestamp::now() + SignedDuration::from_secs(100)).round(Unit::Second).unwrap();
         let must_serve_by = start_at + DEADLINE_AFTER;
         let opens_at = Timestamp::from_second((must_serve_by.as_second() / 60 + 1) * 60).unwrap();
         let clock = |moment: Timestamp| moment.strftime("%H:%M").to_string();
