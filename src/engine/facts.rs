@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::epoch::Epoch;
-use crate::model::plan::{ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
 
 /// Everything that has come to be known since the last decision. What is absent was not looked at, has not answered yet or does not exist;
 /// nothing is concluded from it. On the way back a look may have begun before the last write to its object landed.
@@ -103,6 +103,22 @@ impl fmt::Display for JobKey {
             Self::Smoke => f.write_str("smoke"),
         }
     }
+}
+
+/// Every Job that a plan prepares.
+#[must_use]
+pub fn jobs(plan: &Plan) -> Vec<JobKey> {
+    let mut all = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if matches!(step.action, PlannedAction::Job(_)) {
+            all.push(JobKey::Step(index));
+        }
+        if let PlannedUndo::Job { attempts, .. } = step.undo {
+            all.extend((1..=attempts).map(|attempt| JobKey::Undo(index, attempt)));
+        }
+    }
+    all.extend(plan.smoke.iter().map(|_| JobKey::Smoke));
+    all
 }
 
 /// One Job as seen.

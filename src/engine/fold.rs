@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::reference::ServiceRef;
 use crate::model::service::WhenRed;
@@ -28,7 +29,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::Armed {} if state.plan_hash.is_some() => mark(&mut state.armed),
         Event::Armed {} => None,
         Event::WorkBegun {} => turn(state, Direction::Forward),
-        Event::TakenOver { epoch } => (state.direction != Direction::Still && *epoch > state.epoch).then(|| state.epoch = *epoch),
+        Event::TakenOver { epoch } => take_over(state, *epoch),
         Event::GoingBack { cause } => turn(state, Direction::Back { cause: cause.clone(), since: at }),
         Event::Committed {} => turn(state, Direction::Committed { since: at }),
         Event::StepIntended { step, .. } => begin(state, plan, step, at),
@@ -57,11 +58,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::SmokeReleased {} => smoke(state, is_waiting, Running::Since { at, attempt: 1, overrun: false }),
         Event::SmokeDone {} => smoke(state, is_running, Running::Done { at }),
         Event::SmokeFailed { .. } => smoke(state, is_running, Running::Failed { at }),
-        Event::ReopeningBegun {} => {
-            (state.reopening_since.is_none() && has_turned(state)).then_some(())?;
-            state.reopening_since = Some(at);
-            Some(())
-        }
+        Event::ReopeningBegun {} => begin_reopening(state, at),
         Event::UndosExpired { service, steps } => expire_undos(state, plan, service, steps, at),
         Event::Opening { services } => open(state, plan, services, at),
         Event::Opened { service } => let_in(state, plan, service, |dirty| ServiceState::Opened { at, dirty }),
@@ -86,6 +83,14 @@ fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
 
 fn mark(place: &mut bool) -> Option<()> {
     (!std::mem::replace(place, true)).then_some(())
+}
+
+fn take_over(state: &mut State, epoch: Epoch) -> Option<()> {
+    (state.direction != Direction::Still && epoch > state.epoch).then(|| state.epoch = epoch)
+}
+
+fn begin_reopening(state: &mut State, at: Timestamp) -> Option<()> {
+    if has_turned(state) { set(&mut state.reopening_since, at) } else { None }
 }
 
 fn has_turned(state: &State) -> bool {

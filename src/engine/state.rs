@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use crate::model::epoch::Epoch;
 use crate::model::need::{self, Begun};
 use crate::model::phase::{Outcome, Phase};
-use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::plan::{Plan, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::span::after;
 
 use super::facts::JobKey;
+pub use super::facts::jobs;
 use super::fold;
 use super::journal::{Cause, Entry, Event, Proof};
 
@@ -24,7 +25,7 @@ pub struct State {
     pub plan_hash: Option<String>,
     /// Who acts.
     pub epoch: Epoch,
-    /// When something last came forward: whatever was recorded but what only answers people.
+    /// When something was last recorded that does not only answer people.
     pub progress_at: Option<Timestamp>,
     /// Everything stands ready.
     pub armed: bool,
@@ -249,10 +250,10 @@ impl State {
 
     /// The same state one entry later; an entry that does not fit is noted and changes nothing.
     pub fn apply(&mut self, plan: &Plan, entry: &Entry) {
-        if fold::apply(self, plan, entry).is_none() {
-            self.nonsense.push(format!("{} at {}: {}", entry.event.name(), entry.at, entry.why));
-        } else if !matches!(entry.event, Event::OrderRefused { .. }) {
-            self.progress_at = Some(entry.at);
+        match fold::apply(self, plan, entry) {
+            None => self.nonsense.push(format!("{} at {}: {}", entry.event.name(), entry.at, entry.why)),
+            Some(()) if matches!(entry.event, Event::OrderRefused { .. }) => {}
+            Some(()) => self.progress_at = Some(entry.at),
         }
     }
 
@@ -382,20 +383,4 @@ impl State {
         };
         plan.steps.iter().zip(&self.steps).enumerate().filter_map(end).collect()
     }
-}
-
-/// Every Job that a plan prepares.
-#[must_use]
-pub fn jobs(plan: &Plan) -> Vec<JobKey> {
-    let mut all = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
-        if matches!(step.action, PlannedAction::Job(_)) {
-            all.push(JobKey::Step(index));
-        }
-        if let PlannedUndo::Job { attempts, .. } = step.undo {
-            all.extend((1..=attempts).map(|attempt| JobKey::Undo(index, attempt)));
-        }
-    }
-    all.extend(plan.smoke.iter().map(|_| JobKey::Smoke));
-    all
 }

@@ -87,11 +87,10 @@ pub(super) fn lost(plan: &Plan, facts: &Facts, now: Timestamp) -> Next {
 /// Made, or mended, while the night needs it; taken down at its end.
 pub(super) fn command(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Option<Command> {
     match &facts.switch {
-        SwitchFact::NotAsked | SwitchFact::Gone => None,
         SwitchFact::NotYet { .. } | SwitchFact::NotReady { .. } | SwitchFact::Ready { .. } if state.outcome.is_some() => {
             Some(Command::DisarmSwitch)
         }
         SwitchFact::NotReady { .. } => is_wanted(plan, state, now).then_some(Command::ArmSwitch),
-        SwitchFact::NotYet { .. } | SwitchFact::Ready { .. } => None,
+        SwitchFact::NotAsked | SwitchFact::Gone | SwitchFact::NotYet { .. } | SwitchFact::Ready { .. } => None,
     }
 }

@@ -22,7 +22,7 @@
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
 //! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
-//! | `report`, `events`, `story` | status, conditions, Events and errors, for people |
+//! | `telling`, `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`metrics`], [`health`] | clock, numbers, endpoints |
 //! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
 
@@ -58,6 +58,7 @@ pub mod run;
 pub mod server_time;
 pub(crate) mod story;
 mod switch;
+mod telling;
 pub(crate) mod tries;
 pub(crate) mod under_way;
 pub mod watching;

@@ -15,25 +15,22 @@ use super::call_back::Heeded;
 use super::context::Context;
 use super::effects::call::Answer;
 use super::effects::{self, PerformError, Seen, Switch};
-use super::events::{self, Notice};
+use super::events;
 use super::introduce;
 use super::looks::{self, Looked, clock_calls_at};
-use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
 use super::night_watch::{Kinds, Watched};
 use super::outage;
 use super::own_facts;
 use super::probe::to_probe;
-use super::report;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::switch;
-use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
+use super::telling::{report, tell_overwritten};
+use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
-use crate::api::status::InterventionStatus;
 use crate::engine::facts::{Arming, ClosingFact, SwitchFact};
 use crate::engine::{self, Command, Decision, Facts, State};
-use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
 use crate::model::plan::StepIndex;
 
@@ -330,63 +327,6 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
                 night.outage.has_moved_on();
             }
             if error.is_for_good() { own_facts::refused(night, &command, story(&error)) } else { 0 }
-        }
-    }
-}
-
-/// The night promised what was before: whose work that wrote over is told.
-fn tell_overwritten(night: &mut Night, command: &str, overwritten: &[String], context: &Context) {
-    let notice = |(index, words): (usize, &String)| Notice {
-        place: format!("overwritten.{command}.{index}").replace(' ', "-"),
-        at: context.time.now(),
-        reason: "Overwritten".to_owned(),
-        action: "Restore".to_owned(),
-        note: words.clone(),
-        warning: true,
-    };
-    let told: Vec<Notice> = overwritten.iter().enumerate().map(notice).collect();
-    if !told.is_empty() {
-        tracing::warn!(?overwritten, "what another hand had changed was written over");
-        night.herald.tell(context, &night.regarding(), told);
-    }
-}
-
-/// The status, when it says something new; a failure is tried again later.
-async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &Context) {
-    let state = State::fold(&book.plan, &book.entries);
-    let still_a_choice = matches!(decision.phase, Phase::Armed | Phase::Working);
-    let turn_back = still_a_choice.then(|| turn_back_at(&book.plan, &state.begun(&book.plan)));
-    let switch_ready = night.switch.is_ready(context);
-    let must_serve_by = Some(book.plan.deadline.must_serve_by);
-    let standing = Standing {
-        phase: decision.phase,
-        turn_back_at: turn_back,
-        must_serve_by,
-        needs_human: state.needs_human(),
-        half_done: report::half_done(&book.plan, &state),
-        switch_ready,
-    };
-    context.metrics.stands(&night.id(), standing);
-    let Some(object) = night.object.clone() else {
-        night.report_tries = Attempt::default();
-        return;
-    };
-    let now = context.time.now();
-    if !night.report_tries.may(now) {
-        return;
-    }
-    let why = match &night.arming {
-        Arming::Impossible { reason } if !state.armed => format!("{}: {reason}", decision.why),
-        Arming::Impossible { .. } | Arming::NotYet | Arming::Armed => decision.why.clone(),
-    };
-    let switch = Some(night.switch.report(&book.plan, context));
-    let status = InterventionStatus { switch, ..report::status(&book.plan, &book.entries, &state, decision, &why) };
-    match night.reporter.write(&object, status, context).await {
-        Ok(()) => night.report_tries = Attempt::default(),
-        Err(error) if error.answer() == Some(Answer::NotFound) => night.report_tries = Attempt::default(),
-        Err(error) => {
-            tracing::warn!(error = story(&error), "the status could not be written");
-            night.report_tries.tried(now, STATUS_PAUSE_MAX);
         }
     }
 }

@@ -23,7 +23,8 @@ use crate::engine::words::{clock, rfc3339};
 use crate::model::plan::Plan;
 
 /// Said wherever people look.
-const WITHOUT: &str = "this operator works without a dead man's switch (--without-sentinel): if it dies, what is closed stays closed until a person comes";
+const WITHOUT: &str = "this operator works without a dead man's switch (--without-sentinel): if it dies, what is closed stays closed until \
+                       a person comes";
 
 /// What a look at the switch gave.
 #[derive(Debug)]

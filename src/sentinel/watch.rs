@@ -51,7 +51,7 @@ pub(super) struct Watch {
     looks: Looks,
     probers: Probers,
     tries: Tries,
-    job_watch: NightWatch,
+    work: NightWatch,
     bell: Arc<Notify>,
     rehearsed_at: Option<Instant>,
     /// Turns in a row in which nothing happened.
@@ -72,7 +72,7 @@ impl Watch {
             looks: Looks::default(),
             probers: Probers::default(),
             tries: Tries::default(),
-            job_watch: NightWatch::default(),
+            work: NightWatch::default(),
             bell: Arc::default(),
             rehearsed_at: None,
             quiet_count: 0,
@@ -127,7 +127,7 @@ impl Watch {
             return Duration::ZERO;
         }
         if decision.phase == Phase::Finished && decision.commands.is_empty() {
-            self.job_watch = NightWatch::default();
+            self.work = NightWatch::default();
             return REST_MAX;
         }
         let looks = if acts { self.soon(LOOKS_PAUSE_MAX) } else { REST_MAX };
@@ -196,7 +196,7 @@ impl Watch {
             let hands = Arc::new(move || std::future::ready(Some(hands.clone())).boxed());
             Watched { hands, night: plan.uid.clone(), for_seconds: WATCH_FOR_SECONDS }
         };
-        self.job_watch.set(Kinds::Work, interest.jobs, watched, (&self.bell, &Arc::new(LedgerEye::default())));
+        self.work.set(Kinds::Work, interest.jobs, watched, (&self.bell, &Arc::new(LedgerEye::default())));
         let preimages = Arc::new(preimages.clone().as_intended(entries));
         let eyes = Eyes { tenant: tenant.clone(), plan: Arc::clone(plan), preimages, now: time.now() };
         let (seen, left) = look_with(&mut self.looks, &eyes, interest, true).await;

@@ -43,7 +43,7 @@ fn a_night_that_goes_well_upgrades_the_engine_and_opens_every_door_with_no_write
 
 /// Nothing of ours writes anything from `from` on, for a minute.
 fn stays_silent(stage: &Stage, what: &str, from: Timestamp) {
-    wait(10, "the beginning of an idle minute", || (Timestamp::now() >= from).then_some(()));
+    wait(40, "the beginning of an idle minute", || (Timestamp::now() >= from).then_some(()));
     let audit = Audit::from_now(&stage.cluster);
     wait(IDLE_FOR.as_secs().unsigned_abs() + 10, "an idle minute", || (Timestamp::now() >= from + IDLE_FOR).then_some(()));
     let writes = audit.ours();

@@ -11,7 +11,7 @@ use super::stage::{Stage, served_state};
 use super::tenant::SERVICES;
 
 /// What accesso-ts declares: one more page, which nobody serves by day; of the same Deployment that its closing scales.
-const IN_PART: &str = r#"
+const IN_PART: &str = r"
   whenDirty: OpenDegraded
   degraded:
     - name: avviso
@@ -19,7 +19,7 @@ const IN_PART: &str = r#"
         target: {apiVersion: apps/v1, kind: Deployment, name: accesso-ts}
         json:
           - {op: add, path: /spec/template/spec/volumes/0/configMap/items/-, value: {key: cortesia, path: avviso}}
-  contacts: [{role: reperibile, name: Turno A, notify: sala-operativa}]"#;
+  contacts: [{role: reperibile, name: Turno A, notify: sala-operativa}]";
 const AS_IT_IS: &str = "\n  whenDirty: Open\n  whenDirtyReason: Una ricetta vecchia è meglio di nessuna";
 
 fn declared(text: String) -> String {
@@ -56,7 +56,7 @@ fn an_upgrade_whose_undo_fails_leaves_each_service_as_it_declared_and_nothing_wo
     // Nothing works on the data beneath them, and nothing will.
     let signs = || stage.database.noted().len();
     let before = signs();
-    wait(60, "must-serve-by", || (Timestamp::now() > night.must_serve_by).then_some(()));
+    wait(340, "must-serve-by", || (Timestamp::now() > night.must_serve_by).then_some(()));
     assert_eq!(signs(), before, "{:?}", stage.database.noted());
     let shut = stage.doors.closed_at(Timestamp::now());
     // What calls the one that stays closed is as well as that.

@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::tenant::fill;
 
 /// From the start to the moment at which all has to be open; the sum of all budgets leaves 33 s of it.
-const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(375);
+const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(315);
 const INTERVENTION: &str = "/apis/notturno.dev/v1alpha1/namespaces/centro-dati/interventions/notte";
 
 /// A night that was declared.

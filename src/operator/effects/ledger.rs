@@ -5,6 +5,7 @@
 //! is finished. A chain that does not hold is a value, not an error. Not here: which entries are appended, and when it is safe to act.
 
 mod record;
+mod thaw;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ use super::preimages::Preimages;
 use super::tenant::{Tenant, path};
 
 pub use record::{Chain, Head, Record};
+pub use thaw::{thaw, thaw_live};
 
 /// The key of the plan in its `ConfigMap`.
 pub const PLAN: &str = "plan.json";
@@ -166,38 +168,6 @@ pub async fn journal(tenant: &Tenant, plan: &Plan, plan_hash: &str) -> Result<Ch
         Some(ledger) => record::verify(ledger.get("data").and_then(Value::as_object), plan_hash),
         None => Chain::broken(format!("ConfigMap {name} is gone")),
     })
-}
-
-/// The frozen plan and what arming captured, in the texts that the plan's ConfigMap holds.
-///
-/// # Errors
-/// What is wrong with them, in words.
-pub fn thaw(plan: &str, preimages: &str, plan_hash: &str) -> Result<(Plan, Preimages), String> {
-    if sha256(plan) != plan_hash {
-        return Err(format!("the plan is not the one whose hash is {plan_hash}"));
-    }
-    let plan = serde_json::from_str(plan).map_err(|error| format!("{PLAN} does not hold a plan: {error}"))?;
-    let preimages = serde_json::from_str(preimages).map_err(|error| format!("{PREIMAGES} cannot be read: {error}"))?;
-    Ok((plan, preimages))
-}
-
-/// The same, read live; the ConfigMap has to be that very one.
-///
-/// # Errors
-/// What is wrong, in words.
-pub async fn thaw_live(
-    tenant: &Tenant,
-    name: &str,
-    night: &str,
-    uid: &str,
-    plan_hash: &str,
-) -> Result<(Plan, Preimages), String> {
-    let name = LedgerNames::of(name, night).plan;
-    let stored = look(tenant, &name).await.map_err(|error| error.story())?.ok_or_else(|| format!("ConfigMap {name} is gone"))?;
-    if text(&stored, &["metadata", "uid"]) != uid {
-        return Err(format!("ConfigMap {name} was deleted and made anew"));
-    }
-    thaw(text(&stored, &["data", PLAN]), text(&stored, &["data", PREIMAGES]), plan_hash)
 }
 
 /// Whether a record would be taken, as a dry run that adds nothing.

@@ -2,7 +2,7 @@
 //!
 //! In: a [`Command`] whose intention was seen in the ledger. Out: [`Done`], or an error that says what to do next. Invariants: a command
 //! repeated is harmless; what is already as it should be is not written again; looking again after a refusal is bounded.
-//! Not here: arming ([`super::arm`]), the dead man's switch ([`super::sentinel`]), and probes, which are run beside the night by the caller.
+//! Not here: arming ([`super::arm`]), the dead man's switch ([`super::sentinel`]), and probes, which the caller runs beside the night.
 
 use std::collections::BTreeMap;
 

@@ -119,7 +119,10 @@ pub fn deployment(plan: &Plan, identity: &PlanIdentity, image: &Image) -> Value 
 }
 
 fn pod(plan: &Plan, identity: &PlanIdentity, image: &Image, own: &Value) -> Value {
-    let apart = |weight: u32, key: &str| json!({"weight": weight, "podAffinityTerm": {"topologyKey": key, "labelSelector": {"matchLabels": own}}});
+    let apart = |weight: u32, key: &str| {
+        let term = json!({"topologyKey": key, "labelSelector": {"matchLabels": own}});
+        json!({"weight": weight, "podAffinityTerm": term})
+    };
     let kept =
         |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": KEPT_FOR_SECONDS});
     json!({
@@ -138,7 +141,10 @@ fn pod(plan: &Plan, identity: &PlanIdentity, image: &Image, own: &Value) -> Valu
 }
 
 fn container(plan: &Plan, identity: &PlanIdentity, image: &Image) -> Value {
-    let probe = |path: &str, seconds: u32| json!({"httpGet": {"path": path, "port": "http"}, "periodSeconds": seconds, "timeoutSeconds": 5, "failureThreshold": 3});
+    let probe = |path: &str, seconds: u32| {
+        let get = json!({"path": path, "port": "http"});
+        json!({"httpGet": get, "periodSeconds": seconds, "timeoutSeconds": 5, "failureThreshold": 3})
+    };
     let listen = format!("0.0.0.0:{PORT}");
     json!({
         "name": "sentinel",

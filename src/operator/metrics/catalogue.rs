@@ -151,7 +151,8 @@ pub const CATALOGUE: &[Row] = &[
         name: Name::TurnBacks,
         labels: &[Label {
             name: "cause",
-            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, switch-lost, nonsense, taken-over",
+            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, switch-lost, nonsense, \
+                     taken-over",
         }],
         unit: "nights",
         meaning: "Nights that went back, by cause",
@@ -168,7 +169,8 @@ pub const CATALOGUE: &[Row] = &[
         labels: &[
             Label {
                 name: "kind",
-                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, restore, reopen, let-go, disarm, arm-switch, disarm-switch",
+                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, restore, reopen, let-go, \
+                         disarm, arm-switch, disarm-switch",
             },
             RESULT,
         ],
