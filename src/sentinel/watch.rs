@@ -35,6 +35,8 @@ const OTHER_ACTS_FOR: SignedDuration = SignedDuration::from_secs(3);
 /// How often the way back is rehearsed again, and after a rehearsal that found something.
 const REHEARSED_EVERY: Duration = Duration::from_secs(900);
 const REHEARSED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The longest that a rehearsal may take; nearer than twice that to a takeover nothing is rehearsed again.
+const REHEARSAL_FOR_MAX: Duration = Duration::from_secs(60);
 /// What others change just then may spoil a rehearsal.
 const RESTLESS_FOR: Duration = Duration::from_secs(1);
 /// The longest pause between two looks while the night is taken back: what no watch tells, as the other sentinel's writes.
@@ -163,11 +165,20 @@ impl Watch {
             return;
         }
         let Post { tenant, plan, preimages, time, .. } = &self.post;
-        let mut problems = prove(tenant, plan, preimages, time.now()).await;
-        if !problems.is_empty() {
-            tokio::time::sleep(RESTLESS_FOR).await;
-            problems = prove(tenant, plan, preimages, time.now()).await;
+        let soon = |at: Timestamp| Duration::try_from(at.duration_since(time.now())).unwrap_or_default() < 2 * REHEARSAL_FOR_MAX;
+        if engine::due(plan, state).is_some_and(|due| soon(due.at)) {
+            return;
         }
+        let rehearsal = async {
+            let problems = prove(tenant, plan, preimages, time.now()).await;
+            if problems.is_empty() {
+                return problems;
+            }
+            tokio::time::sleep(RESTLESS_FOR).await;
+            prove(tenant, plan, preimages, time.now()).await
+        };
+        let took_too_long = || vec![format!("the rehearsal took longer than {} s", REHEARSAL_FOR_MAX.as_secs())];
+        let mut problems = tokio::time::timeout(REHEARSAL_FOR_MAX, rehearsal).await.unwrap_or_else(|_| took_too_long());
         problems.extend(time.unbounded().map(|why| format!("the clock of the API server is not known: {why}")));
         problems.extend(self.known.out().map(|(_, why)| format!("the ledger: {why}")));
         self.rehearsed_at = Some(Instant::now());

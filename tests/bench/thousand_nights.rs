@@ -31,7 +31,9 @@ impl Drop for Operator {
 impl Operator {
     fn start(kubeconfig: &std::path::Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_notturno"));
-        command.args(["operator", "--without-sentinel", "--listen", "127.0.0.1:0", "--log", "warn"]).env("KUBECONFIG", kubeconfig);
+        command
+            .args(["operator", "--without-sentinel", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .env("KUBECONFIG", kubeconfig);
         command.env_remove("KUBERNETES_SERVICE_HOST");
         Self(command.stdin(Stdio::null()).spawn().expect("the operator starts"))
     }
