@@ -9,6 +9,7 @@
 //! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, or waits without a reason |
 //! | [`api`] | custom resources: raw → model with every problem; state → conditions | decides |
 //! | [`operator`] | the shell: observe → decide → record → perform → report | acts before its intention is seen in the ledger |
+//! | [`sentinel`] | the dead man's switch: a second shell round the same engine, backward only | knows our custom resources |
 //! | [`embedded`] | an in-memory Kubernetes for demos and crash tests | is used in a real night |
 //! | [`clock`] | civil time on the monotonic clock, which tests may stop | is seen by model, plan or engine |
 //! | [`cli`] | one file per verb | prints what was not computed elsewhere |
@@ -27,3 +28,5 @@ pub mod model;
 #[cfg(feature = "shell")]
 pub mod operator;
 pub mod plan;
+#[cfg(feature = "shell")]
+pub mod sentinel;

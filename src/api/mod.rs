@@ -12,6 +12,7 @@ pub mod document;
 pub mod expression;
 pub mod intervention;
 pub mod manifests;
+pub mod rbac;
 pub mod repair;
 pub mod rules;
 pub mod runbook;

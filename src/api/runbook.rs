@@ -42,6 +42,11 @@ pub struct RunbookSpec {
     /// no such rights of its own: it asks for short-lived tokens of this account.
     #[schemars(schema_with = "schema::name")]
     pub service_account_name: String,
+    /// The ServiceAccount of this namespace as which the dead man's switch runs, with the rights to give back and none to change
+    /// anything else. If left out: that of the work with -sentinel behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
+    pub sentinel_service_account_name: Option<String>,
     /// Values that a night may vary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

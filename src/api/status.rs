@@ -90,6 +90,9 @@ pub struct InterventionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub refusals: Vec<RefusalReport>,
+    /// The dead man's switch: who takes over when the operator is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<SwitchReport>,
     /// Ready, Reconciling, Stalled, Complete and Failed, as kstatus and kubectl wait read them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
@@ -97,6 +100,26 @@ pub struct InterventionStatus {
     /// The metadata.generation that this report is about; -1 until there is a report, so that nobody takes silence for ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+}
+
+/// The dead man's switch tonight.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchReport {
+    /// Whether it would take over.
+    pub armed: bool,
+    /// Since when that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
+    pub since: Option<String>,
+    /// Its Deployment, as namespace/name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::reference")]
+    pub deployment: Option<String>,
+    /// What it waits for, or why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::why")]
+    pub why: Option<String>,
 }
 
 /// The doors that set the deadline.
@@ -215,6 +238,7 @@ impl InterventionStatus {
             [&mut refusal.object, &mut refusal.path].into_iter().flatten().for_each(cut);
             refusal.sum.truncate(64);
         }
+        self.switch.iter_mut().filter_map(|switch| switch.why.as_mut()).for_each(cut);
         self.conditions.iter_mut().for_each(|condition| cut(&mut condition.message));
         self
     }

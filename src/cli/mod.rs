@@ -3,12 +3,15 @@
 //! In: arguments and files. Out: text or JSON on stdout, notes on stderr, an exit code. Not here: anything that is not about a person's
 //! terminal or a pipeline's log.
 
+pub mod by_hand;
 pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod operator;
 pub mod plan;
+pub mod rbac;
 pub mod read;
+pub mod sentinel;
 pub mod status;
 
 use std::io::{ErrorKind, Write};
@@ -26,11 +29,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    ByHand(by_hand::ByHandArgs),
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     Explain(explain::ExplainArgs),
     Operator(operator::OperatorArgs),
     Plan(plan::PlanArgs),
+    Sentinel(sentinel::SentinelArgs),
+    Rbac(rbac::RbacArgs),
     Status(status::StatusArgs),
 }
 
@@ -39,11 +45,14 @@ enum Verb {
 pub fn run(arguments: &[String]) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.verb {
+            Verb::ByHand(args) => by_hand::run(&args),
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Explain(args) => explain::run(&args),
             Verb::Operator(args) => operator::run(&args),
             Verb::Plan(args) => plan::run(&args),
+            Verb::Sentinel(args) => sentinel::run(&args),
+            Verb::Rbac(args) => rbac::run(&args),
             Verb::Status(args) => status::run(&args),
         },
         Err(error) => usage(arguments, &error),

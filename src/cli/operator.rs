@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::operator::effects::pod_security::Level;
-use crate::operator::effects::{LIMIT, Tenants};
+use crate::operator::effects::{Image, LIMIT, Switch, Tenants};
 use crate::operator::http_allow::{Allowed, HttpAllow};
 use crate::operator::lease::Elector;
 use crate::operator::{self, Context, ServerTime, connect, health, http_get, lead::lead, run::RunError};
@@ -38,6 +38,16 @@ pub struct OperatorArgs {
     /// What Job templates that stand in a runbook may ask for: restricted, baseline or privileged.
     #[arg(long, default_value = "restricted", value_name = "LEVEL")]
     pod_security: Level,
+    /// The image that the dead man's switch of each night runs from: this operator's own, at best with its digest. Without it no night
+    /// is armed.
+    #[arg(long, value_name = "IMAGE")]
+    sentinel_image: Option<String>,
+    /// When that image is pulled.
+    #[arg(long, value_enum, default_value_t = PullPolicy::IfNotPresent, value_name = "POLICY")]
+    sentinel_pull_policy: PullPolicy,
+    /// Run nights without a dead man's switch: if the operator dies, what is closed stays closed until a person comes.
+    #[arg(long, conflicts_with = "sentinel_image")]
+    without_sentinel: bool,
     /// The namespace of the lease by which one of several replicas works; without it this one always works.
     #[arg(long, value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
@@ -52,9 +62,28 @@ enum LogFormat {
     Json,
 }
 
+/// As Kubernetes writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+impl PullPolicy {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
 /// Why the operator does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
-enum OperatorError {
+pub(super) enum OperatorError {
     /// Tell a person.
     #[error("no cluster: neither a ServiceAccount in a Pod nor KUBECONFIG can be used")]
     NoCluster(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -96,12 +125,19 @@ pub fn run(args: &OperatorArgs) -> ExitCode {
 }
 
 fn log(args: &OperatorArgs) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&args.log).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter(&args.log)).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => logs.with_ansi(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
+}
+
+pub(super) fn log_to_stderr(what: &str) {
+    tracing_subscriber::fmt().with_env_filter(filter(what)).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn filter(what: &str) -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::try_new(what).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
 }
 
 async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
@@ -112,6 +148,7 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let network = http_get::network(HttpAllow::and(args.http_allow.clone()));
     let mut context = Context::new(client, tenants, time.clone(), network).map_err(OperatorError::NoNumbers)?;
     context.pod_security = args.pod_security;
+    context.switch = switch(args);
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
     let (health, pulse) = health::health(context.metrics.clone(), time);
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
@@ -130,9 +167,28 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     ended.map_err(OperatorError::Ended)
 }
 
+/// What the dead man's switch runs from; what is not as it should be is said.
+fn switch(args: &OperatorArgs) -> Switch {
+    if args.without_sentinel {
+        tracing::warn!(
+            "--without-sentinel: nights have no dead man's switch; if this operator dies, what is closed stays closed"
+        );
+        return Switch::Without;
+    }
+    let Some(name) = args.sentinel_image.clone().filter(|name| !name.is_empty()) else {
+        tracing::error!("--sentinel-image is not set: no night is armed");
+        return Switch::Missing;
+    };
+    let image = Image { name, pull_policy: args.sentinel_pull_policy.as_str().to_owned() };
+    if !image.is_pinned() {
+        tracing::warn!(image = image.name, "--sentinel-image has no digest (@sha256:…): what runs under that name may change");
+    }
+    Switch::Image(image)
+}
+
 /// The cluster around this Pod, else the developer's.
 #[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
-async fn config() -> Result<Config, OperatorError> {
+pub(super) async fn config() -> Result<Config, OperatorError> {
     match Config::incluster() {
         Ok(config) => Ok(config),
         Err(outside) if std::env::var_os("KUBECONFIG").is_none() => Err(OperatorError::NoCluster(outside.into())),
@@ -144,18 +200,18 @@ async fn config() -> Result<Config, OperatorError> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the process's edge: only shown, and used where the API server says no time")]
-fn local_time() -> jiff::Timestamp {
+pub(super) fn local_time() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
 /// Another one for each process: its host, which is its Pod, and when it started there.
 #[allow(clippy::disallowed_methods, reason = "the process's edge")]
-fn identity() -> String {
+pub(super) fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "notturno".to_owned());
     format!("{host}_{:x}{:x}", std::process::id(), local_time().as_nanosecond())
 }
 
-fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
+pub(super) fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {

@@ -1,16 +1,48 @@
 //! The Deployment controller, seen from outside: `status` follows `spec`.
 //!
-//! In: a Deployment and its annotations `ready-after` and `drains-for`. Out: its `status`.
+//! In: a Deployment, its annotations `ready-after` and `drains-for`, and what a scene says of its Pods. Out: its `status`.
 //! Invariants: new replicas are ready exactly `ready-after` after they were asked for, all at once; replicas scaled away are not
 //! ready at once and are gone after `drains-for`; a changed template is rolled out while the old replicas serve.
 //! Not here: `ReplicaSets` and Pods (there are none), surge and unavailability limits, progress deadlines, pausing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::annotations;
 use super::fields;
-use super::world::{Key, World, after, is_going};
+use super::world::{Key, Scope, World, after, is_going};
+
+/// How ready the Pods of some Deployments become, whatever their annotations say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// All, after so long.
+    After(SignedDuration),
+    /// So many at most, those included that were ready before.
+    AtMost(i64),
+}
+
+/// What a scene says of the Deployments with a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Saying {
+    pub(super) label: (String, String),
+    pub(super) readiness: Readiness,
+}
+
+/// Has the Deployments with this label become so ready from now on; none ends that.
+pub(super) fn say(world: &mut World, label: (&str, &str), readiness: Option<Readiness>) {
+    let label = (label.0.to_owned(), label.1.to_owned());
+    world.sayings.retain(|saying| saying.label != label);
+    world.sayings.extend(readiness.map(|readiness| Saying { label: label.clone(), readiness }));
+    let concerned = world.copies(&Scope::new("apps", "deployments", None)).into_iter();
+    let concerned = concerned.filter(|(_, object)| fields::text(object, &["metadata", "labels", &label.0]) == label.1);
+    let keys: Vec<Key> = concerned.map(|(key, _)| key).collect();
+    world.dirty.extend(keys);
+}
+
+fn said(world: &World, deployment: &Value) -> Option<Readiness> {
+    let bears = |saying: &&Saying| fields::text(deployment, &["metadata", "labels", &saying.label.0]) == saying.label.1;
+    world.sayings.iter().find(bears).map(|saying| saying.readiness)
+}
 
 /// What a Deployment is on its way to.
 #[derive(Clone, Debug)]
@@ -57,12 +89,17 @@ pub(super) fn react(world: &mut World, key: &Key) {
 
 fn follow(world: &World, deployment: &Value, rollout: &mut Rollout, wanted_count: i64) {
     drain(world, deployment, rollout, wanted_count);
+    let span = annotations::span(deployment, annotations::READY_AFTER);
+    let (wanted_count, span) = match said(world, deployment) {
+        Some(Readiness::After(span)) => (wanted_count, span),
+        Some(Readiness::AtMost(count)) => (wanted_count.min(count), span),
+        None => (wanted_count, span),
+    };
     rollout.ready_count = rollout.ready_count.min(wanted_count);
     if rollout.ready_count == wanted_count && (rollout.updated || wanted_count == 0) {
         *rollout = Rollout { updated: true, pending: None, ..rollout.clone() };
         return;
     }
-    let span = annotations::span(deployment, annotations::READY_AFTER);
     let same = rollout.pending.filter(|pending| pending.wanted_count == wanted_count);
     let fresh = || Pending { wanted_count, at: after(world.now, span) };
     let pending = same.unwrap_or_else(fresh);

@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::access::Access;
 use super::kinds::ResourceKind;
 
 /// One field that is wrong, as in `status.details.causes`.
@@ -94,6 +95,15 @@ impl Failure {
 
     pub(super) fn unauthorized() -> Self {
         Self::plain(401, "Unauthorized", "Unauthorized")
+    }
+
+    pub(super) fn forbidden(access: &Access) -> Self {
+        let Access { user, verb, group, resource, namespace, name, .. } = access;
+        let of = if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
+        let words = format!("User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {of}");
+        let whole = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+        let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+        Self::plain(403, "Forbidden", format!("{whole}{named} is forbidden: {words}"))
     }
 
     pub(super) fn no_such_path() -> Self {

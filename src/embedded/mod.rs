@@ -6,7 +6,8 @@
 //! Invariants: the same requests at the same moments give the same world, bit for bit: names and uids are counted, time
 //! is the clock's, nothing is drawn. Nothing runs in the background: what is due happens, at its own moment, before the
 //! next look. Everything kept is bounded.
-//! Not here: admission, RBAC (every user may do everything: inject a 403), schemas, the scheduler, Pods of Deployments.
+//! Not here: admission, RBAC (every user may do everything that [`Embedded::set_forbidden`] does not forbid), schemas, the
+//! scheduler, Pods of Deployments.
 //!
 //! # What differs from a real API server (1.35)
 //!
@@ -16,7 +17,8 @@
 //!   labels, sizes, immutability, Job templates; only what a night reads is defaulted.
 //! - Server-side apply knows the managers that apply, and no others: fields that were created, updated or patched belong
 //!   to nobody and never conflict. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
-//! - Access reviews always allow. Tokens are opaque, not JWTs; audiences are not checked.
+//! - Access reviews allow what is not forbidden by the scene, whatever roles there are. Tokens are opaque, not JWTs; audiences
+//!   are not checked.
 //! - core/v1 and events.k8s.io/v1 Events are two kinds. `stringData` of Secrets is stored as sent.
 //! - Lists are always the latest state; a page after the first is live, dated as the first. Watches end after half an
 //!   hour unless told otherwise, and tell a change at the instant it is made.
@@ -27,6 +29,7 @@
 //!   annotations say. Foreground deletion is Background.
 //! - `CronJobs` are only objects.
 
+mod access;
 pub mod annotations;
 mod apply;
 mod call;
@@ -68,7 +71,9 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 
+pub use access::{Access, ForbiddenFn};
 pub use call::Verb;
+pub use deployments::Readiness;
 pub use failure::Failure;
 pub use fault::{Fault, FaultFn, Stage};
 pub use kinds::ResourceKind;
@@ -92,6 +97,7 @@ struct Shared {
     world: Mutex<World>,
     log: Mutex<RequestLog>,
     fault: Mutex<Option<FaultFn>>,
+    forbidden: Mutex<Option<ForbiddenFn>>,
     moved: tokio::sync::watch::Sender<Moved>,
 }
 
@@ -111,6 +117,7 @@ impl Embedded {
             world: Mutex::new(World::starting_at(clock.now())),
             log: Mutex::new(RequestLog::default()),
             fault: Mutex::new(None),
+            forbidden: Mutex::new(None),
             moved,
         }))
     }
@@ -206,6 +213,16 @@ impl Embedded {
         *locked(&self.0.fault) = fault;
     }
 
+    /// From now on whatever `forbidden` says is answered 403, and by access reviews with no; none ends that.
+    pub fn set_forbidden(&self, forbidden: Option<ForbiddenFn>) {
+        *locked(&self.0.forbidden) = forbidden;
+    }
+
+    /// From now on the Pods of Deployments with this label become ready so; none ends that.
+    pub fn say_of_deployments(&self, label: (&str, &str), readiness: Option<Readiness>) {
+        self.enter(|world| deployments::say(world, label, readiness));
+    }
+
     /// What a probe of `url` gets now.
     ///
     /// # Errors
@@ -241,6 +258,10 @@ impl Embedded {
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {
         locked(&self.0.log)
+    }
+
+    fn forbidden(&self) -> Option<ForbiddenFn> {
+        locked(&self.0.forbidden).clone()
     }
 
     fn fault(&self) -> Option<FaultFn> {

@@ -19,6 +19,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use super::Embedded;
+use super::access;
 use super::call::{BODY_BYTES_MAX, Call, Target, Verb};
 use super::execute::execute;
 use super::failure::Failure;
@@ -77,7 +78,7 @@ impl Embedded {
             self.requests().end(place, failure.code());
             return self.refuse(&failure);
         }
-        let done = self.perform(&call, place);
+        let done = self.allowed(&call, &user, place);
         let done_at = self.clock().now();
         let suffered = self.suffer(&info, Stage::After).await;
         let done = suffered.map_or(done, Err);
@@ -110,6 +111,16 @@ impl Embedded {
                 None
             }
         }
+    }
+
+    /// Does what is not forbidden, and says of reviews what is.
+    fn allowed(&self, call: &Call, user: &str, place: u64) -> Result<Done, Failure> {
+        let forbidden = self.forbidden();
+        if let Target::Review(plural) = &call.target {
+            return access::review(call, plural, user, forbidden.as_ref()).map(|(code, body)| Done::Answer(code, body));
+        }
+        access::check(call, user, forbidden.as_ref())?;
+        self.perform(call, place)
     }
 
     fn perform(&self, call: &Call, place: u64) -> Result<Done, Failure> {

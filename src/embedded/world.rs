@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::deployments::Rollout;
+use super::deployments::{Rollout, Saying};
 use super::fields;
 use super::jobs::Attempts;
 use super::kinds::{Kinds, ResourceKind};
@@ -90,6 +90,7 @@ pub(super) struct World {
     pub(super) tokens: BTreeMap<String, Token>,
     pub(super) token_count: u64,
     pub(super) rollouts: BTreeMap<Key, Rollout>,
+    pub(super) sayings: Vec<Saying>,
     pub(super) runs: BTreeMap<Key, Run>,
     pub(super) attempts: BTreeMap<Key, Attempts>,
     pub(super) recoveries: BTreeMap<Key, Recovery>,
@@ -113,6 +114,7 @@ impl World {
             tokens: BTreeMap::new(),
             token_count: 0,
             rollouts: BTreeMap::new(),
+            sayings: Vec::new(),
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
             scripts: BTreeMap::new(),

@@ -189,6 +189,11 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
     })
 }
 
+/// The way back of this step waits for nothing but what is known of its own Job or object.
+pub(super) fn is_next(plan: &Plan, state: &State, index: StepIndex) -> bool {
+    !is_settled(plan, state, index) && must_go_first(plan, state, index).iter().all(|&other| is_settled(plan, state, other))
+}
+
 pub(super) fn has_undo(planned: &PlannedStep) -> bool {
     match planned.undo {
         PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
@@ -229,11 +234,16 @@ fn must_go_first(plan: &Plan, state: &State, index: StepIndex) -> Vec<StepIndex>
         .collect()
 }
 
-fn release_smoke(plan: &Plan, state: &State, facts: &Facts) -> Next {
-    let wanted = plan.smoke.is_some()
+/// Everything is undone that can be, and not verified.
+pub(super) fn wants_smoke(plan: &Plan, state: &State) -> bool {
+    plan.smoke.is_some()
         && state.smoke == Running::Waiting
         && state.steps.iter().any(|step| matches!(step.undo, Running::Done { .. }))
-        && (0..plan.steps.len()).all(|index| is_settled(plan, state, index));
+        && (0..plan.steps.len()).all(|index| is_settled(plan, state, index))
+}
+
+fn release_smoke(plan: &Plan, state: &State, facts: &Facts) -> Next {
+    let wanted = wants_smoke(plan, state);
     let ready = facts.jobs.get(&JobKey::Smoke).is_some_and(may_be_released);
     (wanted && ready).then(|| (Event::SmokeReleased {}, "verification behind closed doors starts".to_owned()))
 }

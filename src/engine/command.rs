@@ -25,7 +25,25 @@ pub struct Decision {
     /// Where the night is, after the events.
     pub phase: Phase,
     /// Why the night does not begin though its time has come; none when nothing holds it.
-    pub start_held: Option<String>,
+    pub start_held: Vec<Hold>,
+}
+
+/// What keeps a night from beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Of which kind.
+    pub what: Held,
+    /// As a sentence for people.
+    pub why: String,
+}
+
+/// The kinds of holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The API server's clock is not known well enough.
+    ClockNotBounded,
+    /// The dead man's switch is not ready.
+    SwitchNotReady,
 }
 
 /// A moment to ask again, and what for.
@@ -122,6 +140,10 @@ pub enum Command {
     },
     /// Take this night's tokens off all targets.
     Disarm,
+    /// Make the dead man's switch, or make it again what it was.
+    ArmSwitch,
+    /// Take the dead man's switch down.
+    DisarmSwitch,
 }
 
 /// What a Job's token becomes.

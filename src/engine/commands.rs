@@ -3,6 +3,8 @@
 //! In: plan, state after this decision's events, facts. Out: commands, burns first. Invariants: a command follows from the ledger alone
 //! (write, then act); what facts show as done is not commanded again. Not here: which events happen.
 
+use jiff::Timestamp;
+
 use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
@@ -10,9 +12,18 @@ use super::command::{BurnTo, Command};
 use super::dirty;
 use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
 use super::state::{Direction, Running, ServiceState, State, Work, jobs};
+use super::switch;
+use super::takeover::{self, Part};
 
 /// Everything to do now.
-pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Vec<Command> {
+    match takeover::part(state, facts) {
+        Part::Acts => {}
+        // What is left of a night that is over is taken away by whoever is there.
+        Part::Reports if state.outcome.is_some() => {}
+        Part::Waits if takeover::is_left_over(plan, state, now) => {}
+        Part::Reports | Part::Waits => return Vec::new(),
+    }
     let mut commands = match (&state.direction, state.outcome) {
         // Also of a night that was never armed: its arming may have been interrupted behind some stamps.
         (_, Some(_)) => (!facts.disarmed).then_some(Command::Disarm).into_iter().collect(),
@@ -32,10 +43,15 @@ pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command
         }
     };
     commands.extend(let_go(plan, state, facts));
+    commands.extend(switch::command(plan, state, facts, now));
     commands
 }
 
+/// Nothing new, not even what was intended, while nobody would take it back after the operator's death.
 fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
+    if switch::holds_work(facts).is_some() {
+        return Vec::new();
+    }
     let not_after = turn_back_at(plan, &state.begun(plan));
     let mut commands = Vec::new();
     for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
@@ -78,7 +94,7 @@ pub(super) fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         let Some(fact) = facts.jobs.get(&job) else { return Some(Command::BurnJob { job, to }) };
         let needed = match (fact.token, to) {
             (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
-            (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back, _) => true,
+            (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back | TokenFact::Older, _) => true,
         };
         let there = fact.end != Some(JobEnd::Vanished);
         (needed && there).then_some(Command::BurnJob { job, to })

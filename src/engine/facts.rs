@@ -9,12 +9,15 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::model::epoch::Epoch;
 use crate::model::plan::{ServiceIndex, StepIndex};
 
 /// Everything that has come to be known since the last decision. What is absent was not looked at, has not answered yet or does not exist;
 /// nothing is concluded from it. On the way back a look may have begun before the last write to its object landed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
+    /// Who asks: the engine decides otherwise for a sentinel than for the operator.
+    pub epoch: Epoch,
     /// Whether the night is armed, as far as the shell has got.
     pub arming: Arming,
     /// The Jobs of the night.
@@ -27,6 +30,8 @@ pub struct Facts {
     pub checks: BTreeMap<StepIndex, CheckFact>,
     /// Orders of people, oldest first.
     pub orders: Vec<Order>,
+    /// The dead man's switch.
+    pub switch: SwitchFact,
     /// Why the server's clock is not known well enough to begin a night by it; none when it is.
     pub clock_unbounded: Option<String>,
     /// The ledger has been out of reach for so long that what is decided now is done without a record, as far as that is allowed.
@@ -50,6 +55,33 @@ pub enum Arming {
         /// Why, with every problem.
         reason: String,
     },
+}
+
+/// What is known of the dead man's switch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SwitchFact {
+    /// Nobody asks for one: nothing waits for it.
+    #[default]
+    NotAsked,
+    /// It has not been looked at, or does not answer: nobody knows.
+    NotYet {
+        /// Why.
+        reason: String,
+    },
+    /// It is not there, not as it was made, or no sentinel of it is ready.
+    NotReady {
+        /// Which.
+        reason: String,
+        /// Since when that has been seen.
+        since: Timestamp,
+    },
+    /// It is as it was made.
+    Ready {
+        /// How many sentinels are ready; one at least.
+        count: u32,
+    },
+    /// After the end: it is not there any more.
+    Gone,
 }
 
 /// Which Job of the night.
@@ -106,6 +138,8 @@ pub enum TokenFact {
     Reopen,
     /// Nothing may start any more.
     Expired,
+    /// An older epoch may still use it: it is to be burned.
+    Older,
     /// A newer epoch has it: this one only reports.
     Deposed,
 }

@@ -28,6 +28,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::Armed {} if state.plan_hash.is_some() => mark(&mut state.armed),
         Event::Armed {} => None,
         Event::WorkBegun {} => turn(state, Direction::Forward),
+        Event::TakenOver { epoch } => (state.direction != Direction::Still && *epoch > state.epoch).then(|| state.epoch = *epoch),
         Event::GoingBack { cause } => turn(state, Direction::Back { cause: cause.clone(), since: at }),
         Event::Committed {} => turn(state, Direction::Committed { since: at }),
         Event::StepIntended { step, .. } => begin(state, plan, step, at),

@@ -16,11 +16,12 @@ use crate::model::schedule::{Gate, first_that_does_not_fit, gate, predecessors};
 use crate::model::span::after;
 
 use super::Next;
+use super::command::{Held, Hold};
 use super::facts::{Arming, Facts};
 use super::journal::{Cause, Event};
 use super::state::{Direction, State, StepState, Work};
 use super::words::{clock, said};
-use super::{orders, outcome};
+use super::{orders, outcome, switch};
 
 /// What happens next before the night begins.
 pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
@@ -32,7 +33,7 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
         return Some((Event::Finished { outcome: Outcome::Cancelled }, format!("{} said not to begin", order.by)));
     }
     let held = start_held(plan, state, facts, now);
-    let and_held = held.map(|why| format!("; {why}")).unwrap_or_default();
+    let and_held: String = held.iter().map(|hold| format!("; {}", hold.why)).collect();
     if now > plan.start_by {
         let why = match &facts.arming {
             Arming::Impossible { reason } if !state.armed => format!("it could not be armed before its latest start: {reason}"),
@@ -52,7 +53,7 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
     }
     let goes_on = |index: StepIndex| plan.steps.get(index).is_some_and(|step| step.on_futile == OnFutile::Continue);
     match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now).filter(|(index, _)| !goes_on(*index)) {
-        None if held.is_some() => None,
+        None if !held.is_empty() => None,
         None => Some((Event::WorkBegun {}, format!("it is {}", clock(plan, now)))),
         Some((index, gate)) => {
             let (_, why) = going_back_futile(plan, index, &gate);
@@ -63,9 +64,11 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
 
 /// Why a night whose time has come does not begin. Only the beginning is held: what is under way goes on by the latest that the time may
 /// be, and turning back is never refused.
-pub(super) fn start_held<'a>(plan: &Plan, state: &State, facts: &'a Facts, now: Timestamp) -> Option<&'a str> {
+pub(super) fn start_held(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Vec<Hold> {
     let could = state.armed && state.direction == Direction::Still && state.outcome.is_none() && now >= plan.start_at;
-    facts.clock_unbounded.as_deref().filter(|_| could)
+    let clock = facts.clock_unbounded.clone().map(|why| Hold { what: Held::ClockNotBounded, why });
+    let switch = switch::holds_start(facts).map(|why| Hold { what: Held::SwitchNotReady, why });
+    clock.into_iter().chain(switch).filter(|_| could).collect()
 }
 
 /// What happens next while the work goes forward.
@@ -77,6 +80,7 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
         .or_else(|| turn_back(plan, state, now))
         .or_else(|| caps(plan, state, now))
         .or_else(|| futile(plan, state, now))
+        .or_else(|| switch::lost(plan, facts, now))
         .or_else(|| start(plan, state, facts, now))
 }
 
@@ -169,7 +173,7 @@ fn going_back_futile(plan: &Plan, index: StepIndex, gate: &Gate) -> (Event, Stri
 
 /// The first waiting step whose predecessors are done and whose gate holds; going back when nothing runs and none can start.
 fn start(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
-    if state.held.is_some() {
+    if state.held.is_some() || switch::holds_work(facts).is_some() {
         return None;
     }
     let mut shut = None;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::epoch::Epoch;
 use crate::model::phase::Outcome;
 use crate::model::reference::ServiceRef;
 use crate::model::refusal::Term;
@@ -107,6 +108,11 @@ pub enum Event {
         by: String,
         /// The sum that does not come out.
         sum: Vec<Term>,
+    },
+    /// Another epoch acts from now on.
+    TakenOver {
+        /// Which.
+        epoch: Epoch,
     },
     /// The night turned back, for good.
     GoingBack {
@@ -249,6 +255,7 @@ impl Event {
             | Self::Held { .. }
             | Self::Resumed { .. }
             | Self::OrderRefused { .. }
+            | Self::TakenOver { .. }
             | Self::GoingBack { .. }
             | Self::SmokeReleased {}
             | Self::SmokeDone {}
@@ -303,8 +310,12 @@ pub enum Cause {
     },
     /// The intervention was deleted.
     Deleted,
+    /// The dead man's switch was lost.
+    SwitchLost,
     /// The journal makes no sense.
     Nonsense,
+    /// Nothing came from whoever had the night, and it was taken over.
+    TakenOver,
 }
 
 /// How it is known that a step's work has ended (PROTOCOL rule 13).

@@ -10,6 +10,7 @@ mod back;
 pub mod command;
 mod commands;
 mod dirty;
+pub mod due;
 pub mod facts;
 mod fold;
 mod forward;
@@ -20,15 +21,19 @@ mod outcome;
 pub mod phases;
 mod reopen;
 pub mod state;
+pub mod switch;
+mod takeover;
 mod unrecorded;
 mod wake;
 pub mod words;
 
 use jiff::Timestamp;
 
+use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 
 pub use command::{BurnTo, Command, Decision, Wake};
+pub use due::{Due, due};
 pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
@@ -36,6 +41,7 @@ pub use state::State;
 
 use journal::Cause;
 use state::Direction;
+use takeover::Part;
 
 /// An event and its reason, for people.
 type Next = Option<(Event, String)>;
@@ -64,12 +70,19 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
     Decision {
         commands: match &known {
             Some(known) => unrecorded::commands(plan, known, &state, facts, now),
-            None => commands::commands(plan, &state, facts),
+            None => commands::commands(plan, &state, facts, now),
         },
-        wake: wake::wake(plan, &state, facts, now),
-        why: wake::why(plan, &state, facts, now),
+        wake: match takeover::part(&state, facts) {
+            Part::Acts => wake::wake(plan, &state, facts, now),
+            Part::Waits => takeover::wake(plan, &state, now),
+            Part::Reports => None,
+        },
+        why: match takeover::part(&state, facts) {
+            Part::Acts | Part::Waits => wake::why(plan, &state, facts, now),
+            Part::Reports => format!("epoch {} has the night: {}", state.epoch, wake::why(plan, &state, facts, now)),
+        },
         phase: state.phase(plan),
-        start_held: forward::start_held(plan, &state, facts, now).map(str::to_owned),
+        start_held: forward::start_held(plan, &state, facts, now),
         events,
     }
 }
@@ -78,7 +91,17 @@ fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     if state.outcome.is_some() || state.plan_hash.is_none() {
         return None;
     }
+    match takeover::part(state, facts) {
+        Part::Acts => {}
+        Part::Waits => return takeover::next(plan, state, facts, now),
+        Part::Reports => return None,
+    }
     match state.direction {
+        // Whoever took a night over goes nowhere but back.
+        Direction::Still if state.epoch > Epoch::OPERATOR => None,
+        Direction::Forward if state.epoch > Epoch::OPERATOR => {
+            Some((Event::GoingBack { cause: Cause::TakenOver }, "the night was taken over: going back".to_owned()))
+        }
         Direction::Still => forward::next_before(plan, state, facts, now),
         Direction::Forward if !state.nonsense.is_empty() => {
             let why = format!("the journal makes no sense: {}; going back", state.nonsense.join("; "));

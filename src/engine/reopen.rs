@@ -318,10 +318,15 @@ fn missed(plan: &Plan, state: &State, now: Timestamp) -> Next {
     Some((Event::DeadlineMissed { services: closed }, why))
 }
 
-fn finish(plan: &Plan, state: &State) -> Next {
+/// Nothing is left to open, and nothing to undo.
+pub(super) fn is_at_its_end(plan: &Plan, state: &State) -> bool {
     let all_open = to_open(plan, state).into_iter().flatten().all(|index| is_open(state, index));
     let going_back = matches!(state.direction, Direction::Back { .. });
-    if !all_open || (going_back && !back::is_over(plan, state)) {
+    all_open && (!going_back || back::is_over(plan, state))
+}
+
+fn finish(plan: &Plan, state: &State) -> Next {
+    if !is_at_its_end(plan, state) {
         return None;
     }
     let nothing_begun = state.steps.iter().all(|step| step.work == Work::Waiting);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::model::epoch::Epoch;
 use crate::model::need::{self, Begun};
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
@@ -14,13 +15,17 @@ use crate::model::span::after;
 
 use super::facts::JobKey;
 use super::fold;
-use super::journal::{Cause, Entry, Proof};
+use super::journal::{Cause, Entry, Event, Proof};
 
 /// Everything the journal says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// The plan's hash, once accepted.
     pub plan_hash: Option<String>,
+    /// Who acts.
+    pub epoch: Epoch,
+    /// When something last came forward: whatever was recorded but what only answers people.
+    pub progress_at: Option<Timestamp>,
     /// Everything stands ready.
     pub armed: bool,
     /// Which way the night goes.
@@ -226,6 +231,8 @@ impl State {
         };
         Self {
             plan_hash: None,
+            epoch: Epoch::OPERATOR,
+            progress_at: None,
             armed: false,
             direction: Direction::Still,
             steps: vec![step; plan.steps.len()],
@@ -244,6 +251,8 @@ impl State {
     pub fn apply(&mut self, plan: &Plan, entry: &Entry) {
         if fold::apply(self, plan, entry).is_none() {
             self.nonsense.push(format!("{} at {}: {}", entry.event.name(), entry.at, entry.why));
+        } else if !matches!(entry.event, Event::OrderRefused { .. }) {
+            self.progress_at = Some(entry.at);
         }
     }
 

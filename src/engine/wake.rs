@@ -14,9 +14,10 @@ use crate::model::span::{Span, after};
 
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
-use super::facts::{Burned, Facts, Pods};
+use super::facts::{Burned, Facts, Pods, SwitchFact};
 use super::forward::{gate_now, not_before, ready, start_held};
 use super::state::{Direction, Running, ServiceState, State, StepState, Work};
+use super::switch;
 use super::words::{clock, said};
 
 /// The earliest moment after `now` at which something becomes due.
@@ -29,11 +30,17 @@ pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
         Direction::Still => {
             due.push((plan.start_at, "work begins".to_owned()));
             due.push((after(plan.start_by, Span::seconds(1)), "the latest start has passed".to_owned()));
-            if start_held(plan, state, facts, now).is_some() {
+            if facts.switch != SwitchFact::NotAsked && state.armed {
+                due.push((switch::armed_from(plan), "the dead man's switch is made".to_owned()));
+            }
+            if !start_held(plan, state, facts, now).is_empty() {
                 due.push((after(now, between_tries(plan, now)), "whether it may start".to_owned()));
             }
         }
-        Direction::Forward => forward(plan, state, &mut due),
+        Direction::Forward => {
+            forward(plan, state, &mut due);
+            due.extend(switch::lost_at(plan, facts).map(|at| (at, "the dead man's switch has been lost too long".to_owned())));
+        }
         Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, now, &mut due),
     }
     let (at, why) = due.into_iter().filter(|(at, _)| *at > now).min()?;
@@ -114,10 +121,7 @@ pub(super) fn why(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> 
     }
     let running = |what: &str, names: Vec<&str>| format!("{what} {}", names.join(", "));
     match &state.direction {
-        Direction::Still if state.armed => match start_held(plan, state, facts, now) {
-            Some(reason) => format!("armed; it does not start: {reason}"),
-            None => format!("armed; work begins {}", clock(plan, plan.start_at)),
-        },
+        Direction::Still if state.armed => before_work(plan, state, facts, now),
         Direction::Still => "not armed yet".to_owned(),
         Direction::Forward => {
             let names: Vec<&str> = names(plan, state, |step| matches!(step.work, Work::Running { .. }));
@@ -133,10 +137,22 @@ pub(super) fn why(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> 
             let asked = asked(plan, state);
             let held = state.held.as_ref().map(|by| format!("; {by} said to start no further step")).unwrap_or_default();
             let working = running("working on", names);
-            format!("{working}{asked}{held}; the way back holds until {turn_back}{}", waiting.unwrap_or_default())
+            let unguarded = switch::holds_work(facts).map(|why| format!("; nothing new begins: {why}")).unwrap_or_default();
+            format!("{working}{asked}{held}{unguarded}; the way back holds until {turn_back}{}", waiting.unwrap_or_default())
         }
         Direction::Back { .. } | Direction::Committed { .. } => returning(plan, state, facts),
     }
+}
+
+fn before_work(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> String {
+    let held = start_held(plan, state, facts, now);
+    if held.is_empty() {
+        let not_yet = switch::holds_start(facts).filter(|_| now >= switch::armed_from(plan));
+        let and_switch = not_yet.map(|why| format!("; {why}")).unwrap_or_default();
+        return format!("armed; work begins {}{and_switch}", clock(plan, plan.start_at));
+    }
+    let reasons: Vec<String> = held.into_iter().map(|hold| hold.why).collect();
+    format!("armed; it does not start: {}", reasons.join("; "))
 }
 
 /// What people are asked by holds.

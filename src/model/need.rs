@@ -159,6 +159,13 @@ pub fn turn_back_at(plan: &Plan, begun: &Begun) -> Timestamp {
     before(plan.deadline.must_serve_by, need(plan, begun).total())
 }
 
+/// How long after progress was due somebody else may take the night over (PROTOCOL, `G`): a quarter of the reserve, so that this grace, as
+/// much again for what takes no time of its own, and a wave's calls fit into it (rule 21).
+#[must_use]
+pub fn grace(plan: &Plan) -> Span {
+    plan.reserve.quarter().clamp(Span::seconds(1), Span::seconds(60))
+}
+
 /// `reopenBy(C)`: from here on undoing stops delaying the reopening of others.
 #[must_use]
 pub fn reopen_by(plan: &Plan, closed: &BTreeSet<ServiceIndex>) -> Timestamp {

@@ -40,6 +40,9 @@ pub struct Plan {
     pub requester: String,
     /// The `ServiceAccount` that does the work.
     pub service_account: String,
+    /// The `ServiceAccount` that the dead man's switch runs as; empty in plans that were frozen before there was one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sentinel_service_account: String,
     /// The zone in which moments are shown: that of the calendar that binds the night.
     pub time_zone: String,
     /// When work begins.

@@ -25,6 +25,8 @@ pub struct Runbook {
     pub description: String,
     /// The `ServiceAccount` the work runs as, in the runbook's namespace.
     pub service_account: String,
+    /// The `ServiceAccount` that the dead man's switch runs as, in the same namespace.
+    pub sentinel_service_account: String,
     /// What a night may vary.
     pub parameters: Vec<Parameter>,
     /// Time nobody may plan with.

@@ -52,6 +52,12 @@ impl Span {
         self.0.is_zero()
     }
 
+    /// The fourth part of it.
+    #[must_use]
+    pub fn quarter(self) -> Self {
+        Self(self.0 / 4)
+    }
+
     /// `self − other`, nothing when `other` is the longer.
     #[must_use]
     pub fn less(self, other: Self) -> Self {

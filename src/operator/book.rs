@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::effects::ledger::{self, AppendError, Head, LedgerError};
+use super::effects::ledger::{self, AppendError, Head, LedgerError, PlanIdentity};
 use super::effects::tenants::TenantError;
 use super::effects::{Preimages, Tenant};
 use crate::engine::{Entry, Event, State};
@@ -33,8 +33,10 @@ pub(super) struct Book {
     pub(super) plan: Arc<Plan>,
     pub(super) preimages: Option<Preimages>,
     pub(super) entries: Vec<Entry>,
-    /// Somebody deletes the ledger: go back.
+    /// Somebody deletes the ledger, or has changed it: go back.
     pub(super) deleting: bool,
+    /// The plan's `ConfigMap`, once it was asked for.
+    pub(super) identity: Option<PlanIdentity>,
     head: Head,
 }
 
@@ -65,7 +67,7 @@ impl Book {
         };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
         entries.extend(broken.map(|why| Entry { at: context.time.now(), event: Event::Accepted { plan_hash }, why }));
-        Ok(Some(Self { plan: Arc::new(plan), preimages, entries, deleting, head }))
+        Ok(Some(Self { plan: Arc::new(plan), preimages, entries, deleting, identity: None, head }))
     }
 
     /// Freezes the plan and begins its journal.
@@ -80,7 +82,7 @@ impl Book {
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
-        Ok(Self { plan: Arc::new(plan), preimages: None, entries, deleting: false, head })
+        Ok(Self { plan: Arc::new(plan), preimages: None, entries, deleting: false, identity: None, head })
     }
 
     /// Appends one record; it was seen in the ledger when this returns.
@@ -110,6 +112,11 @@ impl Book {
     /// It is armed and has not begun.
     pub(super) fn only_waits(&self) -> bool {
         matches!(self.entries.last(), Some(Entry { event: Event::Armed {}, .. }))
+    }
+
+    /// Nothing that was seen in the ledger before is missing in what was read now.
+    pub(super) fn goes_on_from(&self, before: &Self) -> bool {
+        self.entries.starts_with(&before.entries)
     }
 
     pub(super) fn seq(&self) -> u32 {

@@ -11,7 +11,7 @@ use kube::Client;
 
 use super::declared::Listings;
 use super::effects::pod_security::Level;
-use super::effects::{Judge, Tenants};
+use super::effects::{Judge, Switch, Tenants};
 use super::introductions::Introductions;
 use super::metrics::Metrics;
 use super::orders::Orders;
@@ -52,6 +52,8 @@ pub struct Context {
     pub judge: Judge,
     /// How much a Pod may do whose template stands in a runbook.
     pub pod_security: Level,
+    /// What the dead man's switch runs from.
+    pub switch: Switch,
     /// Orders of people.
     pub orders: Orders,
     /// Numbers for `/metrics`.
@@ -65,7 +67,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// All of it, with no orders yet.
+    /// All of it, with no orders yet, and no word about the dead man's switch: no night is armed before that is said.
     ///
     /// # Errors
     /// When the numbers cannot be registered: a fault of ours.
@@ -78,6 +80,7 @@ impl Context {
             getter,
             judge,
             pod_security: Level::default(),
+            switch: Switch::default(),
             orders: Orders::default(),
             metrics: Metrics::new()?,
             watch_for_seconds: WATCH_FOR_SECONDS,

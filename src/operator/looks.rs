@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::book::Book;
 use super::context::Context;
 use super::effects::{self, Preimages, Seen, Tenant};
 use super::night::Night;
 use super::story::story;
+use super::switch;
 use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::state::Direction;
 use crate::engine::{Interest, State};
@@ -25,38 +26,62 @@ use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
 /// Looks at targets that are under way.
-pub(super) type Looks = UnderWay<Object, Seen>;
+pub(crate) type Looks = UnderWay<Object, Seen>;
 
 /// What one look is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Object {
+pub(crate) enum Object {
     Service(ServiceIndex),
     Step(Target),
 }
 
 /// What a look needs; its own copy, since it may outlive the round.
-struct Eyes {
-    tenant: Tenant,
-    plan: Arc<Plan>,
-    preimages: Arc<Preimages>,
-    now: Timestamp,
+pub(crate) struct Eyes {
+    pub(crate) tenant: Tenant,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) preimages: Arc<Preimages>,
+    pub(crate) now: Timestamp,
 }
 
-/// Looks at Jobs and targets; a look that hangs keeps neither people nor the clock waiting. What is left to itself is named.
+/// What a look gave.
+#[derive(Default)]
+pub(super) struct Looked {
+    pub(super) seen: Seen,
+    /// Objects that were left to themselves.
+    pub(super) left: Vec<String>,
+    /// The dead man's switch, when it was to be looked at.
+    pub(super) switch: Option<switch::Look>,
+}
+
+/// Looks at Jobs, targets and, if `guarded`, the dead man's switch; a look that hangs keeps neither people nor the clock waiting.
 pub(super) async fn look(
     night: &mut Night,
     book: &Book,
     state: &State,
     interest: &Interest,
+    guarded: bool,
     context: &Context,
-) -> Result<(Seen, Vec<String>), String> {
+) -> Result<Looked, String> {
     let mut looks = std::mem::take(&mut night.looks);
     let going_back = matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. });
     let looking = async {
         let tenant = book.tenant(context).await.map_err(|error| story(&error))?;
         let preimages = Arc::new(book.current_preimages());
         let eyes = Eyes { tenant, plan: Arc::clone(&book.plan), preimages, now: context.time.now() };
-        Ok(look_with(&mut looks, &eyes, interest, going_back).await)
+        let guard = async {
+            if !guarded {
+                return None;
+            }
+            let looking = switch::look(&eyes.tenant, &eyes.plan, book.identity.clone());
+            // The way back does not wait for it.
+            Some(
+                timeout(if going_back { LEFT_AFTER } else { effects::LIMIT }, looking)
+                    .await
+                    .unwrap_or_else(|_| switch::Look::late()),
+            )
+        };
+        let ((seen, left), switch) = tokio::join!(look_with(&mut looks, &eyes, interest, going_back), guard);
+        Ok(Looked { seen, left, switch })
     };
     let id = night.id();
     let at = clock_calls_at(book, state).min(night.outage.first_burns_at().unwrap_or(Timestamp::MAX));
@@ -75,7 +100,7 @@ pub(super) fn clock_calls_at(book: &Book, state: &State) -> Timestamp {
 }
 
 /// Looks; what is left to itself is named.
-async fn look_with(looks: &mut Looks, eyes: &Eyes, interest: &Interest, going_back: bool) -> (Seen, Vec<String>) {
+pub(crate) async fn look_with(looks: &mut Looks, eyes: &Eyes, interest: &Interest, going_back: bool) -> (Seen, Vec<String>) {
     if !going_back {
         *looks = Looks::default();
     }

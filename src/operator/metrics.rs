@@ -39,6 +39,8 @@ pub(super) struct Standing {
     pub(super) needs_human: bool,
     /// Services whose data is half done: closed, open changed as they declared, open.
     pub(super) half_done: [u32; 3],
+    /// Whether somebody would take over; none while nobody has to.
+    pub(super) switch_ready: Option<bool>,
 }
 
 /// The values of its label.
@@ -109,6 +111,7 @@ impl Metrics {
             | Event::Held { .. }
             | Event::Resumed { .. }
             | Event::OrderRefused { .. }
+            | Event::TakenOver { .. }
             | Event::StepStopped { .. }
             | Event::UndoReleased { .. }
             | Event::UndoDone { .. }
@@ -197,7 +200,7 @@ impl Metrics {
             let all = known.values().map(of).fold(0, u32::saturating_add);
             self.set(Name::HalfDone, &[state], f64::from(all));
         }
-        for name in [Name::Slack, Name::TurnBackAt, Name::MustServeBy] {
+        for name in [Name::Slack, Name::TurnBackAt, Name::MustServeBy, Name::SwitchReady] {
             self.0.gauges.get(&name).into_iter().for_each(prometheus::core::MetricVec::reset);
         }
         for (night, standing) in &known {
@@ -208,6 +211,9 @@ impl Metrics {
             if let Some(at) = standing.must_serve_by {
                 self.set(Name::MustServeBy, &[night], at.as_duration().as_secs_f64());
             }
+        }
+        for (night, ready) in known.iter().filter_map(|(night, standing)| Some((night, standing.switch_ready?))) {
+            self.set(Name::SwitchReady, &[night], f64::from(u8::from(ready)));
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
@@ -233,6 +239,8 @@ fn word(cause: &Cause) -> &'static str {
         Cause::Futile => "futile",
         Cause::Ordered { .. } => "ordered",
         Cause::Deleted => "deleted",
+        Cause::SwitchLost => "switch-lost",
         Cause::Nonsense => "nonsense",
+        Cause::TakenOver => "taken-over",
     }
 }

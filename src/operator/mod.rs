@@ -27,6 +27,7 @@
 //! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
 
 mod book;
+pub mod by_hand;
 mod call_back;
 mod check;
 pub mod connect;
@@ -39,27 +40,28 @@ pub mod http_allow;
 pub mod http_get;
 mod introduce;
 mod introductions;
-mod jobs;
 pub mod lead;
 pub mod lease;
-mod looks;
+pub(crate) mod looks;
 mod mailbox;
 pub mod metrics;
 mod night;
+pub(crate) mod night_watch;
 pub mod orders;
 mod outage;
 mod own_facts;
-mod probe;
+pub(crate) mod probe;
 mod reconcile;
 mod rehearse;
 pub(crate) mod report;
 pub mod run;
 pub mod server_time;
 pub(crate) mod story;
-mod tries;
-mod under_way;
+mod switch;
+pub(crate) mod tries;
+pub(crate) mod under_way;
 pub mod watching;
-mod wave;
+pub(crate) mod wave;
 
 pub use context::{Context, Getter, Network};
 pub use orders::Orders;

@@ -23,16 +23,17 @@ use super::context::Context;
 use super::effects::call::CallError;
 use super::events::{Herald, Notice, Regarding};
 use super::introduce::{self, Introduced};
-use super::jobs::JobWatch;
 use super::looks::Looks;
 use super::mailbox::Mailbox;
 use super::metrics::Standing;
+use super::night_watch::{LedgerEye, NightWatch};
 use super::outage::Outage;
 use super::probe::Probers;
 use super::reconcile::reconcile;
 use super::rehearse::rehearse;
 use super::report::{self, Reporter};
 use super::story::story;
+use super::switch::SwitchBook;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, RECORD_PAUSE_MAX, Tries};
 use super::wave::Lanes;
 use crate::engine::Entry;
@@ -70,7 +71,10 @@ pub(super) struct Night {
     pub(super) tries: Tries,
     pub(super) probers: Probers,
     pub(super) checkers: Checkers,
-    pub(super) job_watch: JobWatch,
+    pub(super) work_watch: NightWatch,
+    pub(super) guard_watch: NightWatch,
+    pub(super) ledger_eye: Arc<LedgerEye>,
+    pub(super) switch: SwitchBook,
     pub(super) herald: Herald,
     pub(super) reporter: Reporter,
     /// Statuses that could not be written.
@@ -171,7 +175,10 @@ impl Night {
             tries: Tries::default(),
             probers: Probers::default(),
             checkers: Checkers::default(),
-            job_watch: JobWatch::default(),
+            work_watch: NightWatch::default(),
+            guard_watch: NightWatch::default(),
+            ledger_eye: Arc::default(),
+            switch: SwitchBook::default(),
             herald: Herald::default(),
             reporter,
             report_tries: Attempt::default(),
@@ -341,8 +348,14 @@ impl Night {
 
     async fn report_waiting(&mut self, why: &str, context: &Context) {
         let Some(object) = self.object.clone() else { return };
-        let standing =
-            Standing { phase: Phase::Pending, turn_back_at: None, must_serve_by: None, needs_human: false, half_done: [0; 3] };
+        let standing = Standing {
+            phase: Phase::Pending,
+            turn_back_at: None,
+            must_serve_by: None,
+            needs_human: false,
+            half_done: [0; 3],
+            switch_ready: None,
+        };
         context.metrics.stands(&self.id(), standing);
         if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
             tracing::warn!(error = story(&error), "the status could not be written");

@@ -7,8 +7,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::Book;
+use super::book::{Book, BookError};
 use super::context::Context;
+use super::effects::ledger::LedgerError;
 use super::night::Night;
 use super::story::story;
 use crate::engine::State;
@@ -30,6 +31,11 @@ impl Outage {
     /// An append that began at `at` is not known to have landed.
     pub(super) fn begins(&mut self, at: Timestamp) {
         self.since.get_or_insert(at);
+        self.is_unsure = true;
+    }
+
+    /// Somebody else writes in it.
+    pub(super) fn has_moved_on(&mut self) {
         self.is_unsure = true;
     }
 
@@ -61,10 +67,11 @@ impl Outage {
     }
 }
 
-/// After an append that may not have landed the ledger is read again. Out of reach, what is known has to do: an append is by
+/// After an append that may not have landed, or news of another hand's, the ledger is read again. Out of reach, what is known has to do: an append is by
 /// compare-and-set, and nothing else is sent without one but burns.
 pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Context) {
-    if !night.outage.is_unsure {
+    let doubted = night.ledger_eye.take_doubt();
+    if !night.outage.is_unsure && !doubted {
         return;
     }
     let whose = night.whose.clone();
@@ -73,18 +80,33 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
         // Nothing is known anew, and burns need no more than is known.
         Some(at) => tokio::select! {
             biased;
-            () = context.time.sleep_until(at) => return,
+            () = context.time.sleep_until(at) => {
+                if doubted {
+                    night.ledger_eye.doubt();
+                }
+                return;
+            }
             read = reading => read,
         },
         None => reading.await,
     };
     match read {
-        Ok(Some(read)) => {
+        Ok(Some(read)) if read.goes_on_from(book) => {
             *book = read;
+            night.ledger_eye.knows(book.seq());
             night.outage.is_unsure = false;
         }
-        Ok(None) => tracing::error!("plan and ledger are gone"),
-        Err(error) => tracing::warn!(error = story(&error), "the ledger is out of reach"),
+        // What was seen in it is the truth, whatever became of it.
+        Ok(_) | Err(BookError::Ledger(LedgerError::PlanGone { .. })) => {
+            tracing::error!("plan or ledger are not what they were: going back");
+            book.deleting = true;
+        }
+        Err(error) => {
+            tracing::warn!(error = story(&error), "the ledger is out of reach");
+            if doubted {
+                night.ledger_eye.doubt();
+            }
+        }
     }
 }
 

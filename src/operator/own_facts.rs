@@ -4,16 +4,12 @@
 
 use super::book::Book;
 use super::night::Night;
-use crate::engine::facts::{ClosingFact, ServiceFact};
+use crate::engine::facts::ClosingFact;
 use crate::engine::{Command, Facts};
 
 /// What only this shell knows: probes, and closings that a target refused for good.
 pub(super) fn add(night: &Night, book: &Book, facts: &mut Facts) {
-    for (service, probes) in night.probers.facts() {
-        let has_targets = book.plan.services.get(service).is_some_and(|planned| planned.close_at.is_some());
-        let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
-        facts.services.entry(service).or_insert(unseen).probes = probes;
-    }
+    night.probers.add_to(&book.plan, facts);
     facts.checks = night.checkers.facts();
     for (service, reason) in &night.refused_closings {
         facts.services.entry(*service).or_default().closing = ClosingFact::Refused { reason: reason.clone() };
@@ -51,7 +47,9 @@ pub(super) fn refused(night: &mut Night, command: &Command, reason: String) -> u
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => return 0,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => return 0,
     }
     1
 }

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::context::Getter;
-use crate::engine::facts::Probes;
+use crate::engine::facts::{Probes, ServiceFact};
+use crate::engine::{Command, Facts};
 use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::service::Probe;
 
@@ -23,11 +24,11 @@ const REASON_CHARS_MAX: usize = 200;
 
 /// The probers of one night; dropping it ends them.
 #[derive(Debug, Default)]
-pub(super) struct Probers(BTreeMap<ServiceIndex, Prober>);
+pub(crate) struct Probers(BTreeMap<ServiceIndex, Prober>);
 
 /// One service, or one step, under probe.
 #[derive(Debug)]
-pub(super) struct Prober {
+pub(crate) struct Prober {
     answers: Arc<Mutex<Vec<Answers>>>,
     _asking: JoinSet<()>,
 }
@@ -42,7 +43,7 @@ struct Answers {
 
 impl Probers {
     /// Asks these services, and no others.
-    pub(super) fn set(&mut self, wanted: &BTreeSet<ServiceIndex>, plan: &Plan, getter: &Getter, bell: &Arc<Notify>) {
+    pub(crate) fn set(&mut self, wanted: &BTreeSet<ServiceIndex>, plan: &Plan, getter: &Getter, bell: &Arc<Notify>) {
         self.0.retain(|service, _| wanted.contains(service));
         for &service in wanted {
             let Some(planned) = plan.services.get(service) else { continue };
@@ -55,14 +56,35 @@ impl Probers {
         }
     }
 
+    /// Adds what is known of each service under probe; one that has no targets has nothing to be burned or given back.
+    pub(crate) fn add_to(&self, plan: &Plan, facts: &mut Facts) {
+        for (service, probes) in self.facts() {
+            let has_targets = plan.services.get(service).is_some_and(|planned| planned.close_at.is_some());
+            let unseen = ServiceFact { burned: !has_targets, restored: !has_targets, ..ServiceFact::default() };
+            facts.services.entry(service).or_insert(unseen).probes = probes;
+        }
+    }
+
     /// What is known of each service under probe.
-    pub(super) fn facts(&self) -> BTreeMap<ServiceIndex, Probes> {
+    fn facts(&self) -> BTreeMap<ServiceIndex, Probes> {
         self.0.iter().map(|(service, prober)| (*service, prober.fact())).collect()
     }
 }
 
+/// Services to ask: those whose objects are as they were, since what answers before that is not the service.
+pub(crate) fn to_probe(commands: &[Command]) -> BTreeSet<ServiceIndex> {
+    let mut wanted = BTreeSet::new();
+    for command in commands {
+        if let Command::Probe { service } = command {
+            wanted.insert(*service);
+        }
+    }
+    wanted.retain(|service| !commands.contains(&Command::Reopen { service: *service }));
+    wanted
+}
+
 impl Prober {
-    pub(super) fn start(probes: &[Probe], getter: &Getter, bell: &Arc<Notify>) -> Self {
+    pub(crate) fn start(probes: &[Probe], getter: &Getter, bell: &Arc<Notify>) -> Self {
         let answers = Arc::new(Mutex::new(vec![Answers::default(); probes.len()]));
         let mut asking = JoinSet::new();
         for (index, probe) in probes.iter().enumerate() {
@@ -71,7 +93,7 @@ impl Prober {
         Self { answers, _asking: asking }
     }
 
-    pub(super) fn fact(&self) -> Probes {
+    pub(crate) fn fact(&self) -> Probes {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         match answers.iter().find(|answers| !answers.is_green) {
             None => Probes::Green,

@@ -14,24 +14,28 @@ use super::book::{Book, BookError};
 use super::call_back::Heeded;
 use super::context::Context;
 use super::effects::call::Answer;
-use super::effects::{self, Seen};
+use super::effects::{self, PerformError, Seen, Switch};
 use super::events::{self, Notice};
 use super::introduce;
-use super::looks::{self, clock_calls_at};
+use super::looks::{self, Looked, clock_calls_at};
 use super::metrics::Standing;
 use super::night::{Night, Rest, Trouble};
+use super::night_watch::{Kinds, Watched};
 use super::outage;
 use super::own_facts;
+use super::probe::to_probe;
 use super::report;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
+use super::switch;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, STATUS_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
-use crate::engine::facts::{Arming, ClosingFact};
+use crate::api::status::InterventionStatus;
+use crate::engine::facts::{Arming, ClosingFact, SwitchFact};
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
-use crate::model::plan::{ServiceIndex, StepIndex};
+use crate::model::plan::StepIndex;
 
 /// Rounds in one pass; a night needs two or three.
 const ROUNDS_MAX: usize = 16;
@@ -60,15 +64,17 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     outage::read_again(night, book, context).await;
     let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
-    night.job_watch.set(interest.jobs, &night.whose, context, &night.mailbox.bell());
-    let idle = !interest.jobs && interest.targets.is_empty() && interest.changes.is_empty();
-    let seen = if idle { Ok((Seen::default(), Vec::new())) } else { looks::look(night, book, &state, &interest, context).await };
-    let (seen, blind) = match seen {
-        Ok((seen, left)) => {
-            let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).chain(left).collect();
-            (seen, blind)
+    let guarded = context.switch != Switch::Without && engine::switch::is_wanted(&book.plan, &state, context.time.now());
+    watch(night, book, interest.jobs, guarded, context);
+    let idle = !interest.jobs && !guarded && interest.targets.is_empty() && interest.changes.is_empty();
+    let looked = if idle { Ok(Looked::default()) } else { looks::look(night, book, &state, &interest, guarded, context).await };
+    let (seen, switch, blind) = match looked {
+        Ok(Looked { seen, left, switch }) => {
+            let unseen = switch.as_ref().and_then(|look| look.blind()).map(|why| format!("the dead man's switch: {why}"));
+            let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).chain(left).chain(unseen).collect();
+            (seen, switch, blind)
         }
-        Err(why) => (Seen::default(), vec![why]),
+        Err(why) => (Seen::default(), None, vec![why]),
     };
     if !blind.is_empty() {
         tracing::warn!(?blind, "not everything could be seen");
@@ -84,11 +90,39 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         // However often the bell rings meanwhile, the pause grows with time alone.
         night.look_tries.tried(now, EFFECT_PAUSE_MAX);
     }
-    let mut facts = Facts { jobs: seen.jobs, services: seen.services, changes: seen.changes, ..heed(night, book, context) };
+    let switch = hear_of_switch(night, book, &state, switch, context);
+    let Seen { jobs, services, changes, blind: _ } = seen;
+    let mut facts = Facts { jobs, services, changes, switch, ..heed(night, book, context) };
     if !idle {
         own_facts::add(night, book, &mut facts);
     }
     facts
+}
+
+/// Watches what the night is made of, while it needs it.
+fn watch(night: &mut Night, book: &Book, works: bool, guarded: bool, context: &Context) {
+    let (bell, eye) = (night.mailbox.bell(), Arc::clone(&night.ledger_eye));
+    eye.knows(book.seq());
+    night.work_watch.set(Kinds::Work, works, || Watched::of(&night.whose, context), (&bell, &eye));
+    night.guard_watch.set(Kinds::Guard, guarded, || Watched::of(&night.whose, context), (&bell, &eye));
+}
+
+fn hear_of_switch(
+    night: &mut Night,
+    book: &mut Book,
+    state: &State,
+    look: Option<switch::Look>,
+    context: &Context,
+) -> SwitchFact {
+    if let Some(identity) = look.as_ref().and_then(|look| look.identity.clone()) {
+        book.identity = Some(identity);
+    }
+    let (fact, told) = night.switch.hear(look, book, state, context, context.time.now());
+    if let Some(notice) = told {
+        tracing::info!(reason = notice.reason, note = notice.note, "the dead man's switch");
+        night.herald.tell(context, &night.regarding(), vec![notice]);
+    }
+    fact
 }
 
 /// What people want: as late as can be, just before the decision.
@@ -129,6 +163,7 @@ async fn record(
         return Ok(());
     }
     let began_at = context.time.now();
+    night.ledger_eye.knows(book.seq().saturating_add(1));
     let burns_at = night.outage.burns_from().filter(|_| is_going_back(decision));
     let hands = if burns_at.is_some() { hands(book, context).await.ok() } else { None };
     let known = book.entries.clone();
@@ -169,7 +204,7 @@ async fn without_record(night: &mut Night, hands: &Hands, allowed: &[Command], c
     let now = context.time.now();
     night.outage.heed(now);
     let due: Vec<Command> = allowed.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
-    for tried in wave::without_record(&mut night.lanes, hands, &due).await {
+    for tried in wave::go_back(&mut night.lanes, hands, due.clone()).await {
         note(night, tried, context);
     }
     pause_those_under_way(night, &due, context);
@@ -184,7 +219,8 @@ fn pause_those_under_way(night: &mut Night, due: &[Command], context: &Context) 
 
 async fn hands(book: &Book, context: &Context) -> Result<Hands, BookError> {
     let (tenant, preimages) = (book.tenant(context).await?, Arc::new(book.current_preimages()));
-    Ok(Hands { tenant, plan: Arc::clone(&book.plan), preimages, time: context.time.clone() })
+    let (switch, identity) = (context.switch.clone(), book.identity.clone());
+    Ok(Hands { tenant, plan: Arc::clone(&book.plan), preimages, time: context.time.clone(), switch, identity })
 }
 
 fn is_going_back(decision: &Decision) -> bool {
@@ -198,7 +234,7 @@ fn is_going_back(decision: &Decision) -> bool {
 async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, context: &Context) -> Result<u32, Trouble> {
     let asked: BTreeSet<String> = decision.commands.iter().map(wave::name).collect();
     night.tries.keep(&asked);
-    night.probers.set(&to_probe(decision), &book.plan, &context.getter, &night.mailbox.bell());
+    night.probers.set(&to_probe(&decision.commands), &book.plan, &context.getter, &night.mailbox.bell());
     night.checkers.set(&to_check(decision), &book.plan, &night.whose, context, &night.mailbox.bell());
     if decision.commands.contains(&Command::Arm) {
         return arm(night, book, context).await;
@@ -206,18 +242,6 @@ async fn perform(night: &mut Night, book: &mut Book, decision: &Decision, contex
     let only_asks = |command: &&Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
     let commands = decision.commands.iter().filter(|command| !only_asks(command)).cloned();
     carry_out(night, book, commands.collect(), context).await
-}
-
-/// Services whose objects are as they were: what answers before that is not the service.
-fn to_probe(decision: &Decision) -> BTreeSet<ServiceIndex> {
-    let mut wanted = BTreeSet::new();
-    for command in &decision.commands {
-        if let Command::Probe { service } = command {
-            wanted.insert(*service);
-        }
-    }
-    wanted.retain(|service| !decision.commands.contains(&Command::Reopen { service: *service }));
-    wanted
 }
 
 /// Steps that wait for something.
@@ -238,9 +262,8 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
     let tenant = book.tenant(context).await.map_err(BookError::from)?;
     let id = night.id();
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let Some(armed) = call.or(effects::arm(&tenant, &book.plan, context.pod_security, &context.judge).boxed()).await else {
-        return Ok(0);
-    };
+    let arming = effects::arm(&tenant, &book.plan, context.pod_security, &context.judge, &context.switch);
+    let Some(armed) = call.or(arming.boxed()).await else { return Ok(0) };
     context.metrics.effect("arm", armed.is_ok());
     night.arming = match armed {
         Ok(preimages) => {
@@ -281,8 +304,12 @@ async fn carry_out(night: &mut Night, book: &Book, commands: Vec<Command>, conte
 fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
     let name = wave::name(&command);
     context.metrics.effect(wave::kind(&command), result.is_ok());
-    let pause_max = if command == Command::Disarm { PEOPLE_PAUSE_MAX } else { EFFECT_PAUSE_MAX };
+    let at_the_end = matches!(command, Command::Disarm | Command::DisarmSwitch);
+    let pause_max = if at_the_end { PEOPLE_PAUSE_MAX } else { EFFECT_PAUSE_MAX };
     night.tries.tried(&name, context.time.now(), pause_max);
+    if command == Command::ArmSwitch {
+        night.switch.tried(&result);
+    }
     match result {
         Ok(done) => {
             tracing::info!(command = name, writes = done.write_count, "done");
@@ -290,12 +317,18 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
             if let Command::Degrade { service } = command {
                 night.refused_degraded.remove(&service);
             }
+            if command == Command::DisarmSwitch {
+                night.switch.fell();
+            }
             tell_overwritten(night, &name, &done.overwritten, context);
             // Its own token is gone: that is a change, even where there was none to take.
-            done.write_count + u32::from(command == Command::Disarm)
+            done.write_count + u32::from(matches!(command, Command::Disarm | Command::DisarmSwitch))
         }
         Err(error) => {
             tracing::warn!(command = name, error = story(&error), "not done");
+            if matches!(error, PerformError::Deposed { .. }) {
+                night.outage.has_moved_on();
+            }
             if error.is_for_good() { own_facts::refused(night, &command, story(&error)) } else { 0 }
         }
     }
@@ -323,6 +356,7 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
     let state = State::fold(&book.plan, &book.entries);
     let still_a_choice = matches!(decision.phase, Phase::Armed | Phase::Working);
     let turn_back = still_a_choice.then(|| turn_back_at(&book.plan, &state.begun(&book.plan)));
+    let switch_ready = night.switch.is_ready(context);
     let must_serve_by = Some(book.plan.deadline.must_serve_by);
     let standing = Standing {
         phase: decision.phase,
@@ -330,6 +364,7 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
         must_serve_by,
         needs_human: state.needs_human(),
         half_done: report::half_done(&book.plan, &state),
+        switch_ready,
     };
     context.metrics.stands(&night.id(), standing);
     let Some(object) = night.object.clone() else {
@@ -344,7 +379,8 @@ async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &C
         Arming::Impossible { reason } if !state.armed => format!("{}: {reason}", decision.why),
         Arming::Impossible { .. } | Arming::NotYet | Arming::Armed => decision.why.clone(),
     };
-    let status = report::status(&book.plan, &book.entries, &state, decision, &why);
+    let switch = Some(night.switch.report(&book.plan, context));
+    let status = InterventionStatus { switch, ..report::status(&book.plan, &book.entries, &state, decision, &why) };
     match night.reporter.write(&object, status, context).await {
         Ok(()) => night.report_tries = Attempt::default(),
         Err(error) if error.answer() == Some(Answer::NotFound) => night.report_tries = Attempt::default(),

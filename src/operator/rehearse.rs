@@ -50,7 +50,7 @@ impl Rehearsal {
 /// When the API server gives no usable answer now: try again later.
 pub(super) async fn rehearse(plan: &Plan, context: &Context) -> Result<Rehearsal, IntroduceError> {
     let mut rehearsed = match context.tenants.of(&plan.namespace, &plan.service_account).await {
-        Ok(tenant) => try_effects(&tenant, plan, context.pod_security, &context.judge).await?,
+        Ok(tenant) => try_effects(&tenant, plan, context.pod_security, &context.judge, &context.switch).await?,
         Err(error) => Rehearsed { findings: vec![no_token(plan, error)?], ..Rehearsed::default() },
     };
     let mut services = Vec::new();

@@ -15,6 +15,7 @@ use super::effects::call::{CallError, within};
 use super::introduce::interventions;
 use crate::api::conditions::{Standing, conditions};
 use crate::api::status::{BoundBy, InterventionStatus, RefusalReport, ServiceReport, StepReport, TermReport};
+use crate::engine::command::{Held, Hold};
 use crate::engine::journal::Event;
 use crate::engine::state::{Running, ServiceState, StepState, Work};
 use crate::engine::words::{self, clock};
@@ -120,14 +121,19 @@ pub(crate) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &D
         }),
         services: services(plan, entries, state),
         steps: plan.steps.iter().zip(&state.steps).map(|(planned, step)| step_report(plan, &planned.name, step)).collect(),
-        refusals: decision.start_held.iter().map(|why| clock_not_bounded(why)).collect(),
+        refusals: decision.start_held.iter().map(held).collect(),
+        switch: None,
         conditions: Vec::new(),
         observed_generation: None,
     }
 }
 
-fn clock_not_bounded(why: &str) -> RefusalReport {
-    RefusalReport { reason: "ClockNotBounded".to_owned(), message: why.to_owned(), ..RefusalReport::default() }
+fn held(hold: &Hold) -> RefusalReport {
+    let reason = match hold.what {
+        Held::ClockNotBounded => "ClockNotBounded",
+        Held::SwitchNotReady => "SwitchNotReady",
+    };
+    RefusalReport { reason: reason.to_owned(), message: hold.why.clone(), ..RefusalReport::default() }
 }
 
 /// Services whose data is half done: closed, open changed as they declared, open.

@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 /// How long a round waits for what it began on the way back.
-pub(super) const LEFT_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const LEFT_AFTER: Duration = Duration::from_secs(1);
 
 /// Futures under way, and outcomes that nobody has taken yet.
 #[derive(Debug)]
-pub(super) struct UnderWay<K, T> {
+pub(crate) struct UnderWay<K, T> {
     tasks: JoinSet<(K, T)>,
     keys: BTreeSet<K>,
     /// Those that nobody has waited for yet.
@@ -33,24 +33,24 @@ impl<K: 'static, T: 'static> Default for UnderWay<K, T> {
 
 impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
     /// Begins it, unless one of that key is under way or has an outcome that nobody has taken.
-    pub(super) fn begin(&mut self, key: K, work: impl Future<Output = T> + Send + 'static) {
+    pub(crate) fn begin(&mut self, key: K, work: impl Future<Output = T> + Send + 'static) {
         if self.keys.insert(key.clone()) {
             self.fresh.insert(key.clone());
             self.tasks.spawn(async move { (key, work.await) }.in_current_span());
         }
     }
 
-    pub(super) fn has(&self, key: &K) -> bool {
+    pub(crate) fn has(&self, key: &K) -> bool {
         self.keys.contains(key)
     }
 
     /// None is under way, and all that ended was taken.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.keys.is_empty()
     }
 
     /// Waits for those begun since it was last waited, until `until` at the longest; takes all that has ended.
-    pub(super) async fn ended_by(&mut self, until: Instant) -> Vec<(K, T)> {
+    pub(crate) async fn ended_by(&mut self, until: Instant) -> Vec<(K, T)> {
         while self.panicked.is_none() && !self.fresh.is_empty() && timeout_at(until, self.one_ends()).await.is_ok() {}
         self.fresh.clear();
         while let Some(ended) = self.tasks.try_join_next() {
@@ -60,7 +60,7 @@ impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
     }
 
     /// Waits for all.
-    pub(super) async fn all_ended(&mut self) -> Vec<(K, T)> {
+    pub(crate) async fn all_ended(&mut self) -> Vec<(K, T)> {
         while !self.tasks.is_empty() {
             self.one_ends().await;
         }
@@ -90,7 +90,7 @@ impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
     }
 
     /// Waits until one ends, for ever if there is none; its outcome, or its panic, is kept. Safe to be dropped while it waits.
-    pub(super) async fn one_ends(&mut self) {
+    pub(crate) async fn one_ends(&mut self) {
         match self.tasks.join_next().await {
             Some(ended) => self.keep(ended),
             None => std::future::pending().await,

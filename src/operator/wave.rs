@@ -13,8 +13,10 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
 use super::call_back::CallBack;
-use super::effects::{Done, PerformError, Preimages, Tenant, perform};
+use super::effects::ledger::PlanIdentity;
+use super::effects::{Done, PerformError, Preimages, Switch, Tenant, perform};
 use super::server_time::ServerTime;
+use super::switch;
 use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
@@ -25,47 +27,52 @@ const BURNS_FIRST_FOR: Duration = Duration::from_secs(1);
 
 /// What a lane works with; its own copy, since it may outlive the round.
 #[derive(Clone)]
-pub(super) struct Hands {
-    pub(super) tenant: Tenant,
-    pub(super) plan: Arc<Plan>,
-    pub(super) preimages: Arc<Preimages>,
-    pub(super) time: ServerTime,
+pub(crate) struct Hands {
+    pub(crate) tenant: Tenant,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) preimages: Arc<Preimages>,
+    pub(crate) time: ServerTime,
+    /// What the dead man's switch is made from.
+    pub(crate) switch: Switch,
+    /// The plan that it guards, once it was asked for.
+    pub(crate) identity: Option<PlanIdentity>,
 }
 
 /// What became of a command.
-pub(super) type Tried = (Command, Result<Done, PerformError>);
+pub(crate) type Tried = (Command, Result<Done, PerformError>);
 
 /// Lanes of the way back that are under way, by the name of what each is about.
-pub(super) type Lanes = UnderWay<String, Vec<Tried>>;
+pub(crate) type Lanes = UnderWay<String, Vec<Tried>>;
 
 /// Carries out the commands, forward ones until the night is called. What hangs on the way back is left to itself; what had ended since
 /// the last time is told too.
 pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
-    let (burns, others): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
-    let (forward, back): (Vec<Command>, Vec<Command>) = others.into_iter().partition(is_forward);
-    let disarms = back.contains(&Command::Disarm);
-    begin(lanes, hands, burns);
-    let mut tried = ended(lanes, BURNS_FIRST_FOR).await;
-    if disarms {
-        // Once tokens are gone a write that was left to itself would not know that its night is over.
-        tried.extend(lanes.all_ended().await.into_iter().flat_map(|(_, tried)| tried));
-    }
-    begin(lanes, hands, back);
+    let (forward, back): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_forward);
+    let mut tried = begin_back(lanes, hands, back).await;
     let (back, forward) = futures::join!(ended(lanes, LEFT_AFTER), until_called(hands, forward, call));
     tried.extend(back);
     tried.extend(forward);
     tried
 }
 
-/// What needs no record, burns first.
-pub(super) async fn without_record(lanes: &mut Lanes, hands: &Hands, commands: &[Command]) -> Vec<Tried> {
-    let (burns, others): (Vec<Command>, Vec<Command>) = commands.iter().cloned().partition(is_burn);
+/// The same for whoever only goes back: no forward command is carried out.
+pub(crate) async fn go_back(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>) -> Vec<Tried> {
+    let back = commands.into_iter().filter(|command| !is_forward(command)).collect();
+    let mut tried = begin_back(lanes, hands, back).await;
+    tried.extend(ended(lanes, LEFT_AFTER).await);
+    tried
+}
+
+/// Burns, then everything else; what had ended by then.
+async fn begin_back(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>) -> Vec<Tried> {
+    let (burns, back): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_burn);
     begin(lanes, hands, burns);
     let mut tried = ended(lanes, BURNS_FIRST_FOR).await;
-    if !others.is_empty() {
-        begin(lanes, hands, others);
-        tried.extend(ended(lanes, LEFT_AFTER).await);
+    if back.contains(&Command::Disarm) {
+        // Once tokens are gone a write that was left to itself would not know that its night is over.
+        tried.extend(lanes.all_ended().await.into_iter().flat_map(|(_, tried)| tried));
     }
+    begin(lanes, hands, back);
     tried
 }
 
@@ -87,7 +94,7 @@ fn about(command: &Command) -> String {
 }
 
 /// Whether it, or another one that is alone with the same object, is under way.
-pub(super) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
+pub(crate) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
     lanes.has(&about(command))
 }
 
@@ -112,7 +119,10 @@ async fn until_called(hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>
 async fn in_order(hands: Hands, lane: Vec<Command>) -> Vec<Tried> {
     let mut tried = Vec::new();
     for command in lane {
-        let result = perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await;
+        let result = match &command {
+            Command::ArmSwitch => switch::stand(&hands).await,
+            _ => perform(&hands.tenant, &hands.plan, &hands.preimages, hands.time.now(), &command).await,
+        };
         let failed = result.is_err();
         tried.push((command, result));
         if failed {
@@ -152,12 +162,14 @@ fn service(command: &Command) -> Option<ServiceIndex> {
         | Command::Release { .. }
         | Command::BurnJob { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => None,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => None,
     }
 }
 
 /// Whether it takes a right away.
-pub(super) fn is_burn(command: &Command) -> bool {
+pub(crate) fn is_burn(command: &Command) -> bool {
     match command {
         Command::BurnJob { .. } | Command::BurnTargets { .. } | Command::BurnChange { .. } | Command::ExpireChange { .. } => true,
         Command::Arm
@@ -171,7 +183,9 @@ pub(super) fn is_burn(command: &Command) -> bool {
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => false,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => false,
     }
 }
 
@@ -191,12 +205,14 @@ fn is_forward(command: &Command) -> bool {
         | Command::Reopen { .. }
         | Command::Probe { .. }
         | Command::LetGo { .. }
-        | Command::Disarm => false,
+        | Command::Disarm
+        | Command::ArmSwitch
+        | Command::DisarmSwitch => false,
     }
 }
 
 /// The kind of a command, for numbers.
-pub(super) fn kind(command: &Command) -> &'static str {
+pub(crate) fn kind(command: &Command) -> &'static str {
     match command {
         Command::Arm => "arm",
         Command::Close { .. } => "close",
@@ -214,13 +230,15 @@ pub(super) fn kind(command: &Command) -> &'static str {
         Command::Probe { .. } => "probe",
         Command::LetGo { .. } => "let-go",
         Command::Disarm => "disarm",
+        Command::ArmSwitch => "arm-switch",
+        Command::DisarmSwitch => "disarm-switch",
     }
 }
 
 /// What it is and what it is about: the same command later has the same name, whatever its fence.
-pub(super) fn name(command: &Command) -> String {
+pub(crate) fn name(command: &Command) -> String {
     let about = match command {
-        Command::Arm | Command::Disarm => String::new(),
+        Command::Arm | Command::Disarm | Command::ArmSwitch | Command::DisarmSwitch => String::new(),
         Command::Close { service, .. }
         | Command::BurnTargets { service }
         | Command::Reopen { service }

@@ -12,6 +12,7 @@ mod gates;
 mod graph;
 mod half_done;
 mod references;
+pub mod rights;
 mod services;
 mod steps;
 mod timeline;

@@ -35,6 +35,7 @@ pub(super) fn draft(
         mode: night.mode,
         requester: night.requester.clone(),
         service_account: question.runbook.service_account.clone(),
+        sentinel_service_account: question.runbook.sentinel_service_account.clone(),
         time_zone: String::new(),
         start_at: night.start_at,
         start_by: night.start_at,

@@ -1,6 +1,7 @@
 //! `notturno status` and `notturno explain`, asked of the binary, against the embedded API behind a socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
+mod by_hand;
 mod explain;
 mod served;
 mod status;

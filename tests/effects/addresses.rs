@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{ArmError, Judge, Unasked, arm};
 use serde_json::json;
@@ -35,7 +36,7 @@ fn asking(scene: &mut Scene, name: &str, url: &str, needs: &[usize]) {
 }
 
 async fn problems(scene: &Scene, judge: &Judge) -> Vec<String> {
-    match arm(&scene.tenant, &scene.plan, Level::Restricted, judge).await {
+    match arm(&scene.tenant, &scene.plan, Level::Restricted, judge, &Switch::Without).await {
         Err(ArmError::Impossible { mut problems }) => {
             problems.sort();
             problems

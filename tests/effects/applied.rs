@@ -23,8 +23,15 @@ async fn a_field_that_another_manager_applied_is_taken_under_our_name_and_comes_
     let day = object(&scene, &options());
     scene.accept().await;
     let level = notturno::operator::effects::pod_security::Level::Restricted;
-    let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, level, &crate::scene::any_address()).await.unwrap();
+    let preimages = notturno::operator::effects::arm(
+        &scene.tenant,
+        &scene.plan,
+        level,
+        &crate::scene::any_address(),
+        &notturno::operator::effects::Switch::Without,
+    )
+    .await
+    .unwrap();
     let mut armed = Armed { scene, preimages };
     intend(&mut armed, STEP).await;
     assert_eq!(armed.perform(change(STEP)).await.unwrap().write_count, 1);

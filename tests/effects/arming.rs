@@ -1,6 +1,9 @@
 //! Arming: everything stands, or nothing was touched and every reason is told.
 
-use notturno::embedded::{Fault, Stage};
+use std::sync::Arc;
+
+use notturno::embedded::{Access, Fault, Stage};
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::ledger::read;
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{ArmError, arm};
@@ -53,7 +56,7 @@ async fn interrupted_anywhere_and_repeated_it_ends_the_same() {
     let whole = Scene::by_day();
     whole.accept().await;
     let accepted = u64::try_from(whole.api.log().iter().filter(|l| l.request.write_number.is_some()).count()).unwrap();
-    let expected = arm(&whole.tenant, &whole.plan, Level::Restricted, &any_address()).await.unwrap();
+    let expected = arm(&whole.tenant, &whole.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
     let last = whole.api.log().iter().filter_map(|logged| logged.request.write_number).max().unwrap();
     assert_eq!(last - accepted, 10, "4 stamps, 5 Jobs, 1 plan");
     for number in accepted + 1..=last {
@@ -71,14 +74,14 @@ async fn interrupted_anywhere_and_repeated_it_ends_the_same() {
                     if request.write_number == Some(number) && at == stage { once.clone() } else { Fault::None }
                 },
             );
-            let interrupted = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await;
+            let interrupted = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await;
             let found = matches!(stage, Stage::After) && (accepted + 5..last).contains(&number);
             assert_eq!(interrupted.is_err(), !found, "a Job that was created is found: {number}, {interrupted:?}");
-            let again = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+            let again = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
             assert_eq!(again, expected, "write {number}, {stage:?}, {fault:?}");
             assert_eq!(all_written(&scene.api), all_written(&whole.api), "write {number}, {stage:?}, {fault:?}");
             let writes = scene.api.log().len();
-            arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+            arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
             assert_eq!(scene.changed_since(writes), Vec::<String>::new(), "a third time changes nothing");
         }
     }
@@ -99,7 +102,7 @@ async fn every_problem_is_told_at_once_and_nothing_is_touched() {
     scene.another_hand("cronjobs", "prova", json!({"spec": {"suspend": false}})).await;
     scene.accept().await;
     let before = scene.api.log().len();
-    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await);
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await);
     let expected = [
         "Deployment sanita/altro",
         "the night altra-notte has claimed it; when that night is over: kubectl -n sanita annotate configmap pagina notturno.dev/token-",
@@ -122,7 +125,8 @@ async fn a_preimage_is_of_the_very_revision_that_was_stamped() {
         seconds(1).await;
         scene.another_hand("deployments", "ricetta-api", json!({"spec": {"replicas": 7}})).await;
     };
-    let (armed, ()) = tokio::join!(async { arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await }, other);
+    let (armed, ()) =
+        tokio::join!(async { arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await }, other);
     assert_eq!(armed.unwrap().targets["sanita/ricetta/backend"].fields[0].before, Some(json!(7)));
 }
 
@@ -135,7 +139,7 @@ async fn two_closings_of_one_field_and_changes_of_identity_are_refused_by_day() 
     let merge = json!({"merge": {"merge": {"metadata": {"labels": {"a": "b"}, "annotations": {"notturno.dev/token": null}}, "status": {"x": 1}}}});
     scene.plan.services[1].close[0].change = serde_json::from_value(merge).unwrap();
     scene.accept().await;
-    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await);
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await);
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(
         found
@@ -158,7 +162,7 @@ async fn a_closing_that_would_be_refused_at_night_is_refused_by_day() {
         let closing = request.dry_run && request.name == "cup-api" && stage == Stage::Before;
         if closing { Fault::Status(403, "Forbidden".into()) } else { Fault::None }
     });
-    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await);
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await);
     assert!(found.len() == 1 && found[0].contains("Deployment sanita/cup-api: closing it would fail"), "{found:?}");
 }
 
@@ -170,7 +174,7 @@ async fn a_job_that_somebody_else_made_under_our_name_is_not_adopted() {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": JOBS[0], "namespace": "centro-dati"},
         "spec": {"suspend": true, "template": template}});
     scene.api.create(job).unwrap();
-    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await);
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await);
     assert!(found[0].contains("is there already and is not the one this night makes"), "{found:?}");
 }
 
@@ -185,13 +189,15 @@ async fn of_two_nights_that_stamp_one_target_at_once_only_one_has_it() {
         let stamp = json!({"metadata": {"annotations": {"notturno.dev/token": "altra.1.forward"}}});
         scene.another_hand("deployments", "cup-api", stamp).await;
     };
-    let (armed, ()) =
-        tokio::join!(async { arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await }, other_night);
+    let (armed, ()) = tokio::join!(
+        async { arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await },
+        other_night
+    );
     assert!(matches!(armed, Err(ArmError::Restless { .. })), "{armed:?}");
     assert_eq!(scene.token("deployments", "cup-api"), "altra.1.forward");
     scene.set_calm();
     assert!(
-        problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await)[0]
+        problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await)[0]
             .contains("the night altra has claimed it")
     );
 }
@@ -209,10 +215,13 @@ async fn a_stamp_that_was_taken_away_while_arming_is_noticed() {
         seconds(1).await;
         scene.another_hand("deployments", "cup-api", json!({"metadata": {"annotations": null}})).await;
     };
-    let (armed, ()) = tokio::join!(async { arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await }, gitops);
+    let (armed, ()) = tokio::join!(
+        async { arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await },
+        gitops
+    );
     assert!(matches!(armed, Err(ArmError::Restless { ref what }) if what == "Deployment sanita/cup-api"), "{armed:?}");
     scene.set_calm();
-    arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+    arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
     assert_eq!(scene.token("deployments", "cup-api"), "1.forward");
 }
 
@@ -225,14 +234,45 @@ async fn a_template_that_asks_for_too_much_is_refused_by_day() {
     scene.plan.steps[2].action = serde_json::from_value(json!({"job": {"inline": template}})).unwrap();
     scene.accept().await;
     let before = scene.api.log().len();
-    let found = problems(arm(&scene.tenant, &scene.plan, Level::Baseline, &any_address()).await);
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Baseline, &any_address(), &Switch::Without).await);
     let place = "step prova: job.template.spec.template.spec";
     assert!(
         found.len() == 2
             && found.iter().all(|problem| problem.starts_with(place) && problem.ends_with("(Pod Security baseline)")),
         "{found:#?}"
     );
-    assert_eq!(problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await).len(), 6);
+    assert_eq!(problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await).len(), 6);
     assert_eq!(scene.changed_since(before), Vec::<String>::new());
-    arm(&scene.tenant, &scene.plan, Level::Privileged, &any_address()).await.unwrap();
+    arm(&scene.tenant, &scene.plan, Level::Privileged, &any_address(), &Switch::Without).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_that_the_account_does_not_have_are_told_all_at_once_each_once_and_nothing_is_touched() {
+    let scene = Scene::by_day();
+    scene.accept().await;
+    let before = all_written(&scene.api);
+    scene.api.set_forbidden(Some(Arc::new(|access: &Access| {
+        let one = match access.resource.as_str() {
+            "deployments" => ["ricetta-api", ""].contains(&access.name.as_str()) && access.verb != "get",
+            "cronjobs" => access.name == "prova",
+            "pods" => access.verb == "watch",
+            _ => false,
+        };
+        access.user.contains("lavori-notturni") && one
+    })));
+    let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await);
+    let words =
+        |may_not: &str| format!("ServiceAccount centro-dati/lavori-notturni may not {may_not}: `notturno rbac` prints the Role");
+    assert_eq!(
+        found,
+        [
+            words("watch pods in centro-dati"),
+            words("list, watch, create, patch, delete deployments in centro-dati"),
+            words("get cronjobs/prova in centro-dati"),
+            words("patch deployments/ricetta-api in sanita"),
+        ]
+    );
+    assert_eq!(all_written(&scene.api), before);
+    scene.api.set_forbidden(None);
+    arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
 }

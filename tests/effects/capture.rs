@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use notturno::model::epoch::Epoch;
 use notturno::model::service::Change;
 use notturno::operator::effects::capture::{
     FieldChange, Guard, Preimage, changes, close_patch, common, is_closed, is_restored, preimage, restore_patch, untouchable,
@@ -133,7 +134,7 @@ fn a_closing_refuses_another_token_another_object_and_another_value() {
     let change = Change::Scale { replicas: 0 };
     let found = changes(&deployment(), &change);
     let patch = close_patch(&deployment(), "u", FORWARD, &found);
-    let burned = with_metadata(deployment(), &Token::own("night", Way::Reopen).to_string());
+    let burned = with_metadata(deployment(), &Token::of("night", Epoch::OPERATOR, Way::Reopen).to_string());
     let mut recreated = deployment();
     recreated["metadata"]["uid"] = json!("v");
     let mut scaled = deployment();

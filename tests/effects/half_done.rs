@@ -5,6 +5,7 @@ use std::time::Duration;
 use notturno::embedded::{Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::arm;
 use notturno::operator::effects::pod_security::Level;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ fn declared(mut scene: Scene) -> Scene {
 
 async fn armed_with(scene: Scene) -> Armed {
     scene.accept().await;
-    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
     Armed { scene, preimages }
 }
 

@@ -4,6 +4,7 @@
 mod addresses;
 mod applied;
 mod arming;
+mod by_hand;
 mod capture;
 mod half_done;
 mod jobs;

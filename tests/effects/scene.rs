@@ -8,6 +8,7 @@ use notturno::clock::Clock;
 use notturno::embedded::{Embedded, Fault, RequestInfo, Stage, Verb};
 use notturno::engine::{Command, Entry, Event, Interest};
 use notturno::model::plan::Plan;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::ledger::{accept, plan_hash};
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{Done, Head, Judge, PerformError, Preimages, Seen, Tenant, arm, observe, perform};
@@ -52,7 +53,7 @@ impl Scene {
     pub async fn armed() -> Armed {
         let scene = Self::by_day();
         scene.accept().await;
-        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
         Armed { scene, preimages }
     }
 

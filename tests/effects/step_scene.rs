@@ -2,6 +2,7 @@
 
 use notturno::engine::facts::ChangeFact;
 use notturno::engine::{Command, Entry, Event};
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{ArmError, PerformError, arm};
 use serde_json::{Value, json};
@@ -54,13 +55,13 @@ pub fn workload(name: &str, replicas: i64) -> Value {
 pub async fn armed(steps: &[(Value, Value)]) -> Armed {
     let scene = with_steps(steps);
     scene.accept().await;
-    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+    let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
     Armed { scene, preimages }
 }
 
 pub async fn not_armed(scene: &Scene) -> Vec<String> {
     scene.accept().await;
-    match arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await {
+    match arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await {
         Err(ArmError::Impossible { problems }) => problems,
         other => panic!("not refused: {other:?}"),
     }

@@ -4,6 +4,7 @@ use notturno::embedded::{Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
 use notturno::model::service::Change;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::arm;
 use notturno::operator::effects::pod_security::Level;
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ async fn every_change_is_made_once_and_taken_back_byte_for_byte() {
         scene.plan.services[0].close.truncate(2);
         scene.accept().await;
         let day = object(&scene, &target);
-        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
         let mut armed = Armed { scene, preimages };
         assert_eq!(seen(&armed, STEP).await.change, ClosingFact::Open, "{wanted}");
         intend(&mut armed, STEP).await;
@@ -70,7 +71,7 @@ async fn a_late_change_changes_nothing_after_the_burn() {
         let mut scene = with_steps(&[(target.clone(), wanted.clone())]);
         scene.plan.services[0].close.truncate(2);
         scene.accept().await;
-        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        let preimages = arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
         let armed = Armed { scene, preimages };
         let before = object(&armed.scene, &target).pointer(pointer).cloned();
         let name = target["name"].as_str().unwrap().to_owned();

@@ -3,7 +3,9 @@
 use notturno::embedded::{Fault, Stage};
 use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, TokenFact};
 use notturno::engine::{BurnTo, Command, JobKey};
+use notturno::model::epoch::Epoch;
 use notturno::operator::effects::PerformError;
+use notturno::operator::effects::Switch;
 use notturno::operator::effects::pod_security::Level;
 use serde_json::json;
 
@@ -183,7 +185,7 @@ async fn a_missing_token_is_put_by_the_burn_and_other_epochs_are_left_alone() {
         .another_hand("jobs", "notte-0f0e0d0c-smoke", json!({"metadata": {"annotations": {"notturno.dev/token": token}}}))
         .await;
     let deposed = armed.perform(burn(JobKey::Smoke, BurnTo::Back)).await.unwrap_err();
-    assert!(matches!(deposed, PerformError::Deposed { epoch: 2, .. }), "{deposed:?}");
+    assert!(matches!(deposed, PerformError::Deposed { epoch: Epoch::SENTINELS, .. }), "{deposed:?}");
     assert_eq!(fact(&armed, JobKey::Smoke).await.token, TokenFact::Deposed);
 }
 
@@ -207,7 +209,9 @@ async fn a_completion_after_the_stop_is_seen_beside_the_burn() {
     merge_in_centro(&scene, "aggiorna", exits_0).await;
     scene.accept().await;
     let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
+            .await
+            .unwrap();
     let armed = Armed { scene, preimages };
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;
@@ -232,7 +236,9 @@ async fn a_pod_on_a_lost_node_is_never_taken_for_ended() {
     merge_in_centro(&scene, "aggiorna", lost).await;
     scene.accept().await;
     let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address()).await.unwrap();
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
+            .await
+            .unwrap();
     let armed = Armed { scene, preimages };
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;

@@ -134,13 +134,39 @@ async fn a_token_request_gives_a_client_that_acts_as_the_service_account_until_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn access_reviews_allow_and_are_not_stored() {
+async fn access_reviews_allow_what_no_scene_forbids_and_are_not_stored() {
     let embedded = embedded();
     let review: SelfSubjectAccessReview =
         typed(json!({"spec": {"resourceAttributes": {"verb": "patch", "resource": "deployments"}}}));
     let answer = Api::<SelfSubjectAccessReview>::all(client(&embedded)).create(&PostParams::default(), &review).await.unwrap();
     assert!(answer.status.unwrap().allowed);
     assert!(embedded.objects().is_empty());
+}
+
+/// Verb by verb, on one object: what the review says is what the call gets.
+#[tokio::test(start_paused = true)]
+async fn an_access_review_says_what_the_call_would_get() {
+    let embedded = embedded();
+    let _: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    embedded.set_forbidden(Some(std::sync::Arc::new(|access: &notturno::embedded::Access| {
+        access.user == "anna@centro-dati" && access.name == "piano" && ["patch", "watch"].contains(&access.verb.as_str())
+    })));
+    let allowed = async |verb: &str| {
+        let attributes = json!({"verb": verb, "resource": "configmaps", "namespace": NS, "name": "piano"});
+        let review: SelfSubjectAccessReview = typed(json!({"spec": {"resourceAttributes": attributes}}));
+        let answer = Api::<SelfSubjectAccessReview>::all(client(&embedded)).create(&PostParams::default(), &review).await;
+        answer.unwrap().status.unwrap().allowed
+    };
+    assert_eq!((allowed("get").await, allowed("patch").await, allowed("watch").await), (true, false, false));
+    let maps = api::<ConfigMap>(&embedded);
+    assert!(maps.get("piano").await.is_ok());
+    let patch = kube::api::Patch::Merge(json!({"data": {"a": "1"}}));
+    assert_eq!(refusal(maps.patch("piano", &kube::api::PatchParams::default(), &patch).await), refused(403, "Forbidden"));
+    let one = kube::api::WatchParams::default().fields("metadata.name=piano");
+    let watched = maps.watch(&one, "0").await.map(drop);
+    assert_eq!(refusal(watched), refused(403, "Forbidden"));
+    embedded.set_forbidden(None);
+    assert!(allowed("patch").await);
 }
 
 #[tokio::test(start_paused = true)]

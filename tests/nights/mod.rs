@@ -18,7 +18,7 @@ use notturno::model::span::Span;
 use notturno::plan::{Question, Verdict, plan};
 
 #[allow(unused_imports, reason = "each test uses its part")]
-pub use world::{Played, World, play, play_before};
+pub use world::{Played, Switch, World, play, play_before};
 
 pub struct Night {
     pub intervention: Intervention,
@@ -203,6 +203,7 @@ pub fn sogei() -> Night {
             name: "aggiornamento-motore".to_owned(),
             description: String::new(),
             service_account: "lavori-notturni".to_owned(),
+            sentinel_service_account: "lavori-notturni-sentinel".to_owned(),
             parameters: vec![],
             reserve: Span::minutes(20),
             smoke: Some(Smoke { budget: Span::minutes(15), job: job("prova") }),

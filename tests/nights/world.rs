@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use notturno::engine::facts::{
-    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, TokenFact,
+    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, SwitchFact, TokenFact,
 };
 use notturno::engine::state::{ServiceState, jobs};
 use notturno::engine::{BurnTo, Command, Decision, Entry, Event, Facts, JobKey, State, decide};
+use notturno::model::epoch::Epoch;
 use notturno::model::plan::{Plan, ServiceIndex, StepIndex};
 use notturno::model::span::Span;
 
@@ -25,6 +26,21 @@ pub struct World {
     pub red: BTreeSet<String>,
     /// While the server's clock is not bounded.
     pub clock_unbounded: Option<Range<Timestamp>>,
+    /// The operator is dead once the journal has so many entries: from then on a sentinel asks.
+    pub dies_after: Option<usize>,
+    /// The dead man's switch; none where nobody asks for one.
+    pub switch: Option<Switch>,
+}
+
+/// When it is not as it should be, once it was made.
+#[derive(Clone, Debug, Default)]
+pub struct Switch {
+    /// Not ready.
+    pub lost: Vec<Range<Timestamp>>,
+    /// Out of sight.
+    pub unseen: Vec<Range<Timestamp>>,
+    /// With one sentinel only.
+    pub half: Vec<Range<Timestamp>>,
 }
 
 /// What goes on in the world.
@@ -36,6 +52,15 @@ struct Doing {
     changing: BTreeMap<StepIndex, Timestamp>,
     checking: BTreeMap<StepIndex, Timestamp>,
     restoring: BTreeMap<StepIndex, Timestamp>,
+    switch: Made,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Made {
+    #[default]
+    NotYet,
+    Standing,
+    Fallen,
 }
 
 struct RunningJob {
@@ -87,8 +112,15 @@ pub fn play_before(
     let mut decisions = vec![];
     let mut now = plan.start_at - SignedDuration::from_hours(1);
     facts.clock_unbounded = clock_unbounded(world, now);
+    facts.switch = switch(world, Made::NotYet, plan.start_at, now);
     for _ in 0..20_000 {
+        if world.dies_after.is_some_and(|count| journal.len() >= count) {
+            facts.epoch = Epoch::SENTINELS;
+        }
         let decision = decide(plan, &journal, &facts, now);
+        if decision.events.iter().any(|entry| matches!(entry.event, Event::TakenOver { .. })) {
+            age_tokens(&mut facts);
+        }
         see(&journal, &facts, now, &decision);
         journal.extend(decision.events.iter().cloned());
         let quiet = decision.events.is_empty();
@@ -96,6 +128,7 @@ pub fn play_before(
             Command::Probe { service } => !doing.opening.contains_key(service),
             Command::Check { step } => !doing.checking.contains_key(step),
             Command::Restore { step } => !doing.restoring.contains_key(step),
+            Command::ArmSwitch => doing.switch == Made::NotYet,
             _ => true,
         };
         let more = decision.commands.iter().any(is_new);
@@ -179,7 +212,18 @@ fn obey(plan: &Plan, command: &Command, facts: &mut Facts, doing: &mut Doing, no
         }
         Command::LetGo { job } => facts.jobs.get_mut(job).expect("a job").held = false,
         Command::Disarm => facts.disarmed = true,
+        Command::ArmSwitch => doing.switch = Made::Standing,
+        Command::DisarmSwitch => (facts.switch, doing.switch) = (SwitchFact::Gone, Made::Fallen),
     }
+}
+
+/// What the operator burned is to be burned again, by whoever took the night over.
+fn age_tokens(facts: &mut Facts) {
+    for fact in facts.jobs.values_mut().filter(|fact| fact.token != TokenFact::Expired) {
+        fact.token = TokenFact::Older;
+    }
+    facts.services.values_mut().for_each(|fact| fact.burned = false);
+    facts.changes.values_mut().for_each(|fact| fact.burned = false);
 }
 
 fn prepared() -> JobFact {
@@ -251,7 +295,25 @@ fn events_of_world(plan: &Plan, world: &World, doing: &Doing, now: Timestamp) ->
     let checks = doing.checking.iter().filter_map(|(step, since)| Some(*since + step_takes(plan, world, *step)?.get()));
     let restores = doing.restoring.iter().filter_map(|(step, since)| Some(*since + restore_takes(plan, world, *step)?.get()));
     let all = jobs.map(|(at, _)| at).chain(services).chain(closings).chain(changes).chain(checks).chain(restores).chain(pods);
-    all.filter(|at| *at > now).min()
+    let rings = world.switch.iter().flat_map(|switch| switch.lost.iter().chain(&switch.unseen).chain(&switch.half));
+    all.chain(rings.flat_map(|when| [when.start, when.end])).filter(|at| *at > now).min()
+}
+
+/// By day nobody looks; then it is not there until it is made.
+fn switch(world: &World, made: Made, start_at: Timestamp, now: Timestamp) -> SwitchFact {
+    let Some(switch) = &world.switch else { return SwitchFact::NotAsked };
+    let is_in = |all: &[Range<Timestamp>]| all.iter().find(|when| when.contains(&now)).cloned();
+    let reason = "told by the world".to_owned();
+    match made {
+        Made::Fallen => SwitchFact::Gone,
+        Made::NotYet if now < start_at - SignedDuration::from_mins(15) => SwitchFact::NotYet { reason },
+        Made::NotYet => SwitchFact::NotReady { reason, since: now },
+        Made::Standing if is_in(&switch.unseen).is_some() => SwitchFact::NotYet { reason },
+        Made::Standing => match is_in(&switch.lost) {
+            Some(when) => SwitchFact::NotReady { reason, since: when.start },
+            None => SwitchFact::Ready { count: if is_in(&switch.half).is_some() { 1 } else { 2 } },
+        },
+    }
 }
 
 fn clock_unbounded(world: &World, now: Timestamp) -> Option<String> {
@@ -260,6 +322,7 @@ fn clock_unbounded(world: &World, now: Timestamp) -> Option<String> {
 
 fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doing: &Doing, now: Timestamp) {
     facts.clock_unbounded = clock_unbounded(world, now);
+    facts.switch = switch(world, doing.switch, plan.start_at, now);
     for (key, job) in &doing.running {
         if let (Some(stopped), Some(fact)) = (job.stopped, facts.jobs.get_mut(key))
             && fact.end.is_none()

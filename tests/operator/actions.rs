@@ -143,7 +143,7 @@ async fn a_night_with_every_action_goes_back_and_everything_is_as_before() {
 
 /// One write in so many; from the given one on.
 fn nights(stage: Stage, first: u64, every: u64) {
-    let number = Killed { world: || world(true), found }.at_each_write(stage, first, every);
+    let number = Killed { world: || world(true), operator: World::operator, found }.at_each_write(stage, first, every);
     assert!(number > 100, "the night has more writes than {number}");
 }
 

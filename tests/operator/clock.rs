@@ -63,7 +63,8 @@ impl Measuring {
         let probed = world.embedded.clone();
         let getter: Getter = Arc::new(move |url: String| std::future::ready(probed.http_get(&url)).boxed());
         let time = ServerTime::measured(&own, wrong).await;
-        let context = Context::new(own, tenants, time.clone(), getter).expect("numbers");
+        let mut context = Context::new(own, tenants, time.clone(), getter).expect("numbers");
+        context.switch = notturno::operator::effects::Switch::Without;
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -11,7 +11,7 @@ fn all_nights(stage: Stage) {
         world.declare(|_| {});
         world
     };
-    let count = Killed { world, found: World::restored }.at_each_write(stage, 1, 1);
+    let count = Killed { world, operator: World::operator, found: World::restored }.at_each_write(stage, 1, 1);
     assert!(count > 60, "the night has more writes than {count}");
 }
 

@@ -147,7 +147,7 @@ async fn beside_them_what_declared_nothing_stays_closed_and_numbers_say_so() {
 }
 
 fn nights(stage: Stage, first: u64, every: u64) {
-    let number = Killed { world, found }.at_each_write(stage, first, every);
+    let number = Killed { world, operator: World::operator, found }.at_each_write(stage, first, every);
     assert!(number > 60, "the night has more writes than {number}");
 }
 

@@ -7,32 +7,51 @@ use notturno::embedded::{Fault, FaultFn, RequestInfo, Stage};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::world::{NIGHT, World};
+use crate::world::{NIGHT, Running, World};
 
 /// A hanging night that turns back, and what a person finds after it.
 pub struct Killed {
     pub world: fn() -> World,
+    pub operator: fn(&World) -> Running,
     pub found: fn(&World) -> Vec<Value>,
 }
 
 impl Killed {
     /// One write in `every` from the `first` on, the operator killed before or after it; the first such write that the night lacks.
     pub fn at_each_write(&self, stage: Stage, first: u64, every: u64) -> u64 {
-        let by_day = paused(async { (self.found)(&(self.world)()) });
         let mut number = first;
-        while let Some(end) = paused(self.at_write(number, stage)) {
-            assert_eq!(end, by_day, "write {number}, {stage:?}");
+        while self.at(number, stage) {
             number += every;
         }
         println!("killed {stage:?} one write in {every}, up to {number}");
         number
     }
 
+    /// Kills it at this write and plays the night to its end; false when the night has no such write.
+    pub fn at(&self, number: u64, stage: Stage) -> bool {
+        let by_day = paused(async { (self.found)(&(self.world)()) });
+        let end = paused(self.at_write(number, stage));
+        assert!(end.as_ref().is_none_or(|end| *end == by_day), "write {number}, {stage:?}: {end:#?}");
+        end.is_some()
+    }
+
+    /// The writes of a night that nobody kills.
+    pub fn writes(&self, is: impl Fn(&RequestInfo) -> bool) -> Vec<u64> {
+        paused(async {
+            let world = (self.world)();
+            let _operator = (self.operator)(&world);
+            world.outcome(NIGHT).await;
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            let log = world.embedded.log().into_iter();
+            log.filter(|one| is(&one.request)).filter_map(|one| one.request.write_number).collect()
+        })
+    }
+
     /// What a person finds after a night whose operator was killed at this write; none when the night has no such write.
     async fn at_write(&self, number: u64, stage: Stage) -> Option<Vec<Value>> {
         let world = (self.world)();
         let killed = hang(&world, number, stage);
-        let first = world.operator();
+        let first = (self.operator)(&world);
         tokio::select! {
             biased;
             () = killed.notified() => {}
@@ -41,11 +60,12 @@ impl Killed {
         drop(first);
         world.embedded.set_fault(None);
         tokio::time::sleep(Duration::from_secs(20)).await;
-        let _second = world.operator();
+        let _second = (self.operator)(&world);
         assert_eq!(world.outcome(NIGHT).await, "RolledBack", "write {number}, {stage:?}");
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert_eq!(world.ledger().await.broken, None, "write {number}, {stage:?}");
         assert!(world.starts().iter().all(|(_, starts)| *starts <= 1), "write {number}, {stage:?}: {:?}", world.starts());
+        assert_eq!(world.sentinel(), None, "write {number}, {stage:?}");
         let finalizers = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
         assert!(finalizers.as_array().is_none_or(Vec::is_empty), "write {number}, {stage:?}: {finalizers}");
         Some((self.found)(&world))

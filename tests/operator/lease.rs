@@ -40,7 +40,8 @@ impl Replica {
         let asked = world.embedded.clone();
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(world.clock);
-        let context = Context::new(own.clone(), tenants, time.clone(), getter).expect("numbers");
+        let mut context = Context::new(own.clone(), tenants, time.clone(), getter).expect("numbers");
+        context.switch = notturno::operator::effects::Switch::Without;
         let wrong = ServerTime::of(Clock::starting_at(world.clock.now() + wrong_by));
         let elector = Elector::new(own, "notturno-system", lease, name, wrong, context.metrics.clone());
         let (health, pulse) = health::health(context.metrics.clone(), time);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use kube::client::Body;
-use notturno::embedded::{Fault, LoggedRequest, RequestInfo, Stage, Verb};
+use notturno::embedded::{Access, Fault, LoggedRequest, RequestInfo, Stage, Verb};
 use serde_json::{Value, json};
 
 use crate::world::{NIGHT, WORK, World};
@@ -193,9 +193,29 @@ async fn a_right_that_no_dry_run_shows_is_asked_for_and_named() {
     assert_eq!(world.outcome(NIGHT).await, "Refused");
     let found = findings(&world.status(NIGHT));
     let row = |what: &str| ["Forbidden", what, "the night"].map(str::to_owned);
-    assert_eq!(found, [row("jobs in namespace centro-dati"), row("pods in namespace centro-dati")]);
-    let words = message(&world.status(NIGHT), "jobs in namespace centro-dati");
-    assert_eq!(words, "ServiceAccount centro-dati/lavori-notturni may not watch jobs of batch; grant it that");
+    assert_eq!(found, ["deployments", "jobs", "pods"].map(|what| row(&format!("{what} in centro-dati"))));
+    let words = message(&world.status(NIGHT), "jobs in centro-dati");
+    assert_eq!(
+        words,
+        "ServiceAccount centro-dati/lavori-notturni may not watch jobs in centro-dati: `notturno rbac` prints the Role"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_account_may_not_do_is_told_once_and_tried_nowhere() {
+    let world = world(|_| {}).await;
+    world.embedded.set_forbidden(Some(Arc::new(|access: &Access| {
+        let closing = access.verb == "patch" && access.name == "portale-ts";
+        access.user.contains("lavori-notturni") && (closing || (access.resource == "jobs" && access.verb == "create"))
+    })));
+    let before = dump(&world);
+    let _operator = world.operator();
+    assert_eq!(world.outcome(NIGHT).await, "Refused");
+    let found = findings(&world.status(NIGHT));
+    let row = |what: &str| ["Forbidden", what, "the night"].map(str::to_owned);
+    assert_eq!(found, [row("deployments/portale-ts in sanita"), row("jobs in centro-dati")]);
+    assert!(tried(&world).iter().all(|one| one.resource != "jobs" && one.name != "portale-ts"));
+    assert_eq!(dump(&world), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
+use notturno::engine::Event;
+use notturno::model::epoch::Epoch;
+use notturno::model::phase::Outcome;
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Judge, Tenant, Tenants};
+use notturno::operator::effects::{Image, Judge, Switch, Tenant, Tenants};
 use notturno::operator::{Context, Getter, ServerTime, health, run};
+use notturno::sentinel::{self, Post, Readiness};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -98,12 +102,33 @@ impl World {
         self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.judge = judge)
     }
 
+    /// An operator that arms the dead man's switch.
+    pub fn operator_guarded(&self) -> Running {
+        let tokens = self.embedded.clone();
+        let image = Image { name: "registro.example/notturno@sha256:0".to_owned(), pull_policy: "IfNotPresent".to_owned() };
+        let guarded = move |context: &mut Context| context.switch = Switch::Image(image);
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), guarded)
+    }
+
+    /// An operator that was told nothing about the dead man's switch.
+    pub fn operator_untold(&self) -> Running {
+        let tokens = self.embedded.clone();
+        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.switch = Switch::Missing)
+    }
+
+    /// The Deployment of the night's dead man's switch.
+    pub fn sentinel(&self) -> Option<Value> {
+        let found = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Deployment");
+        found.into_iter().find(|object| object["metadata"]["labels"]["notturno.dev/role"] == "sentinel")
+    }
+
     fn start(&self, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
         let tenants = Tenants::new(self.embedded.client(USER), client_for_token);
         let asked = self.embedded.clone();
         let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
         let time = ServerTime::of(self.clock);
         let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
+        context.switch = Switch::Without;
         change(&mut context);
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);
@@ -111,6 +136,57 @@ impl World {
         let own = context.clone();
         tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
         Running { tasks, stop, context }
+    }
+
+    /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
+    pub fn stands_watch(&self, by: &str) -> JoinSet<()> {
+        let (embedded, clock) = (self.embedded.clone(), self.clock);
+        let by = format!("sentinel {by}");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let world = World { embedded: embedded.clone(), clock };
+            let (plan, plan_hash, preimages) = loop {
+                let read = world.ledger_if_any().await;
+                if let Some(LedgerRead { plan, plan_hash, preimages: Some(preimages), .. }) = read {
+                    break (plan, plan_hash, preimages);
+                }
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            };
+            let tenant = Tenant::new(embedded.client("sentinel"), WORK, "").with_epoch(Epoch::SENTINELS);
+            let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
+            let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time: ServerTime::of(clock), getter, by };
+            let (_stop, stopped) = watch::channel(false);
+            sentinel::stand(post, Readiness::default(), stopped).await;
+        });
+        tasks
+    }
+
+    async fn ledger_if_any(&self) -> Option<LedgerRead> {
+        let uid = self.intervention(NIGHT)?["metadata"]["uid"].as_str().expect("a UID").to_owned();
+        let tenant = Tenant::new(self.embedded.client("test"), WORK, "lavori-notturni");
+        ledger::read(&tenant, NIGHT, &uid).await.ok().flatten()
+    }
+
+    pub async fn ledger_has(&self, is: impl Fn(&Event) -> bool) -> bool {
+        self.ledger_if_any().await.is_some_and(|read| read.entries.iter().any(|entry| is(&entry.event)))
+    }
+
+    /// Waits until the ledger has an outcome, whatever anybody reports; the outcome.
+    pub async fn outcome_in_ledger(&self) -> Outcome {
+        let deadline = at("2023-02-10T12:00:00+01:00");
+        loop {
+            let entries = self.ledger().await.entries;
+            let outcome = entries.iter().find_map(|entry| match entry.event {
+                Event::Finished { outcome } => Some(outcome),
+                _ => None,
+            });
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            let journal = entries.into_iter().map(|entry| format!("{} {}", entry.at, entry.why));
+            assert!(self.clock.now() < deadline, "no outcome:\n{}", journal.collect::<Vec<_>>().join("\n"));
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
     }
 
     pub async fn until(&self, moment: &str) {

@@ -39,6 +39,11 @@ fn table(course: &Course) -> Vec<(&'static str, &'static str, &'static str, Resu
     let wave_count: usize = waves.iter().map(|(_, count)| count).sum();
     let mut ledger = vec![("pre-images frozen", 1), ("finalizers of plan and ledger", 2)];
     ledger.extend(waves);
+    let rights = vec![
+        ("rights in the runbook's namespace", 17),
+        ("CronJobs to read", 6),
+        ("objects to read and to change", 2 * (DEPLOYMENTS + SERVICES + CRON_JOBS)),
+    ];
     vec![
         (TENANT, "create", "configmaps", Result::Stored, vec![("plan", 1), ("ledger", 1)]),
         (TENANT, "patch", "configmaps", Result::Stored, ledger),
@@ -51,6 +56,8 @@ fn table(course: &Course) -> Vec<(&'static str, &'static str, &'static str, Resu
         (TENANT, "patch", "deployments", Result::Tried, vec![("closings tried by day", DEPLOYMENTS)]),
         (TENANT, "patch", "services", Result::Tried, vec![("closings tried by day", SERVICES)]),
         (TENANT, "patch", "cronjobs", Result::Tried, vec![("closings tried by day", CRON_JOBS)]),
+        // They store nothing.
+        (TENANT, "create", "selfsubjectaccessreviews", Result::Stored, rights),
         (OPERATOR, "create", "serviceaccounts/token", Result::Stored, vec![("token requests", course.operators)]),
         (OPERATOR, "patch", "interventions", Result::Stored, vec![("held", 1), ("let go", 1)]),
         (OPERATOR, "patch", "interventions/status", Result::Stored, vec![("accepted", 1), ("one a wave at most", wave_count)]),

@@ -12,7 +12,7 @@ use super::tenant::SERVICES;
 fn known_limit_with_the_operator_dead_for_good_during_the_upgrade_all_that_was_closed_stays_closed_past_the_opening() {
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("sordo");
-    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(10), "12s");
+    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(30), "12s");
     let before = night.until("stepIntended", "aggiorna", 120);
     operator::scale(&stage.cluster, 0);
 

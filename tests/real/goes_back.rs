@@ -13,7 +13,7 @@ use super::stage::{Stage, served_state};
 fn an_upgrade_that_hangs_and_hears_nothing_is_stopped_and_restored_byte_for_byte_before_doors_open() {
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("sordo");
-    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(10), "12s");
+    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(30), "12s");
     night.until("goingBack", "hardCap", 120);
     assert_eq!((stage.database.rows_of("v15"), stage.database.rows_of("v16")), (200, 200), "it hung half-way, in place");
     assert_eq!(stage.doors.closed_at(Timestamp::now()).len(), 7, "nobody can use anything meanwhile");
@@ -68,7 +68,7 @@ fn pods_are_seen_gone_before_the_undo(stage: &Stage, night: &Night) {
 fn an_upgrade_that_claims_success_when_it_is_stopped_is_not_believed() {
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("cortese");
-    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(10), "12s");
+    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(30), "12s");
     let ledger = night.until_settled();
     assert!(!ledger.has("stepDone", "aggiorna"), "PROTOCOL rule 14: {}", ledger.story());
     stage.is_rolled_back(&night, &ledger);

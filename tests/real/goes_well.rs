@@ -15,10 +15,10 @@ const IDLE_FOR: SignedDuration = SignedDuration::from_secs(60);
 #[test]
 fn a_night_that_goes_well_upgrades_the_engine_and_opens_every_door_with_no_write_too_many() {
     let stage = Stage::set(By::Chart);
-    let night = Night::declare(&stage.cluster, IDLE_FOR + SignedDuration::from_secs(15), "16s");
+    let night = Night::declare(&stage.cluster, IDLE_FOR + SignedDuration::from_secs(45), "16s");
     night.until("armed", "", 12);
-    // Until the report of it is written.
-    let armed_for = SignedDuration::from_secs(2);
+    // Until the sentinels stand, and the report of it is written.
+    let armed_for = SignedDuration::from_secs(25);
     stays_silent(&stage, "an armed night", Timestamp::now() + armed_for);
 
     let ledger = night.until_settled();

@@ -43,7 +43,7 @@ fn an_upgrade_whose_undo_fails_leaves_each_service_as_it_declared_and_nothing_wo
     stage.database.break_upgrade("sordo");
     stage.database.break_undo();
     assert_eq!(page("accesso-ts", "/avviso"), None, "by day there is no notice");
-    let night = Night::declare_other(&stage.cluster, SignedDuration::from_secs(10), "12s", SignedDuration::ZERO, declared);
+    let night = Night::declare_other(&stage.cluster, SignedDuration::from_secs(30), "12s", SignedDuration::ZERO, declared);
     night.until("undoFailed", "aggiorna", 160);
     night.until("undoReleased", "aggiorna", 30);
     let ledger = night.until("undosExpired", "", 200);

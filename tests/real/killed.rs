@@ -11,7 +11,7 @@ use super::stage::Stage;
 fn killed_at(kind: &str, of: &str, kill: fn(&super::cluster::Cluster)) {
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("sordo");
-    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(15), "12s");
+    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(35), "12s");
     let before = night.until(kind, of, 180);
     let pods = operator::pod_names(&stage.cluster);
     kill(&stage.cluster);

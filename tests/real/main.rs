@@ -16,6 +16,7 @@ mod operator;
 mod stage;
 mod tenant;
 
+mod by_hand;
 mod chart;
 mod death;
 mod gitops;
@@ -26,3 +27,4 @@ mod killed;
 mod many;
 mod outage;
 mod replicas;
+mod rights;

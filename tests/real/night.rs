@@ -10,8 +10,8 @@ use super::cluster::{Cluster, say, wait};
 use super::ledger::Ledger;
 use super::tenant::fill;
 
-/// From the start to the moment at which all has to be open; the sum of all budgets leaves 13 s of it.
-const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(250);
+/// From the start to the moment at which all has to be open; the sum of all budgets leaves 33 s of it.
+const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(375);
 const INTERVENTION: &str = "/apis/notturno.dev/v1alpha1/namespaces/centro-dati/interventions/notte";
 
 /// A night that was declared.

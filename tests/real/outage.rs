@@ -28,7 +28,7 @@ fn away(cluster: &Cluster, seconds: i64) -> (Timestamp, Timestamp) {
 fn an_api_server_that_is_away_across_the_turn_back_moment_delays_it_until_it_is_back_and_all_opens_in_time() {
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("sordo");
-    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(10), "12s");
+    let night = Night::declare(&stage.cluster, SignedDuration::from_secs(30), "12s");
     let begun = night.until("stepIntended", "aggiorna", 120);
     let cap_at = begun.at("stepIntended", "aggiorna").unwrap() + SignedDuration::from_secs(12);
     wait(30, "five seconds before the hard cap", || (Timestamp::now() >= cap_at - SignedDuration::from_secs(5)).then_some(()));

@@ -13,7 +13,7 @@ fn a_leader_that_sleeps_for_three_minutes_in_mid_step_and_wakes_into_a_night_tha
     let stage = Stage::set(By::Manifests);
     operator::may_sleep(&stage.cluster);
     stage.database.break_upgrade("lungo");
-    let night = Night::declare_long(&stage.cluster, SignedDuration::from_secs(15), "200s", SignedDuration::from_secs(200));
+    let night = Night::declare_long(&stage.cluster, SignedDuration::from_secs(35), "200s", SignedDuration::from_secs(200));
     night.until("stepIntended", "aggiorna", 120);
     let (leader, epoch) = (operator::leader(&stage.cluster), operator::epoch(&stage.cluster));
     let asleep = operator::Asleep::put(&stage.cluster);

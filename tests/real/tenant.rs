@@ -78,8 +78,7 @@ pub fn settle(cluster: &Cluster) -> Database {
     let namespaces =
         NAMESPACES.map(|name| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")).join("---\n");
     cluster.apply(&namespaces);
-    let mut documents =
-        vec![config_maps(), include_str!("oggetti/sanita.yaml").to_owned(), include_str!("oggetti/diritti.yaml").to_owned()];
+    let mut documents = vec![config_maps(), include_str!("oggetti/sanita.yaml").to_owned(), granted(cluster)];
     documents.extend(SERVICES.iter().map(|service| service.yaml(&database)));
     let work = |&(name, script): &(&str, &str)| fill(include_str!("oggetti/lavoro.yaml"), &[("NAME", name), ("SCRIPT", script)]);
     documents.extend(WORK.iter().map(|one| database.fill(&work(one))));
@@ -90,6 +89,12 @@ pub fn settle(cluster: &Cluster) -> Database {
         (deployments.len() == SERVICES.len() + 1 && deployments.iter().all(ready)).then_some(())
     });
     database
+}
+
+/// What the tenants grant by day, and nothing else: what the program prints for their runbook.
+fn granted(cluster: &Cluster) -> String {
+    let runbook = fill(include_str!("oggetti/notte.yaml"), &[("HARD_CAP", "12s")]);
+    cluster.run(env!("CARGO_BIN_EXE_notturno"), &["rbac", "-"], &runbook)
 }
 
 fn config_maps() -> String {

@@ -11,7 +11,7 @@ use notturno::model::runbook::*;
 use notturno::model::service::*;
 use notturno::model::span::Span;
 
-use crate::nights::{Night, World, at, job, opens, opens_in_part, rome, service, sogei, step};
+use crate::nights::{Night, Switch, World, at, job, opens, opens_in_part, rome, service, sogei, step};
 
 /// `SplitMix64`: the same seed gives the same night everywhere.
 pub struct Chance(pub u64);
@@ -207,7 +207,24 @@ pub fn world(chance: &mut Chance, plan: &Plan) -> World {
         let from = plan.start_at - minutes(30) + minutes(chance.below(45));
         from..from + minutes(chance.below(60))
     });
+    world.switch = chance.percent(60).then(|| switch(chance, plan));
     world
+}
+
+fn switch(chance: &mut Chance, plan: &Plan) -> Switch {
+    let some = |chance: &mut Chance| {
+        let when = |chance: &mut Chance| {
+            let from = plan.start_at - SignedDuration::from_mins(30) + SignedDuration::from_secs(chance.below(18_000) as i64);
+            from..from + SignedDuration::from_secs(chance.below(150) as i64)
+        };
+        (0..chance.below(3)).map(|_| when(chance)).collect()
+    };
+    let mut switch = Switch { lost: some(chance), unseen: some(chance), half: some(chance) };
+    if chance.percent(20) {
+        let from = plan.start_at - SignedDuration::from_mins(10);
+        switch.half.push(from..from + SignedDuration::from_mins(chance.below(40) as i64));
+    }
+    switch
 }
 
 fn orders(chance: &mut Chance, plan: &Plan) -> Vec<Order> {

@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use chance::{Chance, Seen};
 use jiff::{SignedDuration, Timestamp};
 use nights::{Played, play_before};
-use notturno::engine::facts::Facts;
+use notturno::engine::facts::{Facts, SwitchFact};
+use notturno::engine::journal::Cause;
 use notturno::engine::{Decision, Entry, Event, decide};
 use notturno::model::plan::{Plan, PlannedUndo};
 use told::Told;
@@ -65,8 +66,19 @@ fn compare(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp, decisi
     seen.count(if told.forward { "compared" } else { "compared before the start" });
     if naive::is_held(&told, facts, now) {
         let again = decision.wake.as_ref().is_some_and(|wake| wake.at <= now + HELD_FOR_MAX);
-        assert!(again && decision.start_held.is_some(), "seed {seed}, at {now}: {decision:#?}");
+        assert!(again && !decision.start_held.is_empty(), "seed {seed}, at {now}: {decision:#?}");
         seen.count("a start held");
+    }
+    if decision.events.iter().any(|entry| matches!(entry.event, Event::GoingBack { cause: Cause::SwitchLost })) {
+        seen.count("back for want of sentinels");
+    }
+    let guarded = Facts { switch: SwitchFact::Ready { count: 2 }, ..facts.clone() };
+    if told.forward
+        && expected.is_empty()
+        && naive::next(&told, &guarded, now).is_some_and(|name| name.starts_with("stepIntended"))
+    {
+        assert!(decision.why.contains("nothing new begins"), "seed {seed}, at {now}: {}", decision.why);
+        seen.count("a step held for want of sentinels");
     }
     for name in &expected {
         seen.count(name.split(' ').next().unwrap());
@@ -221,6 +233,8 @@ fn a_hundred_thousand_decisions_are_those_of_a_naive_second_implementation() {
     assert!(seen.of("compared") >= COMPARED_MIN, "too few nights are accepted");
     for kind in [
         "a start held",
+        "a step held for want of sentinels",
+        "back for want of sentinels",
         "workBegun",
         "finished",
         "stepIntended",

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::engine::facts::{Arming, Ask, CheckFact, ClosingFact, Facts, JobEnd, JobKey, Order};
+use notturno::engine::facts::{Arming, Ask, CheckFact, ClosingFact, Facts, JobEnd, JobKey, Order, SwitchFact};
 use notturno::model::action::OnSilence;
 use notturno::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo};
 use notturno::model::runbook::{OnFutile, OnOverrun};
@@ -236,10 +236,25 @@ fn answer(told: &Told<'_>, order: &Order) -> String {
     }
 }
 
-/// The night could begin now, and only a clock that is not bounded holds it.
+/// The night could begin now, and only a clock that is not bounded, or the want of sentinels, holds it.
 pub fn is_held(told: &Told<'_>, facts: &Facts, now: Timestamp) -> bool {
-    let known = Facts { clock_unbounded: None, ..facts.clone() };
-    told.is_still() && facts.clock_unbounded.is_some() && before(told, &known, now).as_deref() == Some("workBegun")
+    let known = Facts { clock_unbounded: None, switch: SwitchFact::NotAsked, ..facts.clone() };
+    let held = facts.clock_unbounded.is_some() || sentinels(facts).is_some_and(|count| count < 2);
+    told.is_still() && held && before(told, &known, now).as_deref() == Some("workBegun")
+}
+
+/// How many sentinels are known to watch; none where nobody asks for them.
+fn sentinels(facts: &Facts) -> Option<u32> {
+    match &facts.switch {
+        SwitchFact::NotAsked => None,
+        SwitchFact::Ready { count } => Some(*count),
+        _ => Some(0),
+    }
+}
+
+/// For how long a night does without them: a quarter of what it has in reserve, 10 s at least, a minute at most.
+pub fn patience(plan: &Plan) -> SignedDuration {
+    SignedDuration::from_secs((plan.reserve.get().as_secs() / 4).clamp(10, 60))
 }
 
 /// The same as [`next`] before the work begins.
@@ -258,7 +273,8 @@ fn before(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
     if unfit.is_some_and(|index| told.plan.steps[index].on_futile == OnFutile::TurnBack) {
         return Some("finished".to_owned());
     }
-    facts.clock_unbounded.is_none().then(|| "workBegun".to_owned())
+    let may_begin = facts.clock_unbounded.is_none() && sentinels(facts).is_none_or(|count| count == 2);
+    may_begin.then(|| "workBegun".to_owned())
 }
 
 /// `name` or `name step` of the next event until the work turns or ends; none when there is only waiting to do.
@@ -301,7 +317,11 @@ pub fn next(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
         let _ = last;
         return Some("goingBack".to_owned());
     }
-    starting(told, now)
+    match &facts.switch {
+        SwitchFact::NotReady { since, .. } if now >= *since + patience(plan) => Some("goingBack".to_owned()),
+        _ if sentinels(facts) == Some(0) => None,
+        _ => starting(told, now),
+    }
 }
 
 fn starting(told: &Told<'_>, now: Timestamp) -> Option<String> {

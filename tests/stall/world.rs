@@ -149,6 +149,7 @@ impl World {
         let getter: Getter = Arc::new(|_| ready(Ok(200)).boxed());
         let time = ServerTime::of(self.clock);
         let mut context = Context::new(client, tenants, time.clone(), getter).unwrap();
+        context.switch = notturno::operator::effects::Switch::Without;
         context.watch_for_seconds = watch_for_seconds;
         let (_, pulse) = health::health(context.metrics.clone(), time);
         let (stop, stopped) = watch::channel(false);

@@ -11,6 +11,9 @@ use crate::model::parameter::{Kind, Parameter};
 use crate::model::refusal::Refusal;
 use crate::model::runbook::{Approvals, OnOverrun, Reopening, Runbook, Smoke, Step};
 
+/// Behind the name of the work's account, where the runbook names none for the sentinel.
+const SENTINEL_SUFFIX: &str = "-sentinel";
+
 /// Validates a runbook.
 ///
 /// # Errors
@@ -18,8 +21,17 @@ use crate::model::runbook::{Approvals, OnOverrun, Reopening, Runbook, Smoke, Ste
 pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
     let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let mut found = Findings::of("Runbook", raw, Some(namespace), &raw.spec);
-    let raw::RunbookSpec { description, service_account_name, parameters, reserve, smoke, reopening, steps, approvals } =
-        &raw.spec;
+    let raw::RunbookSpec {
+        description,
+        service_account_name,
+        sentinel_service_account_name,
+        parameters,
+        reserve,
+        smoke,
+        reopening,
+        steps,
+        approvals,
+    } = &raw.spec;
     let inside = Inside {
         namespace,
         steps: steps.iter().map(|step| step.name.as_str()).collect(),
@@ -30,6 +42,9 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
         name: raw.metadata.name.clone().unwrap_or_default(),
         description: description.clone().unwrap_or_default(),
         service_account: service_account_name.clone(),
+        sentinel_service_account: sentinel_service_account_name
+            .clone()
+            .unwrap_or_else(|| format!("{service_account_name}{SENTINEL_SUFFIX}")),
         parameters: parameters.iter().enumerate().map(|(index, raw)| parameter(&mut found, index, raw)).collect(),
         reserve: found.span("spec.reserve", reserve),
         smoke: smoke.as_ref().map(|smoke| Smoke {

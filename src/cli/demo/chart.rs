@@ -132,6 +132,7 @@ fn rows(plan: &Plan, entries: &[Entry]) -> Vec<Row> {
             | Event::Resumed { .. }
             | Event::ClosedAgain { .. }
             | Event::OrderRefused { .. }
+            | Event::TakenOver { .. }
             | Event::GoingBack { .. }
             | Event::UndoOverrun { .. }
             | Event::Committed {}

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::embedded::Embedded;
 use crate::engine::facts::{Ask, Order};
 use crate::model::span::{Span, after, before};
-use crate::operator::effects::{Tenant, Tenants, ledger};
+use crate::operator::effects::{Switch, Tenant, Tenants, ledger};
 use crate::operator::{Context, Getter, Orders, ServerTime, health};
 
 const NIGHT: &str = "notte-9-febbraio";
@@ -102,7 +102,9 @@ fn operator(embedded: &Embedded, clock: Clock) -> Result<Orders, DemoError> {
     let asked = embedded.clone();
     let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
     let time = ServerTime::of(clock);
-    let context = Context::new(embedded.client(USER), tenants, time.clone(), getter).map_err(scene_error)?;
+    let mut context = Context::new(embedded.client(USER), tenants, time.clone(), getter).map_err(scene_error)?;
+    // The operator of the demo does not die.
+    context.switch = Switch::Without;
     let orders = context.orders.clone();
     let (_, pulse) = health::health(context.metrics.clone(), time);
     let (stop, stopped) = watch::channel(false);

@@ -51,7 +51,8 @@ pub(in crate::cli) struct Words {
     pub warnings: Vec<(String, Warning)>,
     /// Every runbook that is not refused.
     pub runbooks: Vec<Runbook>,
-    services: Vec<Service>,
+    /// Every service that is not refused.
+    pub services: Vec<Service>,
     calendars: BTreeMap<String, Calendar>,
     /// Objects that are refused: what names them cannot be judged.
     refused: Vec<String>,
@@ -129,7 +130,7 @@ impl Words {
     }
 
     /// Whether a refusal may only be there because something else is refused.
-    fn follows(&self, refusal: &Refusal) -> bool {
+    pub(in crate::cli) fn follows(&self, refusal: &Refusal) -> bool {
         match refusal.reason.as_str() {
             "UnknownService" | "UnknownCalendar" => {
                 let named = self.places.get(&refusal.object).and_then(|document| document.value_at(&refusal.path)?.as_str());

@@ -84,6 +84,12 @@ pub enum FindError {
         /// What.
         name: String,
     },
+    /// Nothing was closed yet, so nothing is to be opened.
+    #[error("night {night} is not armed: none of its services was closed, and there is nothing to do by hand")]
+    NotArmed {
+        /// Which.
+        night: String,
+    },
     /// Neither could be read.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -97,14 +103,32 @@ pub enum FindError {
 /// # Errors
 /// When the cluster cannot be reached, or has nothing of that name that may be read.
 pub async fn find(args: &ClusterArgs, asked: &str) -> Result<Found, FindError> {
+    let (client, namespace, name) = place(args, asked).await?;
+    let now = server_time::asked(&client).await.map_err(FindError::NoTime)?;
+    let mut found = Found { night: format!("{namespace}/{name}"), report: None, ledger: None, now, notes: Vec::new() };
+    look(&client, &namespace, &name, args.from_ledger, &mut found).await?;
+    Ok(found)
+}
+
+/// A client, and the namespace and name that `asked` means.
+async fn place(args: &ClusterArgs, asked: &str) -> Result<(Client, String, String), FindError> {
     let config = config(args).await?;
     let (own, name) = asked.split_once('/').map_or((None, asked), |(namespace, name)| (Some(namespace.to_owned()), name));
     let namespace = own.or_else(|| args.namespace.clone()).unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(FindError::NoClient)?;
-    let now = server_time::asked(&client).await.map_err(FindError::NoTime)?;
-    let mut found = Found { night: format!("{namespace}/{name}"), report: None, ledger: None, now, notes: Vec::new() };
-    look(&client, &namespace, name, args.from_ledger, &mut found).await?;
-    Ok(found)
+    Ok((Client::try_from(config).map_err(FindError::NoClient)?, namespace, name.to_owned()))
+}
+
+/// The page that was kept beside the plan of the newest night of that name, when it was armed.
+///
+/// # Errors
+/// When the cluster does not say.
+pub async fn stored_page(args: &ClusterArgs, asked: &str) -> Result<Option<String>, FindError> {
+    let (client, namespace, name) = place(args, asked).await?;
+    let Some(uid) = uids(&client, &namespace, &name, &mut Vec::new()).await? else { return Ok(None) };
+    let plan = LedgerNames::of(&name, &uid).plan;
+    let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let map = within(LIMIT, &format!("reading ConfigMap {namespace}/{plan}"), api.get(&plan)).await?;
+    Ok(map.data.and_then(|mut data| data.remove(ledger::BY_HAND)))
 }
 
 async fn config(args: &ClusterArgs) -> Result<Config, FindError> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::engine::JobKey;
 use crate::engine::state::jobs;
 use crate::model::action::Template;
+use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 use crate::model::reference::Target;
 
@@ -25,6 +26,8 @@ use super::operations::{annotated, text};
 use super::perform::ATTEMPTS_MAX;
 use super::pod_security::{Level, violations};
 use super::preimages::Preimages;
+use super::rights::{self, Lack};
+use super::sentinel::{self, Switch};
 use super::spots::{Planned, planned, target_path};
 use super::survey::{Claim, follows_a_step, recreated, survey};
 use super::targets::{is_stale, stamp};
@@ -69,17 +72,19 @@ impl ArmError {
 }
 
 /// Captures, stamps, creates, freezes, reads back. Templates that stand in the runbook have to keep `level`; `judge` says which addresses
-/// would be asked at night.
+/// would be asked at night; `switch`, what the dead man's switch runs from.
 ///
 /// # Errors
 /// [`ArmError::Impossible`] names every problem found; the others are of the moment.
-pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Preimages, ArmError> {
+pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge, switch: &Switch) -> Result<Preimages, ArmError> {
     let frozen = ledger::frozen(tenant, plan).await.map_err(ArmError::Ledger)?;
     let mut problems = Vec::new();
-    let claims = survey(tenant, plan, &mut problems).await?;
-    let made = make_jobs(tenant, plan, level, &mut problems).await?;
+    let lacking = lacking(tenant, plan, &mut problems).await?;
+    let claims = survey(tenant, plan, &lacking, &mut problems).await?;
+    let made = make_jobs(tenant, plan, level, &lacking, &mut problems).await?;
     let addresses = addresses::judged(plan, judge).await;
     problems.extend(addresses.iter().filter(|finding| !finding.is_made).map(addresses::Finding::problem));
+    problems.extend(sentinel_problems(tenant, plan, switch).await?);
     if let Some(frozen) = &frozen {
         problems.extend(claims.iter().filter_map(|claim| recreated(claim, frozen)));
     }
@@ -99,6 +104,23 @@ pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> R
     Ok(frozen)
 }
 
+/// What would keep the dead man's switch from standing.
+async fn sentinel_problems(tenant: &Tenant, plan: &Plan, switch: &Switch) -> Result<Vec<String>, ArmError> {
+    let image = match switch {
+        Switch::Missing => return Ok(vec![sentinel::NO_IMAGE.to_owned()]),
+        Switch::Without => return Ok(Vec::new()),
+        Switch::Image(image) => image,
+    };
+    let mut problems = Vec::new();
+    for sentinel::Tried { object, answer, changed } in sentinel::try_all(tenant, plan, image).await {
+        if let Err(error) = answer {
+            problems.push(format!("{object}: {}", problem(error)?));
+        }
+        problems.extend(changed.map(|how| format!("{object}: something in the cluster changes it when it is made: {how}")));
+    }
+    Ok(problems)
+}
+
 /// A failed call is a problem of the plan or of the moment.
 pub(super) fn problem(error: CallError) -> Result<String, ArmError> {
     match error.advice() {
@@ -107,7 +129,26 @@ pub(super) fn problem(error: CallError) -> Result<String, ArmError> {
     }
 }
 
-async fn make_jobs(tenant: &Tenant, plan: &Plan, level: Level, problems: &mut Vec<String>) -> Result<Vec<Value>, ArmError> {
+/// Every right that the account is missing. What it may not do is tried nowhere else, so that it is told once.
+async fn lacking(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> Result<Vec<Lack>, ArmError> {
+    let lacking = match rights::lacking(tenant, plan).await {
+        Ok(lacking) => lacking,
+        Err(error) => {
+            problems.push(problem(error)?);
+            Vec::new()
+        }
+    };
+    problems.extend(lacking.iter().map(|lack| lack.words(tenant)));
+    Ok(lacking)
+}
+
+async fn make_jobs(
+    tenant: &Tenant,
+    plan: &Plan,
+    level: Level,
+    lacking: &[Lack],
+    problems: &mut Vec<String>,
+) -> Result<Vec<Value>, ArmError> {
     let mut cron_jobs: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     let mut made = Vec::new();
     for job in jobs(plan) {
@@ -117,6 +158,7 @@ async fn make_jobs(tenant: &Tenant, plan: &Plan, level: Level, problems: &mut Ve
                 problems.extend(unsafe_template(plan, job, template, level));
                 Some(json!({"spec": {"suspend": true, "jobTemplate": template}}))
             }
+            Template::CronJob(name) if lacking.iter().any(|lack| lack.is_of("get", "cronjobs", name)) => None,
             Template::CronJob(name) => {
                 if !cron_jobs.contains_key(name.as_str()) {
                     cron_jobs.insert(name, cron_job(tenant, name, problems).await?);
@@ -164,9 +206,9 @@ async fn stamp_claim(tenant: &Tenant, plan: &Plan, claim: Claim<'_>) -> Result<B
         return Ok(planned.into_iter().map(|planned| (planned.key, Preimage::absent(&resource))).collect());
     };
     let path = target_path(target, &resource);
-    let forward = Token::own(&plan.uid, Way::Forward).to_string();
+    let forward = Token::of(&plan.uid, tenant.epoch, Way::Forward).to_string();
     for _ in 0..ATTEMPTS_MAX {
-        match Standing::of(&live, &plan.uid) {
+        match Standing::of(&live, &plan.uid, tenant.epoch) {
             Standing::Own(Way::Forward) => match capture(tenant, &path, &live, &planned, &resource).await {
                 Err(error) if is_stale(&error) => live = tenant.get(&path).await.map_err(ArmError::Call)?,
                 captured => return captured.map_err(ArmError::Call),
@@ -178,7 +220,7 @@ async fn stamp_claim(tenant: &Tenant, plan: &Plan, claim: Claim<'_>) -> Result<B
                     Err(error) => return Err(ArmError::Call(error)),
                 };
             }
-            Standing::Own(_) | Standing::Newer(_) | Standing::Foreign(_) => break,
+            Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) | Standing::Foreign(_) => break,
         }
     }
     Err(ArmError::Restless { what: target.to_string() })
@@ -237,7 +279,7 @@ async fn create_job(tenant: &Tenant, plan: &Plan, job: &Value) -> Result<Value, 
 /// It is this night's, cannot run yet, and never ran.
 fn is_ready(job: &Value, plan: &Plan) -> bool {
     text(job, &["metadata", "labels", marks::NIGHT]) == plan.uid
-        && Standing::of(job, &plan.uid) == Standing::Own(Way::Forward)
+        && Standing::of(job, &plan.uid, Epoch::OPERATOR) == Standing::Own(Way::Forward)
         && annotated(job, marks::RELEASED) == Some("false")
         && is_suspended(job)
 }
@@ -255,7 +297,7 @@ async fn read_back(tenant: &Tenant, plan: &Plan, frozen: &Preimages) -> Result<(
             Err(error) if captured.is_absent() && error.answer() == Some(Answer::NotFound) => continue,
             other => other.map_err(ArmError::Call)?,
         };
-        let stands = Standing::of(&live, &plan.uid) == Standing::Own(Way::Forward);
+        let stands = Standing::of(&live, &plan.uid, tenant.epoch) == Standing::Own(Way::Forward);
         if !stands || text(&live, &["metadata", "uid"]) != captured.uid {
             return Err(restless());
         }

@@ -76,10 +76,11 @@ impl Spot<'_> {
                 "it was deleted and made anew since arming"
             }));
         }
-        match Standing::of(live, self.night) {
+        match self.standing(live) {
             Standing::Own(Way::Forward) => Ok(()),
             Standing::Own(way) => Err(self.refused(format!("its token says {}: the night has turned", way.as_str()))),
             Standing::Missing => Err(self.refused("its token is gone; a target without token is never closed")),
+            Standing::Older(_) => Err(self.refused("its token is of an epoch that was deposed: nobody goes forward any more")),
             Standing::Newer(token) => Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
             Standing::Foreign(token) => Err(PerformError::Claimed { what: self.what(), night: token.night }),
         }
@@ -138,15 +139,16 @@ impl Spot<'_> {
             if self.is_changed(&live) && annotated(&live, &self.restored) == Some(&mark) {
                 return Ok(0);
             }
-            let way = match Standing::of(&live, self.night) {
-                Standing::Own(way) => way,
+            let held = match self.standing(&live) {
+                Standing::Own(way) => self.own(way),
+                Standing::Older(token) => token.to_string(),
                 Standing::Missing => return Err(self.refused("its token is gone; a target without token is never closed")),
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             };
             let found = changes(&live, &self.planned.change);
-            let mut patch = close_patch(&live, &self.preimage.uid, &self.own(way), &found);
-            if way != Way::Reopen {
+            let mut patch = close_patch(&live, &self.preimage.uid, &held, &found);
+            if held != self.own(Way::Reopen) {
                 patch.push(replace(&token(), self.own(Way::Reopen)));
             }
             patch.extend(annotate(&live, &[(&self.restored, &mark)]));

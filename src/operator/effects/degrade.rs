@@ -14,9 +14,10 @@ use super::call::CallError;
 use super::capture::close_patch;
 use super::found::{explained, found, guarded, is_asked};
 use super::marks;
+use super::names::restored_mark;
 use super::operations::{annotate, annotated, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, PerformError};
-use super::spots::{Spot, of_service, restored_mark};
+use super::spots::{Spot, of_service};
 use super::targets::{is_stale, revision_of};
 use super::token::{Standing, Way};
 
@@ -54,15 +55,15 @@ impl Spot<'_> {
     }
 
     async fn degrading(&self, plan: &Plan, live: &Value) -> Result<Result<Vec<Value>, CallError>, PerformError> {
-        let way = match Standing::of(live, self.night) {
-            Standing::Own(way) => Some(way),
+        let held = match self.standing(live) {
+            Standing::Own(way) => Some(self.own(way)),
+            Standing::Older(token) => Some(token.to_string()),
             Standing::Missing => None,
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
             Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
         };
-        let own = way.map(|way| self.own(way));
         let mut patch = match &*self.planned.change {
-            Change::Json { operations } => guarded(live, own.as_deref(), operations),
+            Change::Json { operations } => guarded(live, held.as_deref(), operations),
             Change::Scale { .. }
             | Change::Suspend {}
             | Change::Merge { .. }
@@ -73,7 +74,7 @@ impl Spot<'_> {
                     Ok(found) => found,
                     Err(error) => return Ok(Err(error)),
                 };
-                let mut patch = guarded(live, own.as_deref(), &[]);
+                let mut patch = guarded(live, held.as_deref(), &[]);
                 // Behind the guard only the fields: what tests the token stands there already.
                 patch.extend(
                     close_patch(live, text(live, &["metadata", "uid"]), "", &found)
@@ -89,9 +90,9 @@ impl Spot<'_> {
             beside.filter(|closing| closing.target == self.planned.target).map(|closing| restored_mark(&closing.key)).collect();
         let mut put: Vec<(&str, &str)> = beside.iter().map(|mark| (mark.as_str(), self.night)).collect();
         put.push((&self.restored, self.night));
-        match way {
-            Some(Way::Expired) => {}
-            Some(Way::Forward | Way::Back | Way::Reopen) => patch.push(replace(&token(), expired.clone())),
+        match held {
+            Some(held) if held == expired => {}
+            Some(_) => patch.push(replace(&token(), expired.clone())),
             None => put.push((marks::TOKEN, &expired)),
         }
         patch.extend(annotate(live, &put));

@@ -14,6 +14,7 @@ use super::marks;
 use super::names::{job_names, sha256};
 use super::operations::{at, text};
 use super::token::{Token, Way};
+use crate::model::epoch::Epoch;
 
 /// What a Job is made from; none for a key that the plan does not have.
 #[must_use]
@@ -87,7 +88,7 @@ pub fn make(plan: &Plan, key: JobKey, cron_job: &Value) -> Result<Value, String>
         set(&mut metadata, kept, given.filter(|given| given.is_object()).cloned().unwrap_or_else(|| json!({})));
     }
     extend(&mut metadata, "labels", labels(plan, key));
-    let annotations = json!({(marks::TOKEN): Token::own(&plan.uid, Way::Forward).to_string(), (marks::RELEASED): "false",
+    let annotations = json!({(marks::TOKEN): Token::of(&plan.uid, Epoch::OPERATOR, Way::Forward).to_string(), (marks::RELEASED): "false",
         (marks::MADE_AS): sha256(spec.to_string()), "cronjob.kubernetes.io/instantiate": "manual"});
     extend(&mut metadata, "annotations", annotations.as_object().cloned().unwrap_or_default());
     Ok(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}))

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::Entry;
 use crate::model::plan::Plan;
+use crate::operator::by_hand;
 
 use super::call::{Advice, Answer, CallError};
 use super::marks;
@@ -21,8 +22,12 @@ use super::tenant::{Tenant, path};
 
 pub use record::{Chain, Head, Record};
 
-const PLAN: &str = "plan.json";
-const PREIMAGES: &str = "preimages.json";
+/// The key of the plan in its `ConfigMap`.
+pub const PLAN: &str = "plan.json";
+/// The key of what arming captured.
+pub const PREIMAGES: &str = "preimages.json";
+/// Where the page stands that tells people how to open everything by hand.
+pub const BY_HAND: &str = "by-hand.md";
 
 /// Everything the two ConfigMaps say.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,8 +152,61 @@ pub async fn read(tenant: &Tenant, name: &str, uid: &str) -> Result<Option<Ledge
     };
     let going = |object: &Value| at(object, &["metadata", "deletionTimestamp"]).is_some();
     let deleting = going(&stored) || ledger.as_ref().is_some_and(going);
-    let Chain { entries, head, broken } = chain;
+    let Chain { entries, head, by: _, broken } = chain;
     Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, head, broken: broken.or(unreadable), deleting }))
+}
+
+/// The journal alone, of an armed night whose plan is known.
+///
+/// # Errors
+/// When it cannot be read. One that is gone is a chain that is broken.
+pub async fn journal(tenant: &Tenant, plan: &Plan, plan_hash: &str) -> Result<Chain, CallError> {
+    let name = LedgerNames::of(&plan.name, &plan.uid).ledger;
+    Ok(match look(tenant, &name).await? {
+        Some(ledger) => record::verify(ledger.get("data").and_then(Value::as_object), plan_hash),
+        None => Chain::broken(format!("ConfigMap {name} is gone")),
+    })
+}
+
+/// The frozen plan and what arming captured, in the texts that the plan's ConfigMap holds.
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub fn thaw(plan: &str, preimages: &str, plan_hash: &str) -> Result<(Plan, Preimages), String> {
+    if sha256(plan) != plan_hash {
+        return Err(format!("the plan is not the one whose hash is {plan_hash}"));
+    }
+    let plan = serde_json::from_str(plan).map_err(|error| format!("{PLAN} does not hold a plan: {error}"))?;
+    let preimages = serde_json::from_str(preimages).map_err(|error| format!("{PREIMAGES} cannot be read: {error}"))?;
+    Ok((plan, preimages))
+}
+
+/// The same, read live; the ConfigMap has to be that very one.
+///
+/// # Errors
+/// What is wrong, in words.
+pub async fn thaw_live(
+    tenant: &Tenant,
+    name: &str,
+    night: &str,
+    uid: &str,
+    plan_hash: &str,
+) -> Result<(Plan, Preimages), String> {
+    let name = LedgerNames::of(name, night).plan;
+    let stored = look(tenant, &name).await.map_err(|error| error.story())?.ok_or_else(|| format!("ConfigMap {name} is gone"))?;
+    if text(&stored, &["metadata", "uid"]) != uid {
+        return Err(format!("ConfigMap {name} was deleted and made anew"));
+    }
+    thaw(text(&stored, &["data", PLAN]), text(&stored, &["data", PREIMAGES]), plan_hash)
+}
+
+/// Whether a record would be taken, as a dry run that adds nothing.
+pub(super) async fn try_append(tenant: &Tenant, plan: &Plan) -> Result<(), CallError> {
+    let name = LedgerNames::of(&plan.name, &plan.uid).ledger;
+    let ledger = tenant.get(&place(tenant, &name)).await?;
+    let head = text(&ledger, &["data", "head"]);
+    let patch = [test("/data/head", head), replace("/data/head", head), add("/data/999999", "")];
+    tenant.try_patch(&place(tenant, &name), &patch).await.map(drop)
 }
 
 fn is_armed(stored: &Value) -> bool {
@@ -243,7 +301,8 @@ pub async fn append(tenant: &Tenant, plan: &Plan, head: &Head, by: &str, entries
     })
 }
 
-/// Adds the pre-images to the plan and makes both immutable. Pre-images frozen before stay, and are what this returns.
+/// Adds the pre-images to the plan, and the page for people, and makes all immutable. Pre-images frozen before stay, and are what this
+/// returns.
 ///
 /// # Errors
 /// When the plan is not there or takes no change.
@@ -253,10 +312,13 @@ pub(super) async fn freeze(tenant: &Tenant, plan: &Plan, preimages: &Preimages) 
     if let Some(frozen) = captured(&stored).0 {
         return Ok(frozen);
     }
+    let captured_text = serde_json::to_string(preimages).unwrap_or_default();
+    let page = by_hand::stored(plan, preimages, plan_text(plan).len() + captured_text.len());
     let patch = [
         test("/metadata/uid", text(&stored, &["metadata", "uid"])),
         test("/metadata/resourceVersion", text(&stored, &["metadata", "resourceVersion"])),
-        add(&format!("/data/{PREIMAGES}"), serde_json::to_string(preimages).unwrap_or_default()),
+        add(&format!("/data/{PREIMAGES}"), captured_text),
+        add(&format!("/data/{BY_HAND}"), page),
         add("/immutable", true),
     ];
     let stored = match tenant.patch(&place(tenant, &name), &patch).await {
@@ -274,11 +336,38 @@ pub(super) async fn freeze(tenant: &Tenant, plan: &Plan, preimages: &Preimages) 
     serde_json::from_str(text(&stored, &["data", PREIMAGES])).map_err(unreadable)
 }
 
+/// Which ConfigMap holds the plan, and what is in it: what a sentinel is told to expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanIdentity {
+    /// The ConfigMap's name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// SHA-256 of the plan as stored, hexadecimal.
+    pub hash: String,
+}
+
+/// The plan's `ConfigMap` as it is now.
+///
+/// # Errors
+/// [`LedgerError::PlanGone`], or a call's.
+pub async fn identity(tenant: &Tenant, plan: &Plan) -> Result<PlanIdentity, LedgerError> {
+    let name = LedgerNames::of(&plan.name, &plan.uid).plan;
+    let stored = look(tenant, &name).await?.ok_or_else(|| LedgerError::PlanGone { name: name.clone() })?;
+    Ok(PlanIdentity { name, uid: text(&stored, &["metadata", "uid"]).to_owned(), hash: sha256(text(&stored, &["data", PLAN])) })
+}
+
 /// What arming froze; none before.
 pub(super) async fn frozen(tenant: &Tenant, plan: &Plan) -> Result<Option<Preimages>, LedgerError> {
     let name = LedgerNames::of(&plan.name, &plan.uid).plan;
     let stored = look(tenant, &name).await?.ok_or(LedgerError::PlanGone { name })?;
     Ok(captured(&stored).0)
+}
+
+/// Whether it is the data of a plan, and not of a ledger.
+#[must_use]
+pub fn holds_plan(data: &Map<String, Value>) -> bool {
+    data.contains_key(PLAN)
 }
 
 /// The night is over: the two ConfigMaps may be deleted, by whoever wants to.

@@ -39,7 +39,7 @@ const REQUEST_LIVES_FOR: Duration = LIMIT.saturating_mul(2);
 fn is_expired(standing: &Standing) -> bool {
     match standing {
         Standing::Own(way) => *way == Way::Expired,
-        Standing::Newer(token) => token.way == Way::Expired,
+        Standing::Older(token) | Standing::Newer(token) => token.way == Way::Expired,
         Standing::Foreign(_) => true,
         Standing::Missing => false,
     }
@@ -64,7 +64,7 @@ impl Spot<'_> {
         if self.preimage.is_absent() {
             return self.look_at_made(live, now).await;
         }
-        let standing = Standing::of(live, self.night);
+        let standing = self.standing(live);
         let recreated = self.is_recreated(live);
         let (fresh, closing) = self.fresh(live, &standing).await?;
         let burned = recreated
@@ -78,7 +78,7 @@ impl Spot<'_> {
         let expired = is_expired(&standing);
         let lost = match standing {
             Standing::Foreign(token) if !restored => Some(format!("{} is claimed by the night {}", self.what(), token.night)),
-            Standing::Foreign(_) | Standing::Missing | Standing::Own(_) | Standing::Newer(_) => None,
+            Standing::Foreign(_) | Standing::Missing | Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) => None,
         };
         let tell = match self.planned.wish {
             Wish::Closing => closing == ClosingFact::Open,
@@ -157,21 +157,21 @@ impl Spot<'_> {
     /// An object where none was when the pre-image was taken.
     async fn look_at_made(&self, live: &Value, now: Timestamp) -> Result<Look, CallError> {
         if self.is_made_here(live) {
-            let standing = Standing::of(live, self.night);
-            let burned = !matches!(standing, Standing::Own(Way::Forward) | Standing::Missing);
+            let standing = self.standing(live);
+            let burned = !matches!(standing, Standing::Own(Way::Forward) | Standing::Older(_) | Standing::Missing);
             let lost = match standing {
                 Standing::Foreign(token) => Some(format!("{} is claimed by the night {}", self.what(), token.night)),
-                Standing::Missing | Standing::Own(_) | Standing::Newer(_) => None,
+                Standing::Missing | Standing::Own(_) | Standing::Older(_) | Standing::Newer(_) => None,
             };
-            let expired = is_expired(&Standing::of(live, self.night));
+            let expired = is_expired(&self.standing(live));
             return Ok(Look { closing: ClosingFact::Closed, burned, expired, restored: false, lost, preimage: None });
         }
         let out_of_reach = self.is_out_of_reach(now);
-        let fresh = match Standing::of(live, self.night) {
+        let fresh = match self.standing(live) {
             Standing::Own(Way::Forward) => {
                 self.planned.capture(self.tenant, &self.path, live, &self.preimage.resource).await.ok()
             }
-            Standing::Own(_) | Standing::Missing | Standing::Newer(_) | Standing::Foreign(_) => None,
+            Standing::Own(_) | Standing::Missing | Standing::Older(_) | Standing::Newer(_) | Standing::Foreign(_) => None,
         };
         let reason = self.may_change(live).err().map(|error| error.to_string()).unwrap_or_default();
         let preimage = fresh.and_then(|fresh| serde_json::to_value(fresh).ok());

@@ -11,7 +11,7 @@ pub const RELEASED: &str = "notturno.dev/released";
 pub const BURNED: &str = "notturno.dev/burned";
 /// Annotation on Jobs: when they were burned.
 pub const BURNED_AT: &str = "notturno.dev/burned-at";
-/// Annotation on Jobs: SHA-256 of the spec they were made with.
+/// Annotation on Jobs and on the sentinel's Deployment: SHA-256 of the spec they were made with.
 pub const MADE_AS: &str = "notturno.dev/made-as";
 /// Annotation on targets, one for each change: the night that gave them their pre-image again, or closed them again after that. A hash of
 /// the change's key follows.
@@ -27,8 +27,10 @@ pub const PREFIX: &str = "notturno.dev/";
 pub const NIGHT: &str = "notturno.dev/night";
 /// Label: the step, on Jobs and Pods.
 pub const STEP: &str = "notturno.dev/step";
-/// Label: `forward`, `undo` or `smoke`, on Jobs and Pods.
+/// Label: `forward`, `undo` or `smoke`, on Jobs and Pods; [`SENTINEL`] on the sentinel's Deployment and Pods.
 pub const ROLE: &str = "notturno.dev/role";
+/// The role of the dead man's switch.
+pub const SENTINEL: &str = "sentinel";
 /// Label: which attempt, from 1, on Jobs and Pods.
 pub const ATTEMPT: &str = "notturno.dev/attempt";
 /// Label, on Jobs that are only rehearsed and their Pods.

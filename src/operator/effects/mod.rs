@@ -15,10 +15,11 @@
 //! | [`targets`], [`look`], [`drain`] | the same, burned and seen |
 //! | [`jobs`], [`pods`] | Jobs made safe; what is known of their Pods |
 //! | [`pod_security`], [`watch`] | what a template may ask for; an object followed |
-//! | [`arm`], [`survey`], [`addresses`] | everything that has to stand before the night |
+//! | [`arm`], [`rights`], [`survey`], [`addresses`] | everything that has to stand before the night |
+//! | [`sentinel`] | the dead man's switch: made, mended, looked at, taken down |
 //! | [`observe`] | facts |
 //! | [`perform`] | commands |
-//! | [`mod@rehearse`] | all of it as dry runs |
+//! | [`mod@rehearse`], [`mod@prove`] | all of it as dry runs, by day; the way back alone, by a sentinel |
 
 mod addresses;
 pub mod arm;
@@ -39,8 +40,11 @@ pub mod perform;
 pub mod pod_security;
 pub mod pods;
 pub mod preimages;
+mod prove;
 pub mod rehearse;
 mod restore;
+pub mod rights;
+pub mod sentinel;
 mod spots;
 mod survey;
 mod targets;
@@ -57,6 +61,8 @@ pub use ledger::{Head, LedgerRead};
 pub use observe::{Seen, observe};
 pub use perform::{Done, PerformError, perform};
 pub use preimages::Preimages;
+pub use prove::prove;
 pub use rehearse::{Rehearsed, rehearse};
+pub use sentinel::{Image, Switch};
 pub use tenant::Tenant;
 pub use tenants::Tenants;

@@ -13,6 +13,8 @@ use crate::model::plan::Plan;
 
 /// Longest name of an object.
 const OBJECT_MAX: usize = 253;
+/// Longest name of a Deployment: its `ReplicaSet` puts a hash behind it.
+const SENTINEL_MAX: usize = OBJECT_MAX - 11;
 /// Longest name of a Job: it becomes a label of its Pods.
 const JOB_MAX: usize = 63;
 
@@ -41,6 +43,12 @@ fn stem(name: &str, uid: &str) -> String {
     format!("{name}-{}", first(uid, 8))
 }
 
+/// The annotation that says of the change with this key that it was taken back.
+#[must_use]
+pub fn restored_mark(key: &str) -> String {
+    format!("{}{}", super::marks::RESTORED, first(&sha256(key), 12))
+}
+
 /// The two ConfigMaps of a night.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerNames {
@@ -58,6 +66,12 @@ impl LedgerNames {
             |what: &str| format!("{}-{what}", bounded(&format!("notturno-{}", stem(name, uid)), OBJECT_MAX - what.len() - 1));
         Self { plan: of("plan"), ledger: of("ledger") }
     }
+}
+
+/// The Deployment of a night's dead man's switch.
+#[must_use]
+pub fn sentinel_name(name: &str, uid: &str) -> String {
+    format!("{}-sentinel", bounded(&format!("notturno-{}", stem(name, uid)), SENTINEL_MAX - "-sentinel".len()))
 }
 
 /// The names of all Jobs of a night. Where a step is called as an undo or the smoke test of another would be, the latter gives way.
@@ -105,5 +119,7 @@ mod tests {
         assert_eq!(names.plan, "notturno-notte-9-febbraio-0f0e0d0c-plan");
         assert_eq!(names.ledger, "notturno-notte-9-febbraio-0f0e0d0c-ledger");
         assert!(LedgerNames::of(&"n".repeat(253), "0f0e0d0c").ledger.len() <= 253);
+        assert_eq!(sentinel_name("notte-9-febbraio", "0f0e0d0c-1111"), "notturno-notte-9-febbraio-0f0e0d0c-sentinel");
+        assert_eq!(sentinel_name(&"n".repeat(253), "0f0e0d0c").len(), 242);
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::facts::{Burned, ChangeFact, ClosingFact, JobEnd, JobFact, ServiceFact, TokenFact};
 use crate::engine::{Interest, JobKey};
+use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, ServiceIndex, StepIndex};
 use crate::model::reference::Target;
 
@@ -93,20 +94,20 @@ async fn jobs(tenant: &Tenant, plan: &Plan, preimages: &Preimages) -> Result<BTr
         let uid = preimages.jobs.get(&name).map(String::as_str).unwrap_or_default();
         let same = |job: &&Value| text(job, &["metadata", "name"]) == name && text(job, &["metadata", "uid"]) == uid;
         let own: Vec<&Value> = pods.iter().filter(|pod| belongs(pod, &name, uid)).collect();
-        (key, job_fact(plan, jobs.iter().find(same), &own))
+        (key, job_fact(plan, tenant.epoch, jobs.iter().find(same), &own))
     };
     Ok(job_names(plan).into_iter().map(fact).collect())
 }
 
 /// One Job, as its object and its Pods show it. A Job made anew under its name is not it.
-fn job_fact(plan: &Plan, job: Option<&Value>, pods: &[&Value]) -> JobFact {
+fn job_fact(plan: &Plan, epoch: Epoch, job: Option<&Value>, pods: &[&Value]) -> JobFact {
     let held = pods.iter().any(|pod| is_held(pod));
     let known = all(pods, job.and_then(|job| job.get("status")));
     let Some(job) = job else {
         let end = Some(JobEnd::Vanished);
         return JobFact { token: TokenFact::Missing, burned: None, burned_at: None, suspended: false, end, pods: known, held };
     };
-    let token = Standing::of(job, &plan.uid).fact();
+    let token = Standing::of(job, &plan.uid, epoch).fact();
     let burned = match annotated(job, marks::BURNED) {
         Some(NEVER_STARTED) => Burned::NeverStarted,
         Some(_) | None => Burned::Started,

@@ -2,7 +2,7 @@
 //!
 //! In: a [`Command`] whose intention was seen in the ledger. Out: [`Done`], or an error that says what to do next. Invariants: a command
 //! repeated is harmless; what is already as it should be is not written again; looking again after a refusal is bounded.
-//! Not here: arming ([`super::arm`]) and probes, which take long and are run beside the night by the caller.
+//! Not here: arming ([`super::arm`]), the dead man's switch ([`super::sentinel`]), and probes, which are run beside the night by the caller.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::engine::Command;
+use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::reference::Target;
 
 use super::call::{Advice, Answer, CallError, LIMIT};
 use super::preimages::Preimages;
+use super::sentinel;
 use super::spots::{Spot, degraded_spots, planned, spots, step_spot};
 use super::tenant::Tenant;
 use super::work::Work;
@@ -54,7 +56,7 @@ pub enum PerformError {
         /// Where that was seen.
         what: String,
         /// Whose it is.
-        epoch: u32,
+        epoch: Epoch,
     },
     /// Another night's token stands there: tell a person.
     #[error("{what} is claimed by the night {night}")]
@@ -143,7 +145,7 @@ impl Fence {
 }
 
 /// Carries out one command. `preimages` are those of arming as intentions renewed them ([`Preimages::as_intended`]); `now` is API-server
-/// time on the pessimistic side. [`Command::Arm`], [`Command::Probe`] and
+/// time on the pessimistic side. [`Command::Arm`], [`Command::ArmSwitch`], [`Command::Probe`] and
 /// [`Command::Check`] do nothing here.
 ///
 /// # Errors
@@ -158,7 +160,8 @@ pub async fn perform(
     let work = |job| Work::of(tenant, plan, preimages, job);
     let at = |step| step_spot(tenant, plan, preimages, step);
     let write_count = match command {
-        Command::Arm | Command::Probe { .. } | Command::Check { .. } => 0,
+        Command::Arm | Command::Probe { .. } | Command::Check { .. } | Command::ArmSwitch => 0,
+        Command::DisarmSwitch => sentinel::fall(tenant, plan).await?,
         Command::Change { step, not_after } => at(*step)?.change(&Fence::new(Some(*not_after), now)).await?,
         Command::BurnChange { step } => at(*step)?.burn().await?,
         Command::ExpireChange { step } => at(*step)?.expire().await?,

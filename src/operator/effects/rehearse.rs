@@ -2,9 +2,10 @@
 //!
 //! In: a plan and the tenant's hands. Out: [`Rehearsed`], with everything that would be refused at night, all at once. Invariants: each
 //! write is a server-side dry run, so that defaults, validation, admission and quotas answer as they would; what a dry run cannot say
-//! (an object that is not there yet is to be read, watched, changed) is asked as a `SelfSubjectAccessReview`; nothing is stamped, created,
-//! held or closed. What it cannot see: several effects together, where each alone is accepted (a quota for fewer Jobs than the night has);
-//! admission of the Pods behind the Jobs; rights and objects that change after it. Not here: the report, probes, when it happens.
+//! (an object that is not there yet is to be read, watched, changed) is asked as a `SelfSubjectAccessReview`, right by right; nothing is
+//! stamped, created, held or closed. What it cannot see: several effects together, where each alone is accepted (a quota for fewer Jobs
+//! than the night has); admission of the Pods behind the Jobs; rights and objects that change after it. Not here: the report, probes,
+//! when it happens.
 
 mod targets;
 
@@ -23,13 +24,12 @@ use super::call::{Advice, Answer, CallError};
 use super::jobs::{make, source};
 use super::ledger;
 use super::marks;
-use super::names::LedgerNames;
-use super::operations::{at, text};
+use super::operations::text;
 use super::pod_security::{Level, violations};
+use super::rights::{self, Lack};
+use super::sentinel::{self, Switch};
 use super::tenant::{Tenant, path};
 
-/// Where access reviews are asked.
-const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /// The variable by which a Job's program knows that it is rehearsed.
 const VARIABLE: &str = "NOTTURNO_REHEARSAL";
 
@@ -50,14 +50,21 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// When the API server gives no usable answer now: nothing is known, try again.
-pub async fn rehearse(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge) -> Result<Rehearsed, CallError> {
-    let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default() };
+pub async fn rehearse(
+    tenant: &Tenant,
+    plan: &Plan,
+    level: Level,
+    judge: &Judge,
+    switch: &Switch,
+) -> Result<Rehearsed, CallError> {
+    let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default(), lacking: Vec::new() };
+    stage.rights().await?;
     stage.ledger().await?;
     stage.jobs(level).await?;
     stage.targets().await?;
     stage.checks().await?;
     stage.addresses(judge).await;
-    stage.rights().await?;
+    stage.sentinel(switch).await?;
     Ok(stage.rehearsed)
 }
 
@@ -65,6 +72,7 @@ struct Stage<'a> {
     tenant: &'a Tenant,
     plan: &'a Plan,
     rehearsed: Rehearsed,
+    lacking: Vec<Lack>,
 }
 
 impl Stage<'_> {
@@ -117,6 +125,9 @@ impl Stage<'_> {
 
     /// The two ConfigMaps that are the truth of a night; they are created first, and carry the whole plan.
     async fn ledger(&mut self) -> Result<(), CallError> {
+        if self.lacks("create", "configmaps", "") {
+            return Ok(());
+        }
         let event = Event::Accepted { plan_hash: ledger::plan_hash(self.plan) };
         let first = Entry { at: self.plan.start_at, event, why: "rehearsed".to_owned() };
         for object in ledger::objects(self.plan, "operator", vec![first]) {
@@ -142,6 +153,7 @@ impl Stage<'_> {
                     }
                     ("the template in the runbook".to_owned(), Some(json!({"spec": {"suspend": true, "jobTemplate": template}})))
                 }
+                Template::CronJob(name) if self.lacks("get", "cronjobs", name) => continue,
                 Template::CronJob(name) => {
                     let object = format!("CronJob {}/{name}", self.tenant.namespace);
                     if !cron_jobs.contains_key(name) {
@@ -155,6 +167,7 @@ impl Stage<'_> {
             let Some(cron_job) = cron_job else { continue };
             match make(self.plan, key, &cron_job) {
                 Err(reason) => self.find("NotAccepted", &object, &whose, reason),
+                Ok(_) if self.lacks("create", "jobs", "") => {}
                 Ok(job) => {
                     let job = marked(job);
                     let answer = self.tenant.try_create(&path("batch/v1", &self.tenant.namespace, "jobs", ""), &job).await;
@@ -180,6 +193,9 @@ impl Stage<'_> {
         for step in &self.plan.steps {
             let PlannedAction::Check(Check::Wait { target, .. }) = &step.action else { continue };
             let whose = format!("step {}", step.name);
+            if self.lacking.iter().any(|lack| lack.is_on(target)) {
+                continue;
+            }
             let Some(path) = self.path_of(target, &whose).await? else { continue };
             let answer = self.tenant.get(&path).await;
             if answer.as_ref().is_err_and(|error| error.answer() == Some(Answer::NotFound)) {
@@ -201,45 +217,42 @@ impl Stage<'_> {
         }
     }
 
-    /// Rights on what is not there yet.
-    async fn rights(&mut self) -> Result<(), CallError> {
-        let names = LedgerNames::of(&self.plan.name, &self.plan.uid);
-        let mut wanted: Vec<(&str, &str, &str, &str)> = Vec::new();
-        for name in [&names.plan, &names.ledger] {
-            wanted.extend(["get", "patch"].map(|verb| (verb, "", "configmaps", name.as_str())));
-        }
-        wanted.extend(["get", "list", "watch", "patch"].map(|verb| (verb, "batch", "jobs", "")));
-        wanted.extend(["list", "watch", "patch"].map(|verb| (verb, "", "pods", "")));
-        for (verb, group, resource, name) in wanted {
-            let namespace = self.tenant.namespace.clone();
-            self.may(verb, group, resource, &namespace, name, "the night").await?;
+    /// The dead man's switch.
+    async fn sentinel(&mut self, switch: &Switch) -> Result<(), CallError> {
+        let whose = "the dead man's switch";
+        let image = match switch {
+            Switch::Missing => {
+                self.find("NoSwitch", "the operator", whose, sentinel::NO_IMAGE.to_owned());
+                return Ok(());
+            }
+            Switch::Without => {
+                self.rehearsed.untried.push(format!("{whose}: this operator works without one"));
+                return Ok(());
+            }
+            Switch::Image(image) => image,
+        };
+        for sentinel::Tried { object, answer, changed } in sentinel::try_all(self.tenant, self.plan, image).await {
+            self.tried(&object, whose, answer)?;
+            if let Some(how) = changed {
+                self.find("NotAccepted", &object, whose, format!("something in the cluster changes it when it is made: {how}"));
+            }
         }
         Ok(())
     }
 
-    /// Whether the tenant may do `verb`.
-    async fn may(
-        &mut self,
-        verb: &str,
-        group: &str,
-        resource: &str,
-        namespace: &str,
-        name: &str,
-        whose: &str,
-    ) -> Result<(), CallError> {
-        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {
-            "resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name}}});
-        let answer = self.tenant.create(REVIEWS, &review).await;
-        let object = [resource, name].join(" ");
-        let object = format!("{} in namespace {namespace}", object.trim_end());
-        let Some(answer) = self.heard(&object, whose, answer)? else { return Ok(()) };
-        if at(&answer, &["status", "allowed"]) != Some(&Value::Bool(true)) {
-            let in_group = if group.is_empty() { String::new() } else { format!(" of {group}") };
-            let account = format!("{}/{}", self.tenant.namespace, self.tenant.service_account);
-            let message = format!("ServiceAccount {account} may not {verb} {resource}{in_group}; grant it that");
-            self.find("Forbidden", &object, whose, message);
+    /// Every right that the work needs. What is missing is told once, and not tried.
+    async fn rights(&mut self) -> Result<(), CallError> {
+        let answer = rights::lacking(self.tenant, self.plan).await;
+        let Some(lacking) = self.heard("the rights of the night", "the night", answer)? else { return Ok(()) };
+        for lack in &lacking {
+            self.find("Forbidden", &lack.object(), "the night", lack.words(self.tenant));
         }
+        self.lacking = lacking;
         Ok(())
+    }
+
+    fn lacks(&self, verb: &str, resource: &str, name: &str) -> bool {
+        self.lacking.iter().any(|lack| lack.is_of(verb, resource, name))
     }
 }
 

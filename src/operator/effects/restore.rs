@@ -13,7 +13,7 @@ use super::operations::{annotate, annotated, at, keys, replace, text, token};
 use super::perform::{ATTEMPTS_MAX, Done, PerformError};
 use super::spots::{Spot, Wish};
 use super::targets::{is_stale, revision_of};
-use super::token::{Standing, Way};
+use super::token::{Standing, Token, Way};
 
 const EXPIRED: &str = "its undo has expired: a service is open on what the step left";
 
@@ -42,14 +42,31 @@ impl Spot<'_> {
         Err(PerformError::Restless { what: self.what() })
     }
 
+    /// Whether its pre-image would be taken, as a dry run on the object as it is.
+    pub(super) async fn try_restore(&self) -> Result<(), PerformError> {
+        let Some(live) = self.live().await? else { return Ok(()) };
+        if self.preimage.is_absent() || self.is_recreated(&live) {
+            return Ok(());
+        }
+        self.tenant
+            .try_patch(&self.path, &self.restoring(&live)?)
+            .await
+            .map(drop)
+            .map_err(|error| PerformError::of(&self.what(), error))
+    }
+
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
-        let (guard, burn) = match Standing::of(live, self.night) {
+        let (guard, burn) = match self.standing(live) {
             Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), false),
             Standing::Own(Way::Expired) if self.planned.wish == Wish::Step => return Err(self.refused(EXPIRED)),
             // Of an object that a step changed too: only that step's way back has expired.
             Standing::Own(Way::Expired) => (Guard::Token(self.own(Way::Expired)), false),
             // Its burn failed: the same write burns and opens.
             Standing::Own(way) => (Guard::Token(self.own(way)), true),
+            Standing::Older(Token { way: Way::Expired, .. }) if self.planned.wish == Wish::Step => {
+                return Err(self.refused(EXPIRED));
+            }
+            Standing::Older(token) => (Guard::Token(token.to_string()), true),
             Standing::Missing => (Guard::Revision, false),
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
             Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
@@ -80,9 +97,11 @@ impl Spot<'_> {
             if !self.is_made_here(&live) || is_going {
                 return Ok(0);
             }
-            match Standing::of(&live, self.night) {
-                Standing::Own(Way::Expired) => return Err(self.refused(EXPIRED)),
-                Standing::Own(Way::Forward | Way::Back | Way::Reopen) | Standing::Missing => {}
+            match self.standing(&live) {
+                Standing::Own(Way::Expired) | Standing::Older(Token { way: Way::Expired, .. }) => {
+                    return Err(self.refused(EXPIRED));
+                }
+                Standing::Own(Way::Forward | Way::Back | Way::Reopen) | Standing::Older(_) | Standing::Missing => {}
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             }

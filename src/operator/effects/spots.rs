@@ -19,12 +19,12 @@ use super::call::CallError;
 use super::capture::{Preimage, is_closed};
 use super::found::{self, is_asked};
 use super::marks;
-use super::names::sha256;
+use super::names::restored_mark;
 use super::operations::{annotated, at, keys, text};
 use super::perform::PerformError;
 use super::preimages::{Preimages, degraded_key, key, step_key};
 use super::tenant::{Tenant, path};
-use super::token::{Token, Way};
+use super::token::{Standing, Token, Way};
 
 /// Whose change it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,12 +172,6 @@ pub(super) fn target_path(target: &Target, resource: &str) -> String {
     path(&target.api_version, &target.namespace, resource, &target.name)
 }
 
-/// The annotation that says that a change was taken back, or made for half-done work.
-pub(super) fn restored_mark(key: &str) -> String {
-    let hash: String = sha256(key).chars().take(12).collect();
-    format!("{}{hash}", marks::RESTORED)
-}
-
 impl<'a> Spot<'a> {
     fn of(tenant: &'a Tenant, plan: &'a Plan, preimages: &'a Preimages, planned: Planned<'a>) -> Result<Self, PerformError> {
         let reason = || format!("no pre-image of {} was captured", planned.key);
@@ -203,7 +197,11 @@ impl<'a> Spot<'a> {
     }
 
     pub(super) fn own(&self, way: Way) -> String {
-        Token::own(self.night, way).to_string()
+        Token::of(self.night, self.tenant.epoch, way).to_string()
+    }
+
+    pub(super) fn standing(&self, live: &Value) -> Standing {
+        Standing::of(live, self.night, self.tenant.epoch)
     }
 
     /// The value of the mark on a target that was closed again after it had been given back.

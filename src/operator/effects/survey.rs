@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 use crate::model::reference::Target;
 use crate::model::service::Change;
@@ -21,6 +22,7 @@ use super::marks;
 use super::operations::text;
 use super::perform::ATTEMPTS_MAX;
 use super::preimages::Preimages;
+use super::rights::Lack;
 use super::spots::{Planned, Wish, planned, target_path};
 use super::targets::stamp;
 use super::tenant::{Kind, Tenant};
@@ -43,14 +45,20 @@ pub(super) fn follows_a_step(all: &[Planned<'_>], position: usize) -> bool {
     own && all.iter().take(position).any(|earlier| earlier.wish == Wish::Step)
 }
 
-/// Looks at every object of the night.
-pub(super) async fn survey<'a>(tenant: &Tenant, plan: &'a Plan, problems: &mut Vec<String>) -> Result<Vec<Claim<'a>>, ArmError> {
+/// Looks at every object of the night that the account has its rights on.
+pub(super) async fn survey<'a>(
+    tenant: &Tenant,
+    plan: &'a Plan,
+    lacking: &[Lack],
+    problems: &mut Vec<String>,
+) -> Result<Vec<Claim<'a>>, ArmError> {
     let mut by_target: BTreeMap<&Target, Vec<Planned<'a>>> = BTreeMap::new();
     for planned in planned(plan) {
         by_target.entry(planned.target).or_default().push(planned);
     }
     let mut claims = Vec::new();
-    for (target, planned) in by_target {
+    let allowed = |target: &Target| !lacking.iter().any(|lack| lack.is_on(target));
+    for (target, planned) in by_target.into_iter().filter(|(target, _)| allowed(target)) {
         match look_at(tenant, plan, target, planned).await? {
             Ok(claim) => claims.push(claim),
             Err(found) => problems.extend(found),
@@ -83,7 +91,7 @@ async fn look_at<'a>(
             Err(error) => return problem(error).map(|problem| Err(vec![format!("{target}: {problem}")])),
             Ok(live) => Some(live),
         };
-        let token = Token::own(&plan.uid, Way::Forward).to_string();
+        let token = Token::of(&plan.uid, tenant.epoch, Way::Forward).to_string();
         let stamped = live.as_ref().map(|live| with_token(live, &token)).unwrap_or_default();
         let claim = Claim { target, planned: planned.clone(), resource: kind.resource.clone(), live, stamped };
         let mut problems: Vec<String> = claimable(&claim, plan).err().into_iter().collect();
@@ -137,10 +145,12 @@ fn claimable(claim: &Claim, plan: &Plan) -> Result<(), String> {
         format!("when that night is over: kubectl{place} annotate {} {name} {}-", kind.to_lowercase(), marks::TOKEN)
     };
     let Some(live) = &claim.live else { return Ok(()) };
-    match Standing::of(live, &plan.uid) {
+    match Standing::of(live, &plan.uid, Epoch::OPERATOR) {
         Standing::Missing | Standing::Own(Way::Forward) => Ok(()),
         Standing::Own(way) => Err(format!("{target}: its token already says {}", way.as_str())),
-        Standing::Newer(token) => Err(format!("{target}: epoch {} has taken this night over", token.epoch)),
+        Standing::Older(token) | Standing::Newer(token) => {
+            Err(format!("{target}: epoch {} has taken this night over", token.epoch))
+        }
         Standing::Foreign(token) => Err(format!("{target}: the night {} has claimed it; {}", token.night, clear())),
     }
 }
@@ -239,7 +249,7 @@ async fn rehearse_one(
     (live, path): (&Value, &str),
     together: &[&Planned<'_>],
 ) -> Result<Result<Option<Value>, String>, ArmError> {
-    let forward = Token::own(&plan.uid, Way::Forward).to_string();
+    let forward = Token::of(&plan.uid, tenant.epoch, Way::Forward).to_string();
     let uid = text(live, &["metadata", "uid"]);
     let applied = together.iter().find_map(|planned| manifest_of(&planned.change));
     let tried = if let Some(manifest) = applied {

@@ -9,11 +9,11 @@ use crate::model::reference::Target;
 
 use super::call::{Answer, CallError};
 use super::marks;
-use super::operations::{annotate, annotation, at, remove, replace, test, text, token};
+use super::operations::{annotate, annotated, annotation, at, remove, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, PerformError};
 use super::spots::{Spot, target_path};
 use super::tenant::Tenant;
-use super::token::{Standing, Way};
+use super::token::{Standing, Token, Way};
 
 impl Spot<'_> {
     /// Takes the right to close; a tombstone stands there afterwards.
@@ -31,9 +31,14 @@ impl Spot<'_> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(live) = self.live().await? else { return Ok(0) };
             let uid = test("/metadata/uid", text(&live, &["metadata", "uid"]));
-            let patch = match Standing::of(&live, self.night) {
+            let patch = match self.standing(&live) {
                 Standing::Own(way) if way == to || way == Way::Expired => return Ok(0),
                 Standing::Own(way) => vec![uid, test(&token(), self.own(way)), replace(&token(), tombstone.clone())],
+                Standing::Older(older) => {
+                    // What has expired stays so, whoever has the night.
+                    let tombstone = if older.way == Way::Expired { self.own(Way::Expired) } else { tombstone.clone() };
+                    vec![uid, test(&token(), older.to_string()), replace(&token(), tombstone)]
+                }
                 // Changes test the UID, so nothing of this night reaches it; a restoring does not.
                 Standing::Missing if self.is_recreated(&live) && to != Way::Expired => return Ok(0),
                 Standing::Missing => {
@@ -94,7 +99,8 @@ pub(super) fn revision_of(object: &Value) -> &str {
 /// Removes our own token and marks, each by its value, and the map with them when nothing else is in it; none when nothing is ours.
 fn disarming(live: &Value, night: &str) -> Option<Vec<Value>> {
     let annotations = at(live, &["metadata", "annotations"])?.as_object()?;
-    let own = matches!(Standing::of(live, night), Standing::Own(_));
+    // The night is over for every epoch.
+    let own = annotated(live, marks::TOKEN).and_then(Token::parse).is_some_and(|token| token.night == night);
     let ours = |(name, value): &(&String, &Value)| {
         let says_night = value.as_str().and_then(|value| value.strip_prefix(night));
         let by_night = says_night.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));

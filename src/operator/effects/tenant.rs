@@ -17,6 +17,7 @@ use super::call::{Answer, CallError, LIMIT, within};
 use super::marks::US;
 use super::operations::text;
 use super::tenants::Tenants;
+use crate::model::epoch::Epoch;
 use crate::operator::connect::Within;
 
 /// With less time left, a call is not repeated.
@@ -33,6 +34,8 @@ pub struct Tenant {
     pub namespace: String,
     /// As whom.
     pub service_account: String,
+    /// With whose tokens.
+    pub epoch: Epoch,
     kinds: Kinds,
     refused: Arc<AtomicBool>,
     /// Who gives another token.
@@ -67,7 +70,14 @@ impl Tenant {
     #[must_use]
     pub fn new(client: Client, namespace: &str, service_account: &str) -> Self {
         let [namespace, service_account] = [namespace, service_account].map(str::to_owned);
-        Self { client, namespace, service_account, kinds: Kinds::default(), refused: Arc::default(), given_by: None }
+        let epoch = Epoch::OPERATOR;
+        Self { client, namespace, service_account, epoch, kinds: Kinds::default(), refused: Arc::default(), given_by: None }
+    }
+
+    /// The same hands, with the tokens of another epoch.
+    #[must_use]
+    pub fn with_epoch(self, epoch: Epoch) -> Self {
+        Self { epoch, ..self }
     }
 
     /// A tenant whose token can be asked for again.
@@ -140,6 +150,13 @@ impl Tenant {
         let [uid, revision] = ["uid", "resourceVersion"].map(|field| text(object, &["metadata", field]));
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
             "preconditions": {"uid": uid, "resourceVersion": revision}});
+        self.call(&format!("deleting {}", short(path)), "DELETE", path, "", Some(&options)).await
+    }
+
+    /// Deletes that very object, whatever its revision, and what it owns.
+    pub(super) async fn delete_by_uid(&self, path: &str, uid: &str) -> Result<Value, CallError> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": uid}});
         self.call(&format!("deleting {}", short(path)), "DELETE", path, "", Some(&options)).await
     }
 

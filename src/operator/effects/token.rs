@@ -1,7 +1,7 @@
 //! Tokens: who may write to an object tonight, and in which direction (PROTOCOL rules 1–7).
 //!
-//! In: the annotation on an object and the night's UID. Out: [`Standing`]. Invariants: a token is `<night uid>.<epoch>.<way>`; epoch 1
-//! is the operator's, and only its own are written here. Not here: the patches that carry them.
+//! In: the annotation on an object, the night's UID, the epoch of whoever looks. Out: [`Standing`]. Invariant: a token is
+//! `<night uid>.<epoch>.<way>`. Not here: the patches that carry them.
 
 use std::fmt;
 
@@ -11,9 +11,7 @@ use crate::engine::facts::TokenFact;
 
 use super::marks;
 use super::operations::annotated;
-
-/// The operator's epoch, all its replicas together.
-pub const EPOCH: u32 = 1;
+use crate::model::epoch::Epoch;
 
 /// What may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,16 +49,16 @@ pub struct Token {
     /// The UID of the night.
     pub night: String,
     /// Whose it is.
-    pub epoch: u32,
+    pub epoch: Epoch,
     /// What may be written.
     pub way: Way,
 }
 
 impl Token {
-    /// The operator's token for a night.
+    /// The token of an epoch for a night.
     #[must_use]
-    pub fn own(night: &str, way: Way) -> Self {
-        Self { night: night.to_owned(), epoch: EPOCH, way }
+    pub fn of(night: &str, epoch: Epoch, way: Way) -> Self {
+        Self { night: night.to_owned(), epoch, way }
     }
 
     /// The token in an annotation's value; none when it is not one.
@@ -70,7 +68,7 @@ impl Token {
         let (night, epoch, way) = (parts.next()?, parts.next()?, parts.next()?);
         let whole = parts.next().is_none() && !night.is_empty() && epoch.starts_with(|c: char| ('1'..='9').contains(&c));
         whole.then_some(())?;
-        Some(Self { night: night.to_owned(), epoch: epoch.parse().ok()?, way: Way::parse(way)? })
+        Some(Self { night: night.to_owned(), epoch: Epoch(epoch.parse().ok()?), way: Way::parse(way)? })
     }
 }
 
@@ -80,27 +78,30 @@ impl fmt::Display for Token {
     }
 }
 
-/// What an object's token means to this night's operator.
+/// What an object's token means to somebody who acts for this night.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// None, or a text that is none.
     Missing,
-    /// The operator's own.
+    /// Their own.
     Own(Way),
-    /// This night's, of an epoch that deposed the operator.
+    /// This night's, of an epoch that they depose.
+    Older(Token),
+    /// This night's, of an epoch that deposed them.
     Newer(Token),
     /// Another night's.
     Foreign(Token),
 }
 
 impl Standing {
-    /// As `object` shows it.
+    /// As `object` shows it to `epoch`.
     #[must_use]
-    pub fn of(object: &Value, night: &str) -> Self {
+    pub fn of(object: &Value, night: &str, epoch: Epoch) -> Self {
         match annotated(object, marks::TOKEN).and_then(Token::parse) {
             None => Self::Missing,
             Some(token) if token.night != night => Self::Foreign(token),
-            Some(token) if token.epoch > EPOCH => Self::Newer(token),
+            Some(token) if token.epoch > epoch => Self::Newer(token),
+            Some(token) if token.epoch < epoch => Self::Older(token),
             Some(token) => Self::Own(token.way),
         }
     }
@@ -114,7 +115,9 @@ impl Standing {
             Self::Own(Way::Forward) => TokenFact::Forward,
             Self::Own(Way::Back) => TokenFact::Back,
             Self::Own(Way::Reopen) => TokenFact::Reopen,
-            Self::Own(Way::Expired) => TokenFact::Expired,
+            // Nobody of whatever epoch starts what is expired.
+            Self::Own(Way::Expired) | Self::Older(Token { way: Way::Expired, .. }) => TokenFact::Expired,
+            Self::Older(_) => TokenFact::Older,
         }
     }
 }
@@ -127,13 +130,17 @@ mod tests {
     use super::*;
 
     fn standing(token: &str) -> Standing {
-        Standing::of(&json!({"metadata": {"annotations": {"notturno.dev/token": token}}}), "u-1")
+        standing_to(Epoch::OPERATOR, token)
+    }
+
+    fn standing_to(epoch: Epoch, token: &str) -> Standing {
+        Standing::of(&json!({"metadata": {"annotations": {"notturno.dev/token": token}}}), "u-1", epoch)
     }
 
     #[test]
     fn a_token_reads_back_as_it_was_written() {
         for way in [Way::Forward, Way::Back, Way::Reopen, Way::Expired] {
-            let token = Token::own("0f0e-1", way);
+            let token = Token::of("0f0e-1", Epoch::SENTINELS, way);
             assert_eq!(Token::parse(&token.to_string()), Some(token));
         }
     }
@@ -153,14 +160,22 @@ mod tests {
         ] {
             assert_eq!(standing(text), Standing::Missing, "{text}");
         }
-        assert_eq!(Standing::of(&json!({"metadata": {}}), "u-1"), Standing::Missing);
+        assert_eq!(Standing::of(&json!({"metadata": {}}), "u-1", Epoch::OPERATOR), Standing::Missing);
     }
 
     #[test]
     fn another_night_claims_and_a_newer_epoch_deposes() {
         assert_eq!(standing("u-1.1.forward"), Standing::Own(Way::Forward));
         assert_eq!(standing("u-1.2.reopen").fact(), TokenFact::Deposed);
-        assert_eq!(standing("u-2.1.forward"), Standing::Foreign(Token::own("u-2", Way::Forward)));
+        assert_eq!(standing("u-2.1.forward"), Standing::Foreign(Token::of("u-2", Epoch::OPERATOR, Way::Forward)));
         assert_eq!(standing("u-2.1.forward").fact(), TokenFact::Missing);
+    }
+
+    #[test]
+    fn what_an_older_epoch_may_still_use_has_to_be_burned_and_what_nobody_may_is_done_with() {
+        let older = |token| standing_to(Epoch::SENTINELS, token).fact();
+        assert_eq!(standing_to(Epoch::SENTINELS, "u-1.2.reopen"), Standing::Own(Way::Reopen));
+        assert_eq!([older("u-1.1.forward"), older("u-1.1.reopen"), older("u-1.1.back")], [TokenFact::Older; 3]);
+        assert_eq!(older("u-1.1.expired"), TokenFact::Expired);
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::engine::{BurnTo, JobKey};
+use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 
 use super::call::{Answer, CallError};
@@ -57,7 +58,11 @@ impl<'a> Work<'a> {
     }
 
     fn own(&self, way: Way) -> String {
-        Token::own(self.night, way).to_string()
+        Token::of(self.night, self.tenant.epoch, way).to_string()
+    }
+
+    fn standing(&self, live: &Value) -> Standing {
+        Standing::of(live, self.night, self.tenant.epoch)
     }
 
     async fn live(&self) -> Result<Option<Value>, PerformError> {
@@ -89,9 +94,12 @@ impl<'a> Work<'a> {
 
     fn why_not_released(&self, live: &Value, error: &CallError) -> Result<(), PerformError> {
         let way = release_way(self.key);
-        match Standing::of(live, self.night) {
+        match self.standing(live) {
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
             Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
+            Standing::Older(_) => {
+                return Err(self.refused("its token is of an epoch that was deposed, and is to be burned first"));
+            }
             Standing::Missing => return Err(self.refused("its token is gone")),
             Standing::Own(found) if found != way => {
                 return Err(self.refused(format!("its token says {}, not {}", found.as_str(), way.as_str())));
@@ -119,17 +127,22 @@ impl<'a> Work<'a> {
     pub(super) async fn burn(&self, to: BurnTo, now: Timestamp) -> Result<u32, PerformError> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(live) = self.live().await? else { return Ok(0) };
-            let guard = match Standing::of(&live, self.night) {
-                Standing::Own(Way::Expired) if is_suspended(&live) => return Ok(0),
+            let guard = match self.standing(&live) {
                 Standing::Own(Way::Back | Way::Expired) if to == BurnTo::Back => return Ok(0),
+                Standing::Own(Way::Expired) | Standing::Older(Token { way: Way::Expired, .. }) if is_suspended(&live) => {
+                    return Ok(0);
+                }
                 Standing::Own(way) => test(&token(), self.own(way)),
+                Standing::Older(older) => test(&token(), older.to_string()),
                 Standing::Missing => test("/metadata/resourceVersion", text(&live, &["metadata", "resourceVersion"])),
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             };
             let patch = match to {
                 BurnTo::Expired => self.expiring(&live, guard, now),
-                BurnTo::Back if is_suspended(&live) => self.turning(&live, guard),
+                BurnTo::Back if is_suspended(&live) || is_handed_on(&live, self.night, self.tenant.epoch) => {
+                    self.turning(&live, guard)
+                }
                 BurnTo::Back => return Err(self.refused("it runs although nobody released it")),
             };
             match self.tenant.patch(&self.path(), &patch).await {
@@ -140,6 +153,14 @@ impl<'a> Work<'a> {
             }
         }
         Err(PerformError::Restless { what: self.what() })
+    }
+
+    /// Whether its burn would be taken, as a dry run.
+    pub(super) async fn try_burn(&self, now: Timestamp) -> Result<(), PerformError> {
+        let Some(live) = self.live().await? else { return Err(self.refused("it is not there")) };
+        let guard = test("/metadata/resourceVersion", text(&live, &["metadata", "resourceVersion"]));
+        let patch = self.expiring(&live, guard, now);
+        self.tenant.try_patch(&self.path(), &patch).await.map(drop).map_err(|error| PerformError::of(&self.what(), error))
     }
 
     /// Stops the Job for good. That it is suspended and was never released, tested by the same patch, proves that it never started.
@@ -159,9 +180,10 @@ impl<'a> Work<'a> {
         patch
     }
 
-    /// From now on the Job may be released, on the way back.
+    /// From now on the Job may be released, on the way back; one that an older epoch released goes on.
     fn turning(&self, live: &Value, guard: Value) -> Vec<Value> {
-        let mut patch = vec![test("/metadata/uid", text(live, &["metadata", "uid"])), guard, test("/spec/suspend", true)];
+        let still = test("/spec/suspend", is_suspended(live));
+        let mut patch = vec![test("/metadata/uid", text(live, &["metadata", "uid"])), guard, still];
         patch.extend(annotate(live, &[(marks::TOKEN, &self.own(Way::Back))]));
         patch
     }
@@ -185,6 +207,12 @@ impl<'a> Work<'a> {
         }
         Ok(write_count)
     }
+}
+
+/// An undo that the epoch before released and that runs: it is never stopped, only its token changes hands.
+fn is_handed_on(live: &Value, night: &str, epoch: Epoch) -> bool {
+    let released = annotated(live, marks::RELEASED) == Some("true");
+    released && matches!(Standing::of(live, night, epoch), Standing::Older(Token { way: Way::Back, .. }))
 }
 
 fn is_stale(error: &CallError) -> bool {

@@ -59,6 +59,7 @@ fn what(event: &Event) -> String {
         Event::Held { .. } => "The night is held".to_owned(),
         Event::Resumed { .. } => "The night is resumed".to_owned(),
         Event::OrderRefused { order, .. } => format!("Order {order} is not obeyed"),
+        Event::TakenOver { .. } => "The night is taken over".to_owned(),
         Event::GoingBack { .. } => "The night goes back".to_owned(),
         Event::StepStopped { step, .. } => format!("Step {step} has ended for good"),
         Event::UndoReleased { step, .. } => format!("Undo of {step} starts"),
@@ -98,7 +99,13 @@ pub(super) fn subject(event: &Event) -> Option<String> {
             Cause::HardCap { step } | Cause::Overrun { step } | Cause::StepFailed { step } | Cause::Silence { step } => {
                 Some(step.clone())
             }
-            Cause::TurnBackMoment | Cause::Futile | Cause::Ordered { .. } | Cause::Deleted | Cause::Nonsense => None,
+            Cause::TurnBackMoment
+            | Cause::Futile
+            | Cause::Ordered { .. }
+            | Cause::Deleted
+            | Cause::SwitchLost
+            | Cause::Nonsense
+            | Cause::TakenOver => None,
         },
         Event::Accepted { .. }
         | Event::Armed {}
@@ -109,6 +116,7 @@ pub(super) fn subject(event: &Event) -> Option<String> {
         | Event::Overrun { .. }
         | Event::Extended { .. }
         | Event::Confirmed { .. }
+        | Event::TakenOver { .. }
         | Event::StepStopped { .. }
         | Event::UndoReleased { .. }
         | Event::UndoDone { .. }
@@ -137,6 +145,7 @@ pub(super) fn is_warning(event: &Event) -> bool {
         | Event::OpeningLate { .. }
         | Event::ClosedAgain { .. }
         | Event::Held { .. }
+        | Event::TakenOver { .. }
         | Event::DeadlineMissed { .. } => true,
         Event::GoingBack { cause } => match cause {
             Cause::TurnBackMoment
@@ -145,7 +154,9 @@ pub(super) fn is_warning(event: &Event) -> bool {
             | Cause::StepFailed { .. }
             | Cause::Silence { .. }
             | Cause::Futile
-            | Cause::Nonsense => true,
+            | Cause::SwitchLost
+            | Cause::Nonsense
+            | Cause::TakenOver => true,
             Cause::Ordered { .. } | Cause::Deleted => false,
         },
         Event::Finished { outcome } => match outcome {

@@ -15,6 +15,7 @@ pub enum Name {
     Slack,
     TurnBackAt,
     MustServeBy,
+    SwitchReady,
     Outcomes,
     TurnBacks,
     MustServeByMissed,
@@ -41,6 +42,7 @@ impl Name {
             Self::Slack => "notturno_slack_seconds",
             Self::TurnBackAt => "notturno_turn_back_timestamp_seconds",
             Self::MustServeBy => "notturno_must_serve_by_timestamp_seconds",
+            Self::SwitchReady => "notturno_switch_ready",
             Self::Outcomes => "notturno_outcomes_total",
             Self::TurnBacks => "notturno_turn_backs_total",
             Self::MustServeByMissed => "notturno_must_serve_by_missed_total",
@@ -134,6 +136,12 @@ pub const CATALOGUE: &[Row] = &[
         meaning: "The moment by which everything is open",
     },
     Row {
+        name: Name::SwitchReady,
+        labels: &[NIGHT],
+        unit: "1",
+        meaning: "Whether the night's dead man's switch is ready: 1 or 0; absent by day, 0 where the operator works without",
+    },
+    Row {
         name: Name::Outcomes,
         labels: &[Label { name: "outcome", values: "the 5 outcomes" }],
         unit: "nights",
@@ -143,7 +151,7 @@ pub const CATALOGUE: &[Row] = &[
         name: Name::TurnBacks,
         labels: &[Label {
             name: "cause",
-            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, nonsense",
+            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, switch-lost, nonsense, taken-over",
         }],
         unit: "nights",
         meaning: "Nights that went back, by cause",
@@ -160,7 +168,7 @@ pub const CATALOGUE: &[Row] = &[
         labels: &[
             Label {
                 name: "kind",
-                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, restore, reopen, let-go, disarm",
+                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, restore, reopen, let-go, disarm, arm-switch, disarm-switch",
             },
             RESULT,
         ],

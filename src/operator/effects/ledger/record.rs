@@ -89,6 +89,8 @@ pub struct Chain {
     pub entries: Vec<Entry>,
     /// Its end, when there is a journal.
     pub head: Option<Head>,
+    /// Who wrote the last record.
+    pub by: String,
     /// Why what follows is not believed.
     pub broken: Option<String>,
 }
@@ -115,7 +117,10 @@ pub(super) fn verify(data: Option<&Map<String, Value>>, plan_hash: &str) -> Chai
     }
     for seq in 1..=head.seq.min(count) {
         match link(stored(&key(seq)), seq, &prev) {
-            Ok(record) => chain.entries.extend(record.entries),
+            Ok(record) => {
+                chain.entries.extend(record.entries);
+                chain.by = record.by;
+            }
             Err(reason) => {
                 chain.broken = Some(format!("record {seq} {reason}"));
                 return chain;

@@ -70,6 +70,10 @@ impl<'a> Stage<'a> {
         }
         let mut open: BTreeSet<ServiceIndex> = BTreeSet::new();
         for (target, wanted) in by_target {
+            if self.lacking.iter().any(|lack| lack.is_on(target)) {
+                open.extend(wanted.iter().filter_map(|one| one.service));
+                continue;
+            }
             self.target(target, &wanted, &mut open).await?;
         }
         let closings = |index: &ServiceIndex| self.plan.services.get(*index).is_some_and(|service| !service.close.is_empty());
@@ -94,7 +98,7 @@ impl<'a> Stage<'a> {
         let closed = |one: &&Wanted<'_>| there.is_some_and(|live| shows(live, one.change));
         open.extend(wanted.iter().filter(|one| !one.degraded && !closed(one)).filter_map(|one| one.service));
         let Some((path, live)) = live else { return Ok(()) };
-        if let Some(Standing::Foreign(token)) = live.as_ref().map(|live| Standing::of(live, &self.plan.uid)) {
+        if let Some(Standing::Foreign(token)) = live.as_ref().map(|live| Standing::of(live, &self.plan.uid, self.tenant.epoch)) {
             let message =
                 format!("the night {} has claimed it; wait for its end, or clear {} by hand", token.night, marks::TOKEN);
             self.find("Claimed", &object, &whose, message);
@@ -169,14 +173,9 @@ impl<'a> Stage<'a> {
         let object = target.to_string();
         let restart = restarted(&self.plan.uid);
         match (one.change, live) {
-            (Change::Apply { manifest }, live) => {
+            (Change::Apply { manifest }, _) => {
                 let answer = self.tenant.apply(path, manifest, true).await;
-                self.tried(&object, &one.whose, answer)?;
-                if live.is_none() {
-                    let (group, resource) = group_and_resource(target, path);
-                    self.may("delete", group, &resource, &target.namespace, &target.name, &one.whose).await?;
-                }
-                Ok(())
+                self.tried(&object, &one.whose, answer).map(drop)
             }
             (Change::Json { .. }, Some(_)) if one.follows => {
                 let words = "a JSON patch after another step on the same object finds it otherwise than it is by day";
@@ -210,7 +209,7 @@ impl<'a> Stage<'a> {
         for pointer in untouchable(&found) {
             self.find("NotAccepted", object, whose, format!("no night changes {pointer}; take it out of the patch"));
         }
-        let forward = Token::own(&self.plan.uid, Way::Forward).to_string();
+        let forward = Token::of(&self.plan.uid, self.tenant.epoch, Way::Forward).to_string();
         patch.extend(close_patch(&stamped, text(live, &["metadata", "uid"]), &forward, &found));
         let answer = self.tenant.try_patch(path, &patch).await;
         let Some(closed) = self.tried(object, whose, answer)? else { return Ok(()) };
@@ -236,7 +235,7 @@ impl<'a> Stage<'a> {
     fn stamp(&self, live: &Value) -> Vec<Value> {
         let of = |field: &str| test(&format!("/metadata/{field}"), text(live, &["metadata", field]));
         let mut patch = vec![of("uid"), of("resourceVersion")];
-        patch.extend(annotate(live, &[(marks::TOKEN, &Token::own(&self.plan.uid, Way::Forward).to_string())]));
+        patch.extend(annotate(live, &[(marks::TOKEN, &Token::of(&self.plan.uid, self.tenant.epoch, Way::Forward).to_string())]));
         patch
     }
 
@@ -303,10 +302,4 @@ fn patched(live: &Value, patch: &[Value]) -> Value {
         let _ = json_patch::patch(&mut object, &patch);
     }
     object
-}
-
-fn group_and_resource<'t>(target: &'t Target, path: &str) -> (&'t str, String) {
-    let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
-    let resource = path.rsplit('/').nth(1).unwrap_or_default();
-    (group, resource.to_owned())
 }

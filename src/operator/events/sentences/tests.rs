@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::engine::journal::Proof;
+use crate::model::epoch::Epoch;
 
 type Sample = (Event, &'static str);
 
@@ -66,6 +67,10 @@ fn with_people() -> Vec<Sample> {
 
 fn on_the_way_back() -> Vec<Sample> {
     vec![
+        (
+            Event::TakenOver { epoch: Epoch::SENTINELS },
+            "turning back was due by 04:55 and nothing came within 1m more: the night is taken over",
+        ),
         (Event::GoingBack { cause: Cause::HardCap { step: step() } }, "step aggiorna outlived its hard cap, 04:00"),
         (Event::GoingBack { cause: Cause::Deleted }, "the intervention was deleted: going back"),
         (
@@ -133,6 +138,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Held { .. } => "held",
         Event::Resumed { .. } => "resumed",
         Event::OrderRefused { .. } => "orderRefused",
+        Event::TakenOver { .. } => "takenOver",
         Event::GoingBack { .. } => "goingBack",
         Event::StepStopped { .. } => "stepStopped",
         Event::UndoReleased { .. } => "undoReleased",

@@ -1,0 +1,150 @@
+//! When the next progress of a night is due: what the dead man's switch goes by (PROTOCOL rule 17).
+//!
+//! In: plan and state, nothing else. Out: [`Due`]. Invariants: it follows from the ledger, so that nobody promises or renews it; whoever
+//! plays the night by the engine's rules records something by then, unless what it waits for hangs; it never lies after the moment from
+//! which the next service could not come back in time. Not here: the grace after it, and what happens then ([`super::takeover`]).
+
+use jiff::Timestamp;
+
+use crate::model::need::{grace, reopen_by, turn_back_at};
+use crate::model::plan::{Plan, ServiceIndex};
+use crate::model::span::{Span, after};
+
+use super::state::{Direction, Running, ServiceState, State};
+use super::{back, reopen};
+
+/// A moment by which the ledger shows progress.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    /// The moment.
+    pub at: Timestamp,
+    /// What is due.
+    pub what: String,
+}
+
+/// The next progress that is due; none before the work begins and after the end.
+#[must_use]
+pub fn due(plan: &Plan, state: &State) -> Option<Due> {
+    if state.outcome.is_some() || !state.armed {
+        return None;
+    }
+    let mut moments = match &state.direction {
+        Direction::Forward => vec![(going_back_at(plan, state), "turning back, or the end of the work".to_owned())],
+        Direction::Back { .. } => undoing(plan, state),
+        Direction::Still | Direction::Committed { .. } => Vec::new(),
+    };
+    if matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. }) {
+        moments.extend(reopening(plan, state));
+    }
+    moments.into_iter().min().map(|(at, what)| Due { at, what })
+}
+
+/// With a journal that makes no sense, anything may have begun.
+fn going_back_at(plan: &Plan, state: &State) -> Timestamp {
+    let known = turn_back_at(plan, &state.begun(plan));
+    if state.nonsense.is_empty() {
+        return known;
+    }
+    let all = (0..plan.steps.len()).fold(state.begun(plan), |begun, step| begun.with(plan, step));
+    known.min(turn_back_at(plan, &all))
+}
+
+/// What takes no time of its own is done soon after what came before.
+fn soon(plan: &Plan, state: &State) -> Timestamp {
+    after(state.progress_at.unwrap_or(plan.start_at), grace(plan))
+}
+
+/// Undos that run end by their budget; the next in line, and the verification, begin soon.
+fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
+    let mut moments = Vec::new();
+    for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
+        match step.undo {
+            Running::Since { at, overrun: false, .. } => {
+                moments.push((after(at, planned.undo_budget()), format!("the end of the undo of {}", planned.name)));
+            }
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } if back::is_next(plan, state, index) => {
+                moments.push((soon(plan, state), format!("the end of {}, or its undo", planned.name)));
+            }
+            Running::Since { overrun: true, .. }
+            | Running::Waiting
+            | Running::Done { .. }
+            | Running::Failed { .. }
+            | Running::Expired { .. } => {}
+        }
+    }
+    match (&state.smoke, &plan.smoke) {
+        (Running::Since { at, .. }, Some(smoke)) => {
+            moments.push((after(*at, smoke.budget), "the end of the verification".to_owned()));
+        }
+        (Running::Waiting, Some(_)) if back::wants_smoke(plan, state) => {
+            moments.push((soon(plan, state), "the verification".to_owned()));
+        }
+        _ => {}
+    }
+    moments
+}
+
+fn reopening(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
+    let closed = state.begun(plan).closed;
+    let reopen_by = reopen_by(plan, &closed);
+    if state.reopening_since.is_none() {
+        let ready = matches!(state.direction, Direction::Committed { .. }) || back::is_over(plan, state);
+        let at = if ready { reopen_by.min(soon(plan, state)) } else { reopen_by };
+        return vec![(at, "the reopening".to_owned())];
+    }
+    let mut moments = Vec::new();
+    let mut turn_at = reopen_by;
+    let mut passed = true;
+    for wave in reopen::to_open(plan, state) {
+        let mut longest = Span::ZERO;
+        for &index in &wave {
+            moments.extend(opening(plan, state, index, passed.then_some(turn_at)));
+            longest = longest
+                .max(plan.services.get(index).filter(|_| closed.contains(&index)).map(|s| s.reopen_budget).unwrap_or_default());
+        }
+        passed &= wave.iter().all(|&index| has_had_its_turn(state, index));
+        turn_at = after(turn_at, longest);
+    }
+    if !state.deadline_missed {
+        moments.push((plan.deadline.must_serve_by, "every service".to_owned()));
+    }
+    if moments.is_empty() && reopen::is_at_its_end(plan, state) {
+        moments.push((soon(plan, state), "the end of the night".to_owned()));
+    }
+    moments
+}
+
+/// What is due of one service; `turn_at` is when its wave begins at the latest, once those before it have had their turn.
+fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Timestamp>) -> Option<(Timestamp, String)> {
+    let planned = plan.services.get(index)?;
+    let what = format!("{}, opened", planned.id);
+    match state.services.get(index)? {
+        ServiceState::Open | ServiceState::Closed { .. } => turn_at.map(|at| (at.min(soon(plan, state)), what)),
+        ServiceState::Opening { since, late: false, .. } => Some((after(*since, planned.reopen_budget), what)),
+        ServiceState::Expiring { .. } => Some((soon(plan, state), what)),
+        ServiceState::ClosingAgain { .. } => Some((soon(plan, state), format!("{}, closed again", planned.id))),
+        ServiceState::Opening { late: true, .. }
+        | ServiceState::Opened { .. }
+        | ServiceState::Degraded { .. }
+        | ServiceState::HeldClosed { .. } => None,
+    }
+}
+
+fn has_had_its_turn(state: &State, index: ServiceIndex) -> bool {
+    match state.services.get(index) {
+        Some(
+            ServiceState::Open
+            | ServiceState::Closed { .. }
+            | ServiceState::Expiring { .. }
+            | ServiceState::Opening { late: false, .. },
+        ) => false,
+        Some(
+            ServiceState::Opening { late: true, .. }
+            | ServiceState::ClosingAgain { .. }
+            | ServiceState::Opened { .. }
+            | ServiceState::Degraded { .. }
+            | ServiceState::HeldClosed { .. },
+        )
+        | None => true,
+    }
+}

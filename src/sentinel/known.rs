@@ -1,0 +1,111 @@
+//! The ledger as last read, and for how long it has been out of reach.
+//!
+//! In: chains as read, appends and what became of them. Out: the journal to decide on. Invariants: a journal only grows, so that one that
+//! is shorter, or whose chain does not hold, is a ledger out of reach and replaces nothing; what was never read is a journal that makes no
+//! sense. Not here: when it is read.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::engine::{Entry, Event};
+use crate::model::plan::Plan;
+use crate::operator::effects::Head;
+use crate::operator::effects::ledger::Chain;
+
+/// What is known of the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) entries: Vec<Entry>,
+    pub(super) head: Option<Head>,
+    /// Who wrote the last record.
+    pub(super) by: String,
+    /// Since when it cannot be read, and why.
+    unread: Option<(Instant, String)>,
+    /// Since when it takes no record, and why.
+    refused: Option<(Instant, String)>,
+}
+
+impl Known {
+    /// It was read.
+    pub(super) fn take(&mut self, chain: Chain) {
+        let Chain { entries, head, by, broken } = chain;
+        match (head, broken) {
+            (Some(head), None) if head.seq >= self.head.as_ref().map(|known| known.seq).unwrap_or_default() => {
+                // Somebody could write.
+                let refused = self.refused.take().filter(|_| self.head.as_ref() == Some(&head));
+                *self = Self { entries, head: Some(head), by, unread: None, refused };
+            }
+            (_, broken) => self.lost(broken.unwrap_or_else(|| "it has fewer records than before".to_owned())),
+        }
+    }
+
+    /// It cannot be read.
+    pub(super) fn lost(&mut self, why: String) {
+        since(&mut self.unread, why);
+    }
+
+    /// It takes no record.
+    pub(super) fn refused(&mut self, why: String) {
+        since(&mut self.refused, why);
+    }
+
+    /// Since when it is out of reach, either way.
+    pub(super) fn out(&self) -> Option<&(Instant, String)> {
+        self.unread.iter().chain(&self.refused).min_by_key(|(since, _)| *since)
+    }
+
+    /// A record of ours was seen in it.
+    pub(super) fn appended(&mut self, head: Head, by: &str, entries: &[Entry]) {
+        self.entries.extend_from_slice(entries);
+        (self.head, self.by) = (Some(head), by.to_owned());
+        (self.unread, self.refused) = (None, None);
+    }
+
+    /// The journal to decide on. Of one that was never read nothing is known, but that the night may have begun.
+    pub(super) fn journal(&self, plan: &Plan, plan_hash: &str) -> Vec<Entry> {
+        if self.head.is_some() {
+            return self.entries.clone();
+        }
+        let entry = |event: Event| Entry { at: plan.start_at, event, why: "the ledger was never read".to_owned() };
+        let accepted = || entry(Event::Accepted { plan_hash: plan_hash.to_owned() });
+        vec![accepted(), entry(Event::Armed {}), entry(Event::WorkBegun {}), accepted()]
+    }
+
+    /// When something last came forward.
+    pub(super) fn written_at(&self) -> Option<Timestamp> {
+        self.entries.last().map(|entry| entry.at)
+    }
+}
+
+fn since(place: &mut Option<(Instant, String)>, why: String) {
+    let since = place.take().map_or_else(Instant::now, |(since, _)| since);
+    *place = Some((since, why));
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    fn chain(seq: u32) -> Chain {
+        let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
+        let entries = vec![entry; seq as usize];
+        Chain { entries, head: Some(Head { seq, hash: String::new() }), by: "operator".to_owned(), broken: None }
+    }
+
+    #[tokio::test]
+    async fn what_is_broken_or_shorter_replaces_nothing_and_counts_as_out_of_reach() {
+        let mut known = Known::default();
+        known.take(chain(3));
+        assert!(known.out().is_none());
+        known.take(chain(2));
+        assert_eq!((known.entries.len(), known.out().is_some()), (3, true));
+        known.take(chain(4));
+        assert_eq!((known.entries.len(), known.out().is_some()), (4, false));
+        known.refused("it is full".to_owned());
+        known.take(chain(4));
+        assert!(known.out().is_some(), "to be read is not to be written");
+        known.take(Chain { broken: Some("record 2 cannot be read".to_owned()), ..chain(5) });
+        assert_eq!((known.entries.len(), known.unread.map(|(_, why)| why)), (4, Some("record 2 cannot be read".to_owned())));
+    }
+}

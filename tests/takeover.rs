@@ -1,0 +1,187 @@
+//! The dead man's switch on the pure engine: the operator dies after any record, and a sentinel plays the night to its end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
+mod nights;
+
+use std::collections::BTreeMap;
+
+use nights::{Night, Played, World, play, play_before, sogei, t};
+use notturno::engine::journal::Cause;
+use notturno::engine::state::{ServiceState, Work};
+use notturno::engine::{Command, Entry, Event, Facts, State, decide, due};
+use notturno::model::epoch::Epoch;
+use notturno::model::need::grace;
+use notturno::model::phase::Outcome;
+use notturno::model::service::WhenRed;
+use notturno::model::span::{Span, after};
+
+fn hours(name: &str, takes: Option<u32>) -> BTreeMap<String, Option<Span>> {
+    BTreeMap::from([(name.to_owned(), takes.map(Span::minutes))])
+}
+
+/// Nights that take every branch: as planned, an upgrade that hangs, one that fails, an undo that fails once, an undo that hangs.
+fn worlds() -> Vec<(&'static str, World)> {
+    let hang = || hours("aggiorna", None);
+    let fails = |name: &str| BTreeMap::from([((name.to_owned(), u32::from(name.starts_with("undo"))), Span::minutes(10))]);
+    let slow = [("cup", 4), ("zerocode", 9)].map(|(name, minutes)| (name.to_owned(), Span::minutes(minutes)));
+    vec![
+        ("as planned", World::default()),
+        ("doors take time", World { reopening: slow.into(), ..World::default() }),
+        ("the upgrade hangs", World { takes: hang(), ..World::default() }),
+        ("the upgrade fails", World { fails: fails("aggiorna"), ..World::default() }),
+        ("the first undo fails", World { takes: hang(), fails: fails("undo-aggiorna"), ..World::default() }),
+        ("the undo hangs", World { takes: hang().into_iter().chain(hours("undo-aggiorna", None)).collect(), ..World::default() }),
+    ]
+}
+
+fn dying(world: &World, after: usize) -> World {
+    World {
+        takes: world.takes.clone(),
+        fails: world.fails.clone(),
+        reopening: world.reopening.clone(),
+        dies_after: Some(after),
+        ..World::default()
+    }
+}
+
+fn taken_over(journal: &[Entry]) -> Option<&Entry> {
+    journal.iter().find(|entry| matches!(entry.event, Event::TakenOver { .. }))
+}
+
+/// What has to be so at must-serve-by, whoever plays: what is untouched or undone is open.
+fn keeps_the_promise(played: &Played, hangs: bool, told: &str) {
+    let (plan, state) = (&played.plan, played.state());
+    assert_eq!(state.nonsense, [] as [&str; 0], "{told}");
+    for (index, service) in plan.services.iter().enumerate() {
+        let opened =
+            played.journal.iter().rfind(|entry| matches!(&entry.event, Event::Opened { service: id } if *id == service.id));
+        let was_closed = played.journal.iter().any(|entry| match &entry.event {
+            Event::StepIntended { step, .. } => plan.step_named(step).unwrap().1.closes().contains(&index),
+            _ => false,
+        });
+        let touched =
+            plan.steps.iter().any(|step| step.touches.contains(&index) || !step.touches.is_disjoint(&service.upstreams));
+        if !was_closed || (hangs && (touched || !service.upstreams.is_empty())) {
+            continue;
+        }
+        let at = opened.unwrap_or_else(|| panic!("{told}: {} never opened\n{}", service.id, played.text())).at;
+        assert!(at <= plan.deadline.must_serve_by, "{told}: {} opened {at}\n{}", service.id, played.text());
+    }
+}
+
+#[test]
+fn whenever_the_operator_dies_the_services_that_are_clean_open_in_time() {
+    let plan = sogei().plan();
+    let mut takeovers = 0;
+    for (name, world) in worlds() {
+        let whole = play(&plan, &world, t("12:00"));
+        let begins = whole.journal.iter().position(|entry| matches!(entry.event, Event::WorkBegun {})).unwrap();
+        for dies_after in begins + 1..whole.journal.len() {
+            let told = format!("{name}, dead after record {dies_after}: {}", whole.journal[dies_after - 1].why);
+            let played = play(&plan, &dying(&world, dies_after), t("12:00"));
+            keeps_the_promise(&played, name == "the undo hangs", &told);
+            // The record that it died behind held the end.
+            if played.journal == whole.journal {
+                continue;
+            }
+            let taken = taken_over(&played.journal).unwrap_or_else(|| panic!("{told}: nobody came\n{}", played.text()));
+            let before = played.journal.iter().take_while(|entry| !matches!(entry.event, Event::TakenOver { .. })).cloned();
+            let before = State::fold(&plan, &before.collect::<Vec<_>>());
+            let due = due(&plan, &before).unwrap_or_else(|| panic!("{told}: nothing was due"));
+            assert_eq!(taken.at, after(due.at, grace(&plan)), "{told}");
+            takeovers += 1;
+        }
+    }
+    assert!(takeovers > 80, "{takeovers}");
+}
+
+#[test]
+fn an_operator_that_plays_by_the_rules_is_never_deposed() {
+    let plan = sogei().plan();
+    let mut looks = 0;
+    for (name, world) in worlds() {
+        let whole = play_before(&plan, &world, t("12:00"), &mut |journal: &[Entry], _: &Facts, now, _| {
+            let sentinel = Facts { epoch: Epoch::SENTINELS, ..Facts::default() };
+            let decision = decide(&plan, journal, &sentinel, now);
+            assert_eq!(decision.events, [], "{name}: {now}");
+            assert_eq!(decision.commands, [], "{name}: {now}");
+            looks += 1;
+        });
+        assert_eq!(taken_over(&whole.journal), None);
+    }
+    assert!(looks > 150, "{looks}");
+}
+
+#[test]
+fn a_night_that_works_on_is_taken_over_at_its_turn_back_moment_and_one_grace_and_goes_back() {
+    let plan = sogei().plan();
+    let world = World { takes: hours("aggiorna", None), ..World::default() };
+    let whole = play(&plan, &world, t("12:00"));
+    let begun = whole.journal.iter().position(|entry| entry.event.step() == Some("aggiorna")).unwrap() + 1;
+    let played = play(&plan, &dying(&world, begun), t("12:00"));
+    assert_eq!(played.at(|event| matches!(event, Event::TakenOver { .. })).as_deref(), Some("04:56"), "{}", played.text());
+    assert_eq!(played.at(|event| *event == Event::GoingBack { cause: Cause::TakenOver }).as_deref(), Some("04:56"));
+    assert_eq!(played.state().outcome, Some(Outcome::RolledBack));
+    assert_eq!(played.opened("zerocode").as_deref(), Some("06:11"), "a minute of the reserve, the grace, is used");
+}
+
+#[test]
+fn a_committed_night_is_finished_and_never_undone() {
+    let plan = sogei().plan();
+    let whole = play(&plan, &World::default(), t("12:00"));
+    let committed = whole.journal.iter().position(|entry| entry.event == Event::Committed {}).unwrap() + 1;
+    let played = play(&plan, &dying(&World::default(), committed), t("12:00"));
+    let undone = |event: &Event| matches!(event, Event::GoingBack { .. } | Event::UndoReleased { .. });
+    assert_eq!(played.at(undone), None, "{}", played.text());
+    assert_eq!(played.state().outcome, Some(Outcome::Completed));
+}
+
+#[test]
+fn work_that_ended_after_the_operator_died_is_undone() {
+    let plan = sogei().plan();
+    let whole = play(&plan, &World::default(), t("12:00"));
+    let begun = whole.journal.iter().position(|entry| entry.event.step() == Some("aggiorna")).unwrap() + 1;
+    let played = play(&plan, &dying(&World::default(), begun), t("12:00"));
+    assert_eq!(played.state().outcome, Some(Outcome::RolledBack), "{}", played.text());
+    let aggiorna = plan.step_named("aggiorna").unwrap().0;
+    assert!(matches!(played.state().steps[aggiorna].work, Work::Running { .. }), "nobody recorded its end before the takeover");
+}
+
+#[test]
+fn an_operator_that_comes_back_after_a_takeover_records_and_commands_nothing_until_the_end() {
+    let plan = sogei().plan();
+    let world = World { takes: hours("aggiorna", None), ..World::default() };
+    let played = play(&plan, &dying(&world, 9), t("12:00"));
+    let taken = played.journal.iter().position(|entry| matches!(entry.event, Event::TakenOver { .. })).unwrap();
+    for end in taken + 1..played.journal.len() {
+        let journal = &played.journal[..end];
+        let decision = decide(&plan, journal, &Facts::default(), t("06:30"));
+        assert_eq!((decision.events, decision.commands, decision.wake), (vec![], vec![], None));
+        assert!(decision.why.starts_with("epoch 2 has the night: "), "{}", decision.why);
+    }
+    let over = decide(&plan, &played.journal, &Facts::default(), t("08:00"));
+    assert_eq!(over.commands, [Command::Disarm], "what is left of a night that is over may be taken away by anybody");
+}
+
+#[test]
+fn a_night_that_never_began_is_nobodys_to_take() {
+    let plan = sogei().plan();
+    let armed = [
+        Entry { at: t("20:00"), event: Event::Accepted { plan_hash: "h".into() }, why: String::new() },
+        Entry { at: t("20:00"), event: Event::Armed {}, why: String::new() },
+    ];
+    let sentinel = Facts { epoch: Epoch::SENTINELS, ..Facts::default() };
+    let decision = decide(&plan, &armed, &sentinel, t("06:59"));
+    assert_eq!((decision.events, decision.commands), (vec![], vec![]));
+}
+
+#[test]
+fn a_service_that_is_closed_again_after_finished_work_holds_no_other_and_no_takeover() {
+    let mut night: Night = sogei();
+    night.services[0].when_red = WhenRed::CloseAgain;
+    let plan = night.plan();
+    let red = World { red: ["anagrafe-assistiti".to_owned()].into(), ..World::default() };
+    let whole = play(&plan, &red, t("07:30"));
+    let held = whole.state().services.iter().any(|service| matches!(service, ServiceState::HeldClosed { .. }));
+    assert!(held && taken_over(&whole.journal).is_none(), "{}", whole.text());
+}
