@@ -136,6 +136,17 @@ fn the_work_gets_each_object_by_name_and_the_sentinel_only_what_it_puts_back() {
 }
 
 #[test]
+fn what_is_declared_for_half_done_work_is_granted_too() {
+    let action = "{name: avviso, patch: {target: {apiVersion: v1, kind: ConfigMap, name: avvisi}, merge: {data: {a: b}}}}";
+    let more = format!("\n  whenDirty: OpenDegraded\n  degraded: [{action}]\n  allowedFrom: [{{namespace: lavori}}]");
+    let documents = documents(&small(&[("\n  allowedFrom: [{namespace: lavori}]", &more)], &[]));
+    for account in ["notte", "notte-sentinel"] {
+        let found = rights(&documents, account);
+        assert!(found.contains("comune: configmaps/avvisi: get patch"), "{account}: {found:?}");
+    }
+}
+
+#[test]
 fn the_accounts_and_the_operator_are_those_that_were_named() {
     let named = [("serviceAccountName: notte", "serviceAccountName: notte\n  sentinelServiceAccountName: guardia")];
     let documents = documents(&small(&named, &["--operator", "operatori/turno"]));

@@ -121,7 +121,8 @@ fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Time
     match state.services.get(index)? {
         ServiceState::Open | ServiceState::Closed { .. } => turn_at.map(|at| (at.min(soon(plan, state)), what)),
         ServiceState::Opening { since, late: false, .. } => Some((after(*since, planned.reopen_budget), what)),
-        ServiceState::Expiring { .. } => Some((soon(plan, state), what)),
+        // The proof takes as long as Pods take to end; at the end of its budget the service is held closed.
+        ServiceState::Expiring { since } => Some((after(*since, planned.reopen_budget), what)),
         ServiceState::ClosingAgain { .. } => Some((soon(plan, state), format!("{}, closed again", planned.id))),
         ServiceState::Opening { late: true, .. }
         | ServiceState::Opened { .. }
@@ -132,14 +133,10 @@ fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Time
 
 fn has_had_its_turn(state: &State, index: ServiceIndex) -> bool {
     match state.services.get(index) {
+        Some(ServiceState::Open | ServiceState::Closed { .. } | ServiceState::Opening { late: false, .. }) => false,
         Some(
-            ServiceState::Open
-            | ServiceState::Closed { .. }
-            | ServiceState::Expiring { .. }
-            | ServiceState::Opening { late: false, .. },
-        ) => false,
-        Some(
-            ServiceState::Opening { late: true, .. }
+            ServiceState::Expiring { .. }
+            | ServiceState::Opening { late: true, .. }
             | ServiceState::ClosingAgain { .. }
             | ServiceState::Opened { .. }
             | ServiceState::Degraded { .. }

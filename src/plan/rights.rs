@@ -80,7 +80,7 @@ impl Needs {
     pub fn of_plan(plan: &Plan) -> Self {
         let mut needs = Self { namespace: plan.namespace.clone(), ..Self::default() };
         for service in plan.services.iter().filter(|service| service.close_at.is_some()) {
-            service.close.iter().for_each(|closing| needs.closing(closing));
+            service.close.iter().chain(service.when_dirty.actions()).for_each(|closing| needs.closing(closing));
         }
         for step in &plan.steps {
             match &step.action {
@@ -114,7 +114,10 @@ impl Needs {
                             .map_err(|message| ("UnknownService", message))
                             .and_then(|id| closable(&id, &known, &runbook.namespace));
                         match closed {
-                            Ok(service) => service.close.iter().for_each(|closing| needs.closing(closing)),
+                            Ok(service) => {
+                                let changes = service.close.iter().chain(service.when_dirty.actions());
+                                changes.for_each(|closing| needs.closing(closing));
+                            }
                             Err((reason, message)) => {
                                 let object = object_name("Runbook", Some(&runbook.namespace), &runbook.name);
                                 refusals.push(Refusal::new(reason, &object, &path, message));

@@ -129,6 +129,28 @@ async fn by_day_it_is_tried_and_shares_no_object_with_a_step_and_no_field_with_a
     assert!(problems.iter().any(|one| one.contains("sanita/ricetta/degraded/avviso would fail")), "{problems:?}");
 }
 
+/// With everything of ours gone: a person sees what was declared, and the marks of it come off at the end.
+#[tokio::test(start_paused = true)]
+async fn the_page_for_people_shows_what_was_declared_and_runs_none_of_it() {
+    let mut scene = declared(Scene::by_day());
+    scene.plan.services[0].could_stay_closed_by = [1].into();
+    let armed = armed_with(scene).await;
+    let page = notturno::operator::by_hand::page(&armed.scene.plan, &armed.preimages, None);
+    let scaled = r#"    kubectl -n sanita patch deployments.v1.apps ricetta-api --type=merge -p '{"spec":{"replicas":1}}'"#;
+    let noticed = r#"    kubectl -n sanita patch configmaps pagina --type=json -p '[{"op":"replace","path":"/data/avviso","value":"sola lettura"}]'"#;
+    for words in [
+        "It opens all the same if aggiorna began and is not undone and verified",
+        scaled,
+        noticed,
+        "Only if its data is half changed",
+    ] {
+        assert!(page.contains(words), "{words}:\n{page}");
+    }
+    let in_blocks = page.split("```sh\n").skip(1).filter_map(|block| block.split("```").next()).collect::<String>();
+    assert!(!in_blocks.contains("sola lettura"), "{in_blocks}");
+    assert!(!in_blocks.contains(r#"{"replicas":1}"#), "{in_blocks}");
+}
+
 /// PROTOCOL rule 16, for an object: what was sent before lands after its right has expired, and gives nothing back.
 #[tokio::test(start_paused = true)]
 async fn a_restoring_that_lands_late_gives_nothing_back_once_its_undo_has_expired() {
@@ -175,5 +197,22 @@ async fn a_service_opens_on_an_object_whose_step_is_not_undone_any_more() {
     armed.perform(REOPEN).await.unwrap();
     assert_eq!(armed.scene.get("configmaps", "pagina")["data"], json!({"avviso": "buongiorno", "altro": "x"}));
     assert_eq!(armed.scene.token("configmaps", "pagina"), "1.expired");
+    assert!(refusal(armed.perform(RESTORE).await).contains("its undo has expired"));
+}
+
+/// A takeover gives nobody back what has expired.
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_stays_so_when_a_sentinel_opens_on_the_same_object() {
+    let merge = json!({"merge": {"merge": {"data": {"altro": "x"}}}});
+    let mut armed = armed_with(with_steps(&[(target("v1", "ConfigMap", "pagina"), merge)])).await;
+    armed.perform(close(0)).await.unwrap();
+    armed.perform(change(STEP)).await.unwrap();
+    for command in [Command::BurnTargets { service: 0 }, BURN, EXPIRE] {
+        armed.perform(command).await.unwrap();
+    }
+    armed.scene.tenant = armed.scene.tenant.clone().with_epoch(notturno::model::epoch::Epoch::SENTINELS);
+    armed.perform(REOPEN).await.unwrap();
+    assert_eq!(armed.scene.token("configmaps", "pagina"), "2.expired");
+    assert_eq!(armed.scene.get("configmaps", "pagina")["data"], json!({"avviso": "buongiorno", "altro": "x"}));
     assert!(refusal(armed.perform(RESTORE).await).contains("its undo has expired"));
 }

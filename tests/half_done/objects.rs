@@ -104,6 +104,7 @@ fn what_was_kept_for_a_point_of_no_return_that_never_began_is_not_undone_beneath
     }
     let core = number(&plan, "accesso-ts");
     assert!(matches!(State::fold(&plan, &journal).services[core], ServiceState::Opening { .. }), "{journal:#?}");
+    facts.jobs.insert(UNDO[0], job_fact(None, None, Pods::NoneSeen));
     // Now it does, and proves that nothing had begun: the upgrade would have to be undone after all.
     facts.jobs.insert(elimina, job_fact(Some(Burned::NeverStarted), None, Pods::NoneSeen));
     let decision = decide(&plan, &journal, &facts, t("06:11"));

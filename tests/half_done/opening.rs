@@ -143,6 +143,11 @@ fn a_proof_that_comes_late_opens_it_and_one_that_never_comes_holds_it_at_the_end
     let waits = decide(&plan, &journal, &facts, t("06:19"));
     assert_eq!(waits.wake.as_ref().map(|wake| wake.at), Some(t("06:20")), "{waits:#?}");
     assert!(waits.why.contains("waiting for proof that nothing works on the data of"), "{}", waits.why);
+    // A healthy operator that waits for Pods to end is not deposed for it.
+    let mut settled = journal.clone();
+    settled.extend(decide(&plan, &journal, &facts, t("06:10")).events);
+    let due = notturno::engine::due::due(&plan, &State::fold(&plan, &settled)).unwrap();
+    assert_eq!(due.at, t("06:20"), "{due:?}");
     let given_up = decide(&plan, &journal, &facts, t("06:20"));
     assert!(has(&given_up, held("accesso-ts")), "{given_up:#?}");
     let mut whole = journal;

@@ -13,15 +13,15 @@ use crate::engine::words::rfc3339;
 use crate::engine::{Entry, JobKey, State};
 use crate::model::plan::{Plan, PlannedAction, PlannedService, PlannedStep, ServiceIndex};
 use crate::model::reference::Target;
-use crate::model::service::Closing;
+use crate::model::service::{Closing, WhenDirty};
 use crate::operator::effects::Preimages;
 use crate::operator::effects::capture::Preimage;
 use crate::operator::effects::marks;
 use crate::operator::effects::names::{LedgerNames, job_names, restored_mark};
-use crate::operator::effects::preimages::{key, step_key};
+use crate::operator::effects::preimages::{degraded_key, key, step_key};
 use crate::operator::effects::token::Way;
 
-use super::shell::{kubectl, on, quoted, restoring, unmaking};
+use super::shell::{changing, kubectl, on, quoted, restoring, unmaking};
 use super::undo::{has_undo, run, token, undoing};
 
 /// A page being written.
@@ -229,11 +229,21 @@ impl<'a> Page<'a> {
             let through: Vec<&str> = service.could_stay_closed_by.iter().filter_map(|&step| self.step_name(step)).collect();
             if !through.is_empty() {
                 let whom = contacts(service);
-                self.say(format!("Leave it closed if {} began and is not undone and verified; {whom}.", through.join(" or ")));
+                let unless = format!("if {} began and is not undone and verified", through.join(" or "));
+                self.say(match &service.when_dirty {
+                    WhenDirty::StayClosed => format!("Leave it closed {unless}; {whom}."),
+                    WhenDirty::OpenDegraded { .. } => {
+                        format!("It opens all the same {unless}, changed as shown below; {whom}. {NOTHING_BENEATH}")
+                    }
+                    WhenDirty::Open { reason } => {
+                        format!("It opens all the same {unless} ({}); {whom}. {NOTHING_BENEATH}", one_line(reason))
+                    }
+                });
             }
             let commands: Vec<String> =
                 service.close.iter().rev().flat_map(|closing| self.reopening(&key(service, closing), closing)).collect();
             self.sh(&commands);
+            self.degraded(service);
         }
         let probes = service.probes.iter().map(|probe| {
             let codes: Vec<String> = probe.status.iter().map(u16::to_string).collect();
@@ -245,6 +255,20 @@ impl<'a> Page<'a> {
             self.say("Nothing was declared by which one knows that it is open: try it as its users do.");
         } else {
             self.say(format!("Check, from where its address can be reached:\n\n{}", probes.join("\n")));
+        }
+    }
+
+    /// Shown and not run: only a person knows whether the data is half changed.
+    fn degraded(&mut self, service: &PlannedService) {
+        let resource = |action: &Closing| {
+            let known = self.preimages.targets.get(&degraded_key(service, action));
+            known.map(|preimage| preimage.resource.clone())
+        };
+        let one = |action: &Closing| Some(format!("    {}", changing(action, &resource(action)?)?));
+        let commands: Vec<String> = service.when_dirty.actions().iter().filter_map(one).collect();
+        if !commands.is_empty() {
+            let words = "Only if its data is half changed, right after that; it stays so until a person takes it away:";
+            self.say(format!("{words}\n\n{}", commands.join("\n")));
         }
     }
 
@@ -320,11 +344,16 @@ impl<'a> Page<'a> {
             | PlannedAction::Hold(_)
             | PlannedAction::Notify { .. } => None,
         };
-        let of_services =
-            plan.services.iter().flat_map(|service| service.close.iter().map(move |one| (key(service, one), &one.target)));
+        let of_services = plan.services.iter().flat_map(|service| {
+            let closings = service.close.iter().map(move |one| (key(service, one), &one.target));
+            closings.chain(service.when_dirty.actions().iter().map(move |one| (degraded_key(service, one), &one.target)))
+        });
         of_services.chain(plan.steps.iter().filter_map(of_step)).collect()
     }
 }
+
+/// PROTOCOL rule 16, for people.
+const NOTHING_BENEATH: &str = "Before that, be sure that no Job and no undo of those steps runs, and that none will.";
 
 /// Waits until a list is empty, and takes no failed call for an empty list.
 fn gone(list: &str, seconds: u32) -> String {

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::reference::Target;
+use crate::model::service::{Change, Closing};
 use crate::operator::effects::capture::{Field, Preimage};
 use crate::operator::effects::operations::keys;
 
@@ -61,6 +62,20 @@ pub fn restoring(target: &Target, preimage: &Preimage) -> Vec<String> {
     let merge = merged.as_object().is_some_and(|fields| !fields.is_empty()).then(|| patch("merge", &merged));
     let json = (!operations.is_empty()).then(|| patch("json", &json!(operations)));
     merge.into_iter().chain(json).collect()
+}
+
+/// The command that changes the object as declared; none for what no service may declare.
+#[must_use]
+pub fn changing(action: &Closing, resource: &str) -> Option<String> {
+    let (form, body) = match &action.change {
+        Change::Scale { replicas } => ("merge", json!({"spec": {"replicas": replicas}})),
+        Change::Suspend {} => ("merge", json!({"spec": {"suspend": true}})),
+        Change::Merge { merge } => ("merge", merge.clone()),
+        Change::Json { operations } => ("json", json!(operations)),
+        Change::Apply { .. } | Change::Restart {} | Change::Cordon {} => return None,
+    };
+    let patched = on(&action.target, resource, "patch");
+    Some(format!("{patched} --type={form} -p {}", quoted(&body.to_string())))
 }
 
 /// Puts `value` at the end of `keys`, with the parents that are missing.

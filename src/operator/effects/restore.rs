@@ -57,24 +57,24 @@ impl Spot<'_> {
 
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
         let (guard, burn) = match self.standing(live) {
-            Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), false),
+            Standing::Own(Way::Reopen) => (Guard::Token(self.own(Way::Reopen)), None),
             Standing::Own(Way::Expired) if self.planned.wish == Wish::Step => return Err(self.refused(EXPIRED)),
             // Of an object that a step changed too: only that step's way back has expired.
-            Standing::Own(Way::Expired) => (Guard::Token(self.own(Way::Expired)), false),
+            Standing::Own(Way::Expired) => (Guard::Token(self.own(Way::Expired)), None),
             // Its burn failed: the same write burns and opens.
-            Standing::Own(way) => (Guard::Token(self.own(way)), true),
+            Standing::Own(way) => (Guard::Token(self.own(way)), Some(Way::Reopen)),
             Standing::Older(Token { way: Way::Expired, .. }) if self.planned.wish == Wish::Step => {
                 return Err(self.refused(EXPIRED));
             }
-            Standing::Older(token) => (Guard::Token(token.to_string()), true),
-            Standing::Missing => (Guard::Revision, false),
+            // What has expired stays so, whoever has the night.
+            Standing::Older(token) if token.way == Way::Expired => (Guard::Token(token.to_string()), Some(Way::Expired)),
+            Standing::Older(token) => (Guard::Token(token.to_string()), Some(Way::Reopen)),
+            Standing::Missing => (Guard::Revision, None),
             Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
             Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
         };
         let mut patch = restore_patch(live, text(live, &["metadata", "uid"]), &guard, self.preimage);
-        if burn {
-            patch.push(replace(&token(), self.own(Way::Reopen)));
-        }
+        patch.extend(burn.map(|way| replace(&token(), self.own(way))));
         patch.extend(annotate(live, &[(&self.restored, self.night)]));
         Ok(patch)
     }
