@@ -120,9 +120,10 @@ fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Time
     let what = format!("{}, opened", planned.id);
     match state.services.get(index)? {
         ServiceState::Open | ServiceState::Closed { .. } => turn_at.map(|at| (at.min(soon(plan, state)), what)),
-        ServiceState::Opening { since, late: false, .. } => Some((after(*since, planned.reopen_budget), what)),
-        // The proof takes as long as Pods take to end; at the end of its budget the service is held closed.
-        ServiceState::Expiring { since } => Some((after(*since, planned.reopen_budget), what)),
+        // The proof that undos have ended takes as long as Pods take; at the end of its budget the service is held closed.
+        ServiceState::Opening { since, late: false, .. } | ServiceState::Expiring { since } => {
+            Some((after(*since, planned.reopen_budget), what))
+        }
         ServiceState::ClosingAgain { .. } => Some((soon(plan, state), format!("{}, closed again", planned.id))),
         ServiceState::Opening { late: true, .. }
         | ServiceState::Opened { .. }
