@@ -4,15 +4,18 @@
 //! restored is what dumps and checksums say, done is what the API server's audit log holds: never Notturno's own status.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![allow(clippy::disallowed_methods, reason = "the world outside has clocks and an environment")]
+#![cfg_attr(not(feature = "faults"), allow(dead_code, reason = "the table of faults needs the rest"))]
 
 mod allowance;
 mod audit;
+#[cfg(feature = "faults")]
 mod city;
 mod cluster;
 mod components;
 mod database;
 mod doors;
 mod dump;
+#[cfg(feature = "faults")]
 mod five;
 mod ledger;
 mod night;
@@ -23,15 +26,19 @@ mod tenant;
 mod by_hand;
 mod chart;
 mod death;
+#[cfg(feature = "faults")]
 mod faults;
 mod gitops;
 mod goes_back;
 mod goes_well;
+#[cfg(feature = "faults")]
 mod half_done;
 mod killed;
 mod many;
 mod outage;
+#[cfg(feature = "faults")]
 mod recreated;
 mod replicas;
 mod rights;
+#[cfg(feature = "faults")]
 mod unreachable;
