@@ -86,13 +86,13 @@ async fn beside_an_operator_that_lives_sentinels_write_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_that_returns_after_a_takeover_reports_its_course_and_its_end() {
     let world = world(true);
-    let operator = world.operator();
+    let operator = world.operator_guarded();
     let _sentinels = two(&world);
     world.until("2023-02-10T02:30:00+01:00").await;
     drop(operator);
     world.until("2023-02-10T05:30:00+01:00").await;
     let before = world.embedded.log().len();
-    let _returned = world.operator();
+    let _returned = world.operator_guarded();
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
     let mut tenant = world.embedded.log().split_off(before);
     tenant
