@@ -44,6 +44,8 @@ fn table(course: &Course) -> Vec<(&'static str, &'static str, &'static str, Resu
         ("CronJobs to read", 6),
         ("objects to read and to change", 2 * (DEPLOYMENTS + SERVICES + CRON_JOBS)),
     ];
+    let switch = ("the switch asked for, ready in part, ready, taken down", 4);
+    let statuses = vec![("accepted", 1), ("one a wave at most", wave_count), switch];
     vec![
         (TENANT, "create", "configmaps", Result::Stored, vec![("plan", 1), ("ledger", 1)]),
         (TENANT, "patch", "configmaps", Result::Stored, ledger),
@@ -64,7 +66,7 @@ fn table(course: &Course) -> Vec<(&'static str, &'static str, &'static str, Resu
         (TENANT, "create", "selfsubjectaccessreviews", Result::Stored, rights),
         (OPERATOR, "create", "serviceaccounts/token", Result::Stored, vec![("token requests", course.operators)]),
         (OPERATOR, "patch", "interventions", Result::Stored, vec![("held", 1), ("let go", 1)]),
-        (OPERATOR, "patch", "interventions/status", Result::Stored, vec![("accepted", 1), ("one a wave at most", wave_count)]),
+        (OPERATOR, "patch", "interventions/status", Result::Stored, statuses),
     ]
 }
 
