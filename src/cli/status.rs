@@ -4,6 +4,7 @@
 //! late, a silent operator), 2 when nothing can be said. Invariant: reads only. Not here: why a moment is that one ([`super::explain`]).
 
 pub mod find;
+pub mod guard;
 pub mod show;
 pub mod view;
 pub(crate) mod when;
@@ -43,9 +44,11 @@ pub fn run(args: &StatusArgs) -> ExitCode {
 /// What was found, as a view.
 #[must_use]
 pub fn view(found: &Found) -> View {
-    let Found { night, report, ledger, now, notes } = found;
+    let Found { night, report, ledger, guard, now, notes } = found;
     match ledger {
-        Some(read) => View::of_ledger(night, read, report.as_ref(), notes.clone(), *now),
+        Some(read) => {
+            View::of_ledger(night, read, report.as_ref(), notes.clone(), *now).with_guard(guard.as_ref(), report.as_ref())
+        }
         None => View::of_report(night, report.clone().unwrap_or_default(), notes.clone(), *now),
     }
 }

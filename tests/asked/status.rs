@@ -171,3 +171,39 @@ async fn nothing_of_that_name_no_answer_and_wrong_usage_are_two() {
     assert_eq!(served.ask(&["status"]).await.code, 2);
     assert_eq!(served.ask(&["status", "nessuna", "--context", "none"]).await.code, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_says_who_would_take_over_where_and_when() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let _operator = world.operator_guarded();
+    for (moment, says) in [
+        ("2023-02-09T20:00:00+01:00", "switch not armed: it is made from 00:15 on"),
+        (
+            "2023-02-10T02:30:00+01:00",
+            "switch armed centro-dati/notturno-notte-9-febbraio-00000026-sentinel: 2 of 2 sentinels are ready",
+        ),
+    ] {
+        world.until(moment).await;
+        let served = serve(&world).await;
+        let ran = served.ask(&["status", NIGHT]).await;
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.says(says);
+        drop(served);
+    }
+    let served = serve(&world).await;
+    let ran = served.ask(&["status", NIGHT]).await;
+    ran.says("it acts 2023-02-10 04:56 +01:00 in 2h26m if nobody records before: turning back, or the end of the work");
+    let object = served.ask(&["status", NIGHT, "-o", "json"]).await.json();
+    assert_eq!((&object["guard"]["armed"], &object["guard"]["actsAt"]), (&json!(true), &json!("2023-02-10T04:56:00+01:00")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_night_that_was_told_to_do_without_says_so() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let _operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    let served = serve(&world).await;
+    served.ask(&["status", NIGHT]).await.says("switch not armed: this operator works without a dead man's switch");
+}

@@ -10,6 +10,7 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
 
+use super::guard::{self, Guard};
 use crate::api::Intervention;
 use crate::api::status::InterventionStatus;
 use crate::operator::effects::call::{Answer, CallError, LIMIT, within};
@@ -56,6 +57,8 @@ pub struct Found {
     pub report: Option<InterventionStatus>,
     /// Plan and ledger, when there are.
     pub ledger: Option<LedgerRead>,
+    /// The dead man's switch, while the night may need it.
+    pub guard: Option<Guard>,
     /// The API server's time.
     pub now: Timestamp,
     /// What a reader should know.
@@ -105,8 +108,12 @@ pub enum FindError {
 pub async fn find(args: &ClusterArgs, asked: &str) -> Result<Found, FindError> {
     let (client, namespace, name) = place(args, asked).await?;
     let now = server_time::asked(&client).await.map_err(FindError::NoTime)?;
-    let mut found = Found { night: format!("{namespace}/{name}"), report: None, ledger: None, now, notes: Vec::new() };
+    let mut found =
+        Found { night: format!("{namespace}/{name}"), report: None, ledger: None, guard: None, now, notes: Vec::new() };
     look(&client, &namespace, &name, args.from_ledger, &mut found).await?;
+    if let Some(read) = &found.ledger {
+        found.guard = guard::look(&client, read, now).await;
+    }
     Ok(found)
 }
 

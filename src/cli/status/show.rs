@@ -7,6 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::guard::Guard;
 use super::view::{Source, Told, UnderWay, View};
 use super::when;
 use crate::api::status::{InterventionStatus, RefusalReport};
@@ -78,7 +79,24 @@ fn moments(view: &View, text: &mut String) {
             let _ = writeln!(text, "{}", row.trim_end());
         }
     }
+    view.guard.iter().for_each(|guard| guarded(view, guard, text));
     text.push('\n');
+}
+
+fn guarded(view: &View, guard: &Guard, text: &mut String) {
+    let armed = if guard.armed { "armed" } else { "not armed" };
+    let place = guard.deployment.as_ref().filter(|_| guard.armed).map(|place| format!(" {place}")).unwrap_or_default();
+    let nodes = if guard.nodes.is_empty() { String::new() } else { format!(", on {}", guard.nodes.join(", ")) };
+    let _ = writeln!(text, "  {:<14}  {armed}{place}: {}{nodes}", "switch", guard.says);
+    if let (Some(at), Some(what), true) = (&guard.acts_at, &guard.acts_for, guard.armed) {
+        let _ = writeln!(
+            text,
+            "  {:<14}  {}  {:<10}  if nobody records before: {what}",
+            "it acts",
+            when::written(at),
+            away(view, at)
+        );
+    }
 }
 
 fn services(status: &InterventionStatus, text: &mut String) {
@@ -133,6 +151,11 @@ pub fn refused(refusal: &RefusalReport) -> String {
     text
 }
 
+fn guard(guard: &Guard) -> Value {
+    let Guard { armed, deployment, says, nodes, acts_at, acts_for } = guard;
+    json!({"armed": armed, "deployment": deployment, "says": says, "nodes": nodes, "actsAt": acts_at, "actsFor": acts_for})
+}
+
 /// The report as on the Intervention, with what this command adds.
 #[must_use]
 pub fn json(view: &View) -> Value {
@@ -152,6 +175,7 @@ pub fn json(view: &View) -> Value {
         ("source", json!(source)),
         ("running", running.collect()),
         ("next", json!(view.next)),
+        ("guard", view.guard.as_ref().map_or(Value::Null, guard)),
         ("last", last.collect()),
         ("silent", json!(view.silent)),
         ("notes", json!(view.notes)),

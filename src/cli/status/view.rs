@@ -6,7 +6,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::status::InterventionStatus;
+use super::guard::Guard;
+use crate::api::status::{InterventionStatus, SwitchReport};
 use crate::engine::state::{Running, Work};
 use crate::engine::words::rfc3339;
 use crate::engine::{Decision, Entry, Event, Facts, State, decide};
@@ -37,6 +38,8 @@ pub struct View {
     pub running: Vec<UnderWay>,
     /// What becomes due next; the moment is the report's `wakeAt`.
     pub next: Option<String>,
+    /// The dead man's switch, while the night may need it.
+    pub guard: Option<Guard>,
     /// The last entries of the journal, oldest first.
     pub last: Vec<Told>,
     /// What should have been recorded and was not.
@@ -107,6 +110,7 @@ impl View {
             status: report::status(plan, &entries, &state, &decision, &why),
             running: under_way(plan, &state),
             next,
+            guard: None,
             last: last(plan, &entries),
             silent: silent(plan, &entries, now),
             notes,
@@ -122,7 +126,26 @@ impl View {
     pub fn of_report(night: &str, status: InterventionStatus, notes: Vec<String>, now: Timestamp) -> Self {
         let (source, night) = (Source::Report, night.to_owned());
         let (running, last) = (Vec::new(), Vec::new());
-        Self { night, now, source, status, running, next: None, last, silent: None, notes }.with_slack()
+        Self { night, now, source, status, running, next: None, guard: None, last, silent: None, notes }.with_slack()
+    }
+
+    /// With the dead man's switch as it was seen; where there is none on purpose the report says so.
+    #[must_use]
+    pub fn with_guard(mut self, guard: Option<&Guard>, report: Option<&InterventionStatus>) -> Self {
+        let reported = report.and_then(|report| report.switch.clone());
+        let without =
+            reported.as_ref().filter(|switch| !switch.armed && switch.deployment.is_none()).and_then(|switch| switch.why.clone());
+        self.guard = guard.cloned().map(|seen| match without {
+            Some(why) if !seen.armed => Guard { says: why, ..seen },
+            Some(_) | None => seen,
+        });
+        self.status.switch = self.guard.as_ref().map(|seen| SwitchReport {
+            armed: seen.armed,
+            since: reported.filter(|switch| switch.armed == seen.armed).and_then(|switch| switch.since),
+            deployment: seen.deployment.clone(),
+            why: Some(seen.says.clone()),
+        });
+        self
     }
 
     /// Slack moves by itself: it is that of now.
