@@ -183,6 +183,7 @@ fn unsound(object: &Value, eye: &LedgerEye) -> Option<String> {
 async fn watch(kind: Kind, watched: Watched, told: Told) {
     let mut failures = Failures::default();
     loop {
+        let mut was_listed = false;
         if let Some(tenant) = (watched.hands)().await {
             let api: Api<DynamicObject> = Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &kind.resource());
             let label = format!("{}={}", marks::NIGHT, watched.night);
@@ -191,6 +192,7 @@ async fn watch(kind: Kind, watched: Watched, told: Told) {
             let error = loop {
                 match news.try_next().await {
                     Ok(Some(event)) => {
+                        was_listed |= matches!(event, Event::InitDone);
                         if matches!(event, Event::Apply(_) | Event::Delete(_)) {
                             failures.forget();
                         }
@@ -210,8 +212,13 @@ async fn watch(kind: Kind, watched: Watched, told: Told) {
             tracing::warn!(?kind, error, "the watch ended; until it is back the night looks by itself");
         }
         tokio::time::sleep(failures.pause()).await;
-        // Whoever may not watch still has to look: what cannot be told is asked for, in the same pauses.
-        told.tell(kind);
+        // Whoever may not watch still has to look: what cannot be told is asked for, in the same pauses. Where it could be listed, the
+        // next list shows what is new of plan and ledger.
+        if was_listed && kind == Kind::ConfigMap {
+            told.bell.notify_one();
+        } else {
+            told.tell(kind);
+        }
     }
 }
 

@@ -19,7 +19,6 @@ use super::events;
 use super::introduce;
 use super::looks::{self, Looked, clock_calls_at};
 use super::night::{Night, Rest, Trouble};
-use super::night_watch::{Kinds, Watched};
 use super::outage;
 use super::own_facts;
 use super::probe::to_probe;
@@ -29,7 +28,7 @@ use super::switch;
 use super::telling::{report, tell_overwritten};
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
-use crate::engine::facts::{Arming, ClosingFact, SwitchFact};
+use crate::engine::facts::{Arming, ClosingFact};
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::phase::Phase;
 use crate::model::plan::StepIndex;
@@ -62,7 +61,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
     let guarded = context.switch != Switch::Without && engine::switch::is_wanted(&book.plan, &state, context.time.now());
-    watch(night, book, interest.jobs, guarded, context);
+    switch::watch(night, book, interest.jobs, guarded, context);
     let idle = !interest.jobs && !guarded && interest.targets.is_empty() && interest.changes.is_empty();
     let looked = if idle { Ok(Looked::default()) } else { looks::look(night, book, &state, &interest, guarded, context).await };
     let (seen, switch, blind) = match looked {
@@ -87,39 +86,13 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
         // However often the bell rings meanwhile, the pause grows with time alone.
         night.look_tries.tried(now, EFFECT_PAUSE_MAX);
     }
-    let switch = hear_of_switch(night, book, &state, switch, context);
+    let switch = switch::hear(night, book, &state, switch, context);
     let Seen { jobs, services, changes, blind: _ } = seen;
     let mut facts = Facts { jobs, services, changes, switch, ..heed(night, book, context) };
     if !idle {
         own_facts::add(night, book, &mut facts);
     }
     facts
-}
-
-/// Watches what the night is made of, while it needs it.
-fn watch(night: &mut Night, book: &Book, works: bool, guarded: bool, context: &Context) {
-    let (bell, eye) = (night.mailbox.bell(), Arc::clone(&night.ledger_eye));
-    eye.knows(book.seq());
-    night.work_watch.set(Kinds::Work, works, || Watched::of(&night.whose, context), (&bell, &eye));
-    night.guard_watch.set(Kinds::Guard, guarded, || Watched::of(&night.whose, context), (&bell, &eye));
-}
-
-fn hear_of_switch(
-    night: &mut Night,
-    book: &mut Book,
-    state: &State,
-    look: Option<switch::Look>,
-    context: &Context,
-) -> SwitchFact {
-    if let Some(identity) = look.as_ref().and_then(|look| look.identity.clone()) {
-        book.identity = Some(identity);
-    }
-    let (fact, told) = night.switch.hear(look, book, state, context, context.time.now());
-    if let Some(notice) = told {
-        tracing::info!(reason = notice.reason, note = notice.note, "the dead man's switch");
-        night.herald.tell(context, &night.regarding(), vec![notice]);
-    }
-    fact
 }
 
 /// What people want: as late as can be, just before the decision.

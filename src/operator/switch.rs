@@ -4,6 +4,8 @@
 //! not be looked at is not known, and never counts as lost; a loss is counted from when it was first seen; nothing here has to outlive the
 //! process. Not here: how it is made ([`super::effects::sentinel`]), what follows from its loss (the engine).
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::book::Book;
@@ -13,6 +15,8 @@ use super::effects::ledger::{self, PlanIdentity};
 use super::effects::sentinel::{self, Found};
 use super::effects::{Done, PerformError, Switch, Tenant};
 use super::events::Notice;
+use super::night::Night;
+use super::night_watch::{Kinds, Watched};
 use super::story::story;
 use super::wave::Hands;
 use crate::api::status::SwitchReport;
@@ -223,6 +227,27 @@ impl SwitchBook {
         };
         SwitchReport { armed: is_ready(&self.fact), since, deployment, why }
     }
+}
+
+/// Watches what the night is made of, while it needs it.
+pub(super) fn watch(night: &mut Night, book: &Book, works: bool, guarded: bool, context: &Context) {
+    let (bell, eye) = (night.mailbox.bell(), Arc::clone(&night.ledger_eye));
+    eye.knows(book.seq());
+    night.work_watch.set(Kinds::Work, works, || Watched::of(&night.whose, context), (&bell, &eye));
+    night.guard_watch.set(Kinds::Guard, guarded, || Watched::of(&night.whose, context), (&bell, &eye));
+}
+
+/// Takes in what a look gave: the fact, which the engine gets, and Events for people.
+pub(super) fn hear(night: &mut Night, book: &mut Book, state: &State, look: Option<Look>, context: &Context) -> SwitchFact {
+    if let Some(identity) = look.as_ref().and_then(|look| look.identity.clone()) {
+        book.identity = Some(identity);
+    }
+    let (fact, told) = night.switch.hear(look, book, state, context, context.time.now());
+    if let Some(notice) = told {
+        tracing::info!(reason = notice.reason, note = notice.note, "the dead man's switch");
+        night.herald.tell(context, &night.regarding(), vec![notice]);
+    }
+    fact
 }
 
 fn is_ready(fact: &SwitchFact) -> bool {

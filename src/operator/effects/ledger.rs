@@ -4,6 +4,7 @@
 //! carries the hash of the one before; neither ConfigMap is ever recreated once a night is armed; both carry a finalizer until the night
 //! is finished. A chain that does not hold is a value, not an error. Not here: which entries are appended, and when it is safe to act.
 
+mod identity;
 mod record;
 mod thaw;
 
@@ -21,6 +22,7 @@ use super::operations::{add, at, replace, test, text};
 use super::preimages::Preimages;
 use super::tenant::{Tenant, path};
 
+pub use identity::{PlanIdentity, holds_plan, identity};
 pub use record::{Chain, Head, Record};
 pub use thaw::{thaw, thaw_live};
 
@@ -306,38 +308,11 @@ pub(super) async fn freeze(tenant: &Tenant, plan: &Plan, preimages: &Preimages) 
     serde_json::from_str(text(&stored, &["data", PREIMAGES])).map_err(unreadable)
 }
 
-/// Which ConfigMap holds the plan, and what is in it: what a sentinel is told to expect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanIdentity {
-    /// The ConfigMap's name.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
-    /// SHA-256 of the plan as stored, hexadecimal.
-    pub hash: String,
-}
-
-/// The plan's `ConfigMap` as it is now.
-///
-/// # Errors
-/// [`LedgerError::PlanGone`], or a call's.
-pub async fn identity(tenant: &Tenant, plan: &Plan) -> Result<PlanIdentity, LedgerError> {
-    let name = LedgerNames::of(&plan.name, &plan.uid).plan;
-    let stored = look(tenant, &name).await?.ok_or_else(|| LedgerError::PlanGone { name: name.clone() })?;
-    Ok(PlanIdentity { name, uid: text(&stored, &["metadata", "uid"]).to_owned(), hash: sha256(text(&stored, &["data", PLAN])) })
-}
-
 /// What arming froze; none before.
 pub(super) async fn frozen(tenant: &Tenant, plan: &Plan) -> Result<Option<Preimages>, LedgerError> {
     let name = LedgerNames::of(&plan.name, &plan.uid).plan;
     let stored = look(tenant, &name).await?.ok_or(LedgerError::PlanGone { name })?;
     Ok(captured(&stored).0)
-}
-
-/// Whether it is the data of a plan, and not of a ledger.
-#[must_use]
-pub fn holds_plan(data: &Map<String, Value>) -> bool {
-    data.contains_key(PLAN)
 }
 
 /// The night is over: the two ConfigMaps may be deleted, by whoever wants to.

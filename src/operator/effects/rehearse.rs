@@ -225,10 +225,7 @@ impl Stage<'_> {
                 self.find("NoSwitch", "the operator", whose, sentinel::NO_IMAGE.to_owned());
                 return Ok(());
             }
-            Switch::Without => {
-                self.rehearsed.untried.push(format!("{whose}: this operator works without one"));
-                return Ok(());
-            }
+            Switch::Without => return Ok(()),
             Switch::Image(image) => image,
         };
         for sentinel::Tried { object, answer, changed } in sentinel::try_all(self.tenant, self.plan, image).await {
