@@ -4,7 +4,7 @@
 mod nights;
 
 use nights::{World, at, play, sogei, t};
-use notturno::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, TokenFact};
+use notturno::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, SwitchFact, TokenFact};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::phases::TABLE;
 use notturno::engine::state::jobs;
@@ -281,5 +281,27 @@ proptest! {
         }
         let again = decide(plan, &whole, &facts, now);
         prop_assert_eq!(again.events, vec![], "a decision leaves nothing to decide at the same moment");
+    }
+}
+
+#[test]
+fn what_was_intended_is_not_done_while_nobody_would_take_it_back() {
+    let plan = sogei().plan();
+    let journal = until_running(&plan, "chiudi-portali");
+    let now = journal.last().unwrap().at;
+    let reason = || "gone".to_owned();
+    let closes = |switch: SwitchFact| {
+        let decision = decide(&plan, &journal, &Facts { switch, ..Facts::default() }, now);
+        decision.commands.iter().any(|command| matches!(command, Command::Close { .. }))
+    };
+    assert!(closes(SwitchFact::NotAsked) && closes(SwitchFact::Ready { count: 1 }));
+    assert!(!closes(SwitchFact::NotYet { reason: reason() }) && !closes(SwitchFact::NotReady { reason: reason(), since: now }));
+}
+
+#[test]
+fn the_shorter_the_reserve_the_sooner_a_lost_switch_turns_the_night_back() {
+    for (reserve, seconds) in [(Span::minutes(20), 60), (Span::seconds(120), 30), (Span::seconds(8), 10)] {
+        let plan = Plan { reserve, ..sogei().plan() };
+        assert_eq!(notturno::engine::switch::lost_for_max(&plan), Span::seconds(seconds), "{reserve}");
     }
 }

@@ -13,6 +13,7 @@ mod made;
 mod pod_security;
 mod sample;
 mod scene;
+mod sentinel;
 mod step_scene;
 mod steps;
 mod targets;

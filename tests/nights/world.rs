@@ -111,8 +111,7 @@ pub fn play_before(
         vec![Entry { at: plan.start_at, event: Event::Accepted { plan_hash: "h".to_owned() }, why: "accepted".to_owned() }];
     let mut decisions = vec![];
     let mut now = plan.start_at - SignedDuration::from_hours(1);
-    facts.clock_unbounded = clock_unbounded(world, now);
-    facts.switch = switch(world, Made::NotYet, plan.start_at, now);
+    (facts.clock_unbounded, facts.switch) = (clock_unbounded(world, now), switch(world, Made::NotYet, plan.start_at, now));
     for _ in 0..20_000 {
         if world.dies_after.is_some_and(|count| journal.len() >= count) {
             facts.epoch = Epoch::SENTINELS;

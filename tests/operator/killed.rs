@@ -65,7 +65,7 @@ impl Killed {
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert_eq!(world.ledger().await.broken, None, "write {number}, {stage:?}");
         assert!(world.starts().iter().all(|(_, starts)| *starts <= 1), "write {number}, {stage:?}: {:?}", world.starts());
-        assert_eq!(world.sentinel(), None, "write {number}, {stage:?}");
+        assert_eq!(world.switch(), None, "write {number}, {stage:?}");
         let finalizers = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
         assert!(finalizers.as_array().is_none_or(Vec::is_empty), "write {number}, {stage:?}: {finalizers}");
         Some((self.found)(&world))

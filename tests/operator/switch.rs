@@ -60,12 +60,12 @@ async fn by_day_it_is_proven_a_quarter_of_an_hour_before_it_is_made_and_at_the_e
     world.until("2023-02-10T00:14:50+01:00").await;
     assert_eq!(world.status(NIGHT)["phase"], "Armed");
     assert_eq!(world.status(NIGHT)["switch"]["armed"], false);
-    assert_eq!(world.sentinel(), None);
+    assert_eq!(world.switch(), None);
     let tried = world.embedded.log().into_iter().filter(|one| one.request.dry_run && one.request.verb == Verb::Create);
     let tried: Vec<String> = tried.map(|one| one.request.resource.clone()).collect();
     assert!(tried.contains(&"deployments".to_owned()) && tried.contains(&"pods".to_owned()), "{tried:?}");
     world.until("2023-02-10T00:15:05+01:00").await;
-    let sentinel = world.sentinel().expect("it is made");
+    let sentinel = world.switch().expect("it is made");
     let template = &sentinel["spec"]["template"];
     assert_eq!(template["spec"]["serviceAccountName"], "lavori-notturni-sentinel");
     assert_eq!(sentinel["metadata"]["ownerReferences"], Value::Null);
@@ -77,10 +77,19 @@ async fn by_day_it_is_proven_a_quarter_of_an_hour_before_it_is_made_and_at_the_e
     assert_eq!(begun_at(&world).await, Some(at("2023-02-10T00:30:00+01:00")));
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(world.sentinel(), None);
+    assert_eq!(world.switch(), None);
     assert_eq!((notices(&world, "SwitchArmed"), notices(&world, "SwitchLost"), notices(&world, "SwitchMended")), (1, 0, 0));
     let writes = world.embedded.log().into_iter().filter(|one| one.request.name == name(&sentinel) && one.changed).count();
     assert_eq!(writes, 2, "made once, deleted once");
+    let night = world.embedded.log().into_iter().filter(|one| one.at > at("2023-02-10T00:15:01+01:00"));
+    let by_tenant = |user: &str| user.ends_with("lavori-notturni");
+    let of_ledger = night
+        .filter(|one| one.request.verb == Verb::Get && one.request.name.ends_with("-ledger") && by_tenant(&one.request.user));
+    let reads = of_ledger.count();
+    assert!(
+        reads <= 2,
+        "its own appends are no news: it is read when a night that waited begins, and when it is settled: {reads}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +119,7 @@ async fn one_that_is_never_ready_cancels_the_night_at_its_latest_start_with_the_
     assert!(why.contains("the dead man's switch is not ready") && why.contains("minimum availability"), "{why}");
     assert_eq!(begun_at(&world).await, None);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(world.sentinel(), None, "a cancelled night leaves none either");
+    assert_eq!(world.switch(), None, "a cancelled night leaves none either");
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,10 +133,10 @@ async fn what_another_hand_does_to_it_in_the_night_is_mended_within_a_minute_and
         let world = hanging();
         let _operator = world.operator_guarded();
         world.until(IN_THE_NIGHT).await;
-        let before = world.sentinel().expect("it stands");
+        let before = world.switch().expect("it stands");
         another_hand(&world.embedded, &name(&before), verb, body.clone()).await;
         tokio::time::sleep(Duration::from_secs(30)).await;
-        let after = world.sentinel().unwrap_or_else(|| panic!("not made anew: {body}"));
+        let after = world.switch().unwrap_or_else(|| panic!("not made anew: {body}"));
         assert_eq!(after["spec"], before["spec"], "{body}");
         assert_eq!(lost_at(&world).await, None, "{body}");
         assert_eq!((notices(&world, "SwitchLost"), notices(&world, "SwitchMended")), (1, 1), "{body}");

@@ -117,7 +117,7 @@ impl World {
     }
 
     /// The Deployment of the night's dead man's switch.
-    pub fn sentinel(&self) -> Option<Value> {
+    pub fn switch(&self) -> Option<Value> {
         let found = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Deployment");
         found.into_iter().find(|object| object["metadata"]["labels"]["notturno.dev/role"] == "sentinel")
     }
