@@ -1,8 +1,9 @@
 //! The table: each fault on five nights at once, placed before, during and after the work on data, and what became of every service.
 //!
 //! In: a [`Fault`]. Out: its rows, told to people and kept beside the build for `tests/real/table`. Invariants: what is asserted is what
-//! [`verdict`] says; they take more than an hour, and have the feature `faults` of their own. Not here: the nights.
+//! [`verdict`] says; three of them are played in every run, all of them (more than an hour) with the feature `faults`. Not here: the nights.
 
+#[cfg(feature = "faults")]
 mod all;
 mod damage;
 mod strikes;

@@ -8,14 +8,12 @@
 
 mod allowance;
 mod audit;
-#[cfg(feature = "faults")]
 mod city;
 mod cluster;
 mod components;
 mod database;
 mod doors;
 mod dump;
-#[cfg(feature = "faults")]
 mod five;
 mod ledger;
 mod night;
@@ -26,7 +24,6 @@ mod tenant;
 mod by_hand;
 mod chart;
 mod death;
-#[cfg(feature = "faults")]
 mod faults;
 mod gitops;
 mod goes_back;

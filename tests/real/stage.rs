@@ -4,6 +4,7 @@
 //! the test harness is told; a test that fails tells what it saw. Not here: the course of a night.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -32,6 +33,7 @@ pub struct Stage {
     pub before: Dump,
     pub fingerprint: [String; 2],
     pub audit: Audit,
+    since: Instant,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -39,6 +41,7 @@ impl Stage {
     /// Sets all of it up and waits until every door is open.
     pub fn set(by: By) -> Self {
         let turn = turn();
+        let since = Instant::now();
         let cluster = Cluster::connect();
         operator::uninstall(&cluster);
         tenant::clear(&cluster);
@@ -48,7 +51,8 @@ impl Stage {
         let doors = Doors::watch(tenant::doors());
         wait(30, "doors that are all open before the night", || doors.all_open().then_some(()));
         let (before, fingerprint, audit) = (Dump::of(&cluster), database.fingerprint(), Audit::from_now(&cluster));
-        Self { cluster, database, doors: Doors::watch(tenant::doors()), before, fingerprint, audit, _turn: turn }
+        say(format!("set up within {:.0} s", since.elapsed().as_secs_f64()));
+        Self { cluster, database, doors: Doors::watch(tenant::doors()), before, fingerprint, audit, since, _turn: turn }
     }
 
     /// What holds after every night, however it went: everything is as it was, nothing of ours is left, and doors are open.
@@ -107,6 +111,7 @@ pub fn served_state() -> String {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        say(format!("over after {:.0} s", self.since.elapsed().as_secs_f64()));
         if !std::thread::panicking() {
             return;
         }
