@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use crate::model::need::grace;
 use crate::model::plan::Plan;
 use crate::model::span::{Span, after, before};
 
@@ -19,8 +20,6 @@ use super::state::{Direction, State};
 pub const SENTINEL_COUNT: u32 = 2;
 /// How long before the start they are made: long enough to mend what keeps them from being ready, short enough to cost little.
 const ARMED_BEFORE: Span = Span::seconds(15 * 60);
-/// How long the night may be without, once work has begun.
-const LOST_FOR_MAX: Span = Span::seconds(60);
 /// A Pod that was deleted needs so long to be replaced.
 const LOST_FOR_MIN: Span = Span::seconds(10);
 
@@ -30,11 +29,10 @@ pub fn armed_from(plan: &Plan) -> Timestamp {
     before(plan.start_at, ARMED_BEFORE)
 }
 
-/// How long the night may be without the switch before it goes back: a quarter of the reserve, within bounds.
+/// How long the night may be without the switch before it goes back: the grace, or as long as a Pod needs where that is longer.
 #[must_use]
 pub fn lost_for_max(plan: &Plan) -> Span {
-    let quarter = Span::seconds(u32::try_from(plan.reserve.get().as_secs() / 4).unwrap_or(u32::MAX));
-    quarter.clamp(LOST_FOR_MIN, LOST_FOR_MAX)
+    grace(plan).max(LOST_FOR_MIN)
 }
 
 /// Whether the switch has to stand now.
