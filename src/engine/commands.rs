@@ -15,9 +15,9 @@ use super::state::{Direction, Running, ServiceState, State, Work, jobs};
 use super::switch;
 use super::takeover::{self, Part};
 
-/// Everything to do now.
-pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Vec<Command> {
-    match takeover::part(state, facts) {
+/// Everything to do now, for whoever has this part.
+pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, part: Part, now: Timestamp) -> Vec<Command> {
+    match part {
         Part::Acts => {}
         // What is left of a night that is over is taken away by whoever is there.
         Part::Reports if state.outcome.is_some() => {}

@@ -67,17 +67,19 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         }
         events.push(entry);
     }
+    // What was just recorded may have changed who has the night.
+    let part = takeover::part(&state, facts);
     Decision {
         commands: match &known {
             Some(known) => unrecorded::commands(plan, known, &state, facts, now),
-            None => commands::commands(plan, &state, facts, now),
+            None => commands::commands(plan, &state, facts, part, now),
         },
-        wake: match takeover::part(&state, facts) {
+        wake: match part {
             Part::Acts => wake::wake(plan, &state, facts, now),
             Part::Waits => takeover::wake(plan, &state, now),
             Part::Reports => None,
         },
-        why: match takeover::part(&state, facts) {
+        why: match part {
             Part::Acts | Part::Waits => wake::why(plan, &state, facts, now),
             Part::Reports => format!("epoch {} has the night: {}", state.epoch, wake::why(plan, &state, facts, now)),
         },
