@@ -4,9 +4,8 @@
 mod nights;
 
 use nights::{Played, World, play, service, sogei, t};
-use notturno::engine::facts::{Ask, Burned, JobEnd, JobFact, Order, Pods, Probes, ServiceFact, TokenFact};
+use notturno::engine::facts::{Ask, Burned, JobEnd, JobFact, Order, Pods, Probes, ServiceFact, TokenFact, jobs};
 use notturno::engine::journal::Cause;
-use notturno::engine::state::jobs;
 use notturno::engine::{Command, Decision, Entry, Event, Facts, JobKey, decide};
 use notturno::model::plan::{Plan, PlannedUndo};
 use notturno::model::runbook::OnOverrun;

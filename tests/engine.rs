@@ -4,10 +4,9 @@
 mod nights;
 
 use nights::{World, at, play, sogei, t};
-use notturno::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, SwitchFact, TokenFact};
+use notturno::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, SwitchFact, TokenFact, jobs};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::phases::TABLE;
-use notturno::engine::state::jobs;
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{JobSource, Template};
 use notturno::model::phase::{Outcome, Phase};

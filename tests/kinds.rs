@@ -4,7 +4,7 @@
 mod nights;
 
 use nights::{Night, Played, World, job, play, sogei, step, t};
-use notturno::engine::facts::{Ask, Burned, ChangeFact, JobFact, Order, Pods, TokenFact};
+use notturno::engine::facts::{Ask, Burned, ChangeFact, JobFact, Order, Pods, TokenFact, jobs};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
@@ -356,5 +356,5 @@ fn jobs_that_cannot_be_looked_at_are_burned_all_the_same() {
     let end = whole.journal.iter().position(|entry| matches!(entry.event, Event::GoingBack { .. })).unwrap();
     let blind = decide(&plan, &whole.journal[..=end], &Facts::default(), t("04:00"));
     let burned = blind.commands.iter().filter(|command| matches!(command, Command::BurnJob { .. })).count();
-    assert_eq!(burned, notturno::engine::state::jobs(&plan).len(), "{blind:#?}");
+    assert_eq!(burned, jobs(&plan).len(), "{blind:#?}");
 }

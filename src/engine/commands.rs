@@ -10,8 +10,8 @@ use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceI
 
 use super::command::{BurnTo, Command};
 use super::dirty;
-use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
-use super::state::{Direction, Running, ServiceState, State, Work, jobs};
+use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact, jobs};
+use super::state::{Direction, Running, ServiceState, State, Work};
 use super::switch;
 use super::takeover::{self, Part};
 

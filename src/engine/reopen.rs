@@ -16,9 +16,9 @@ use crate::model::reference::ServiceRef;
 use crate::model::service::{Text, WhenRed};
 use crate::model::span::{Span, after};
 
-use super::facts::{ClosingFact, Facts, JobKey, Probes, ServiceFact, TokenFact};
+use super::facts::{ClosingFact, Facts, JobKey, Probes, ServiceFact, TokenFact, jobs};
 use super::journal::Event;
-use super::state::{Direction, ServiceState, State, Work, jobs};
+use super::state::{Direction, ServiceState, State, Work};
 use super::words::clock;
 use super::{Next, back, dirty};
 

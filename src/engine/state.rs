@@ -14,7 +14,6 @@ use crate::model::plan::{Plan, PlannedStep, PlannedUndo, ServiceIndex, StepIndex
 use crate::model::span::after;
 
 use super::facts::JobKey;
-pub use super::facts::jobs;
 use super::fold;
 use super::journal::{Cause, Entry, Event, Proof};
 

@@ -1,8 +1,7 @@
 //! Nights that leave work half done, and facts to decide on.
 
 use crate::nights::{Night, Played, World, opens, opens_in_part, sogei, t};
-use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, ServiceFact, TokenFact};
-use notturno::engine::state::jobs;
+use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, ServiceFact, TokenFact, jobs};
 use notturno::engine::{Decision, Entry, Event, Facts, JobKey};
 use notturno::model::plan::Plan;
 

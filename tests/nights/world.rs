@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use notturno::engine::facts::{
-    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, SwitchFact, TokenFact,
+    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobEnd, JobFact, Order, Pods, Probes, SwitchFact, TokenFact, jobs,
 };
-use notturno::engine::state::{ServiceState, jobs};
+use notturno::engine::state::ServiceState;
 use notturno::engine::{BurnTo, Command, Decision, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::epoch::Epoch;
 use notturno::model::plan::{Plan, ServiceIndex, StepIndex};

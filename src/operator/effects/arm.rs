@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::engine::JobKey;
-use crate::engine::state::jobs;
+use crate::engine::facts::jobs;
 use crate::model::action::Template;
 use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;

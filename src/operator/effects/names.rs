@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::engine::JobKey;
-use crate::engine::state::jobs;
+use crate::engine::facts::jobs;
 use crate::model::plan::Plan;
 
 /// Longest name of an object.

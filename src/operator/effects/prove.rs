@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::engine::state::jobs;
+use crate::engine::facts::jobs;
 use crate::model::plan::{Plan, PlannedUndo};
 
 use super::call::{Answer, CallError};

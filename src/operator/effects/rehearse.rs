@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::engine::state::jobs;
+use crate::engine::facts::jobs;
 use crate::engine::{Entry, Event, JobKey};
 use crate::model::action::{Check, Template};
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
