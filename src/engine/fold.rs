@@ -291,37 +291,27 @@ fn expire_undos(state: &mut State, plan: &Plan, id: &ServiceRef, steps: &[String
 
 /// Only what is being opened is open at last.
 fn let_in(state: &mut State, plan: &Plan, id: &ServiceRef, to: impl FnOnce(BTreeSet<StepIndex>) -> ServiceState) -> Option<()> {
-    match reopening_service(state, plan, id)? {
-        service @ ServiceState::Opening { .. } => {
-            let dirty = service.open_on().clone();
-            *service = to(dirty);
-            Some(())
-        }
-        ServiceState::Open
-        | ServiceState::Closed { .. }
-        | ServiceState::Expiring { .. }
-        | ServiceState::ClosingAgain { .. }
-        | ServiceState::Opened { .. }
-        | ServiceState::Degraded { .. }
-        | ServiceState::HeldClosed { .. } => None,
-    }
+    let service = reopening_service(state, plan, id)?;
+    let ServiceState::Opening { dirty, .. } = service else { return None };
+    let dirty = std::mem::take(dirty);
+    *service = to(dirty);
+    Some(())
 }
 
 /// Only what is closed stays closed.
 fn hold_closed(state: &mut State, plan: &Plan, id: &ServiceRef, to: ServiceState) -> Option<()> {
-    match reopening_service(state, plan, id)? {
-        service @ (ServiceState::Open
-        | ServiceState::Closed { .. }
-        | ServiceState::Expiring { .. }
-        | ServiceState::ClosingAgain { .. }) => {
-            *service = to;
-            Some(())
+    let service = reopening_service(state, plan, id)?;
+    // Of several states each has to be thought of, a new one too.
+    let may_stay_closed = match service {
+        ServiceState::Open | ServiceState::Closed { .. } | ServiceState::Expiring { .. } | ServiceState::ClosingAgain { .. } => {
+            true
         }
         ServiceState::Opening { .. }
         | ServiceState::Opened { .. }
         | ServiceState::Degraded { .. }
-        | ServiceState::HeldClosed { .. } => None,
-    }
+        | ServiceState::HeldClosed { .. } => false,
+    };
+    may_stay_closed.then(|| *service = to)
 }
 
 fn step_positions(plan: &Plan, names: &[String]) -> Option<BTreeSet<StepIndex>> {
@@ -331,19 +321,9 @@ fn step_positions(plan: &Plan, names: &[String]) -> Option<BTreeSet<StepIndex>> 
 fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef) -> Option<()> {
     let committed = matches!(state.direction, Direction::Committed { .. });
     let (_, planned) = plan.service_named(id)?;
-    match reopening_service(state, plan, id)? {
-        ServiceState::Opening { late, tolerated, .. } => {
-            *tolerated = committed && planned.when_red == WhenRed::OpenDegraded;
-            mark(late)
-        }
-        ServiceState::Open
-        | ServiceState::Closed { .. }
-        | ServiceState::Expiring { .. }
-        | ServiceState::ClosingAgain { .. }
-        | ServiceState::Opened { .. }
-        | ServiceState::Degraded { .. }
-        | ServiceState::HeldClosed { .. } => None,
-    }
+    let ServiceState::Opening { late, tolerated, .. } = reopening_service(state, plan, id)? else { return None };
+    *tolerated = committed && planned.when_red == WhenRed::OpenDegraded;
+    mark(late)
 }
 
 fn close_again(state: &mut State, plan: &Plan, id: &ServiceRef, at: Timestamp) -> Option<()> {
