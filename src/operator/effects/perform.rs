@@ -219,31 +219,30 @@ async fn burn_one(spot: Result<Spot<'_>, PerformError>) -> Result<u32, PerformEr
     spot?.burn().await
 }
 
-/// In declared order. What fails for good is passed over; what may succeed later is waited for, to keep the order.
+/// In declared order.
 async fn degrade(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: ServiceIndex) -> Result<u32, PerformError> {
-    let mut tally = Tally::default();
-    for spot in degraded_spots(tenant, plan, preimages, service) {
-        let outcome = match spot {
-            Ok(spot) => spot.degrade(plan).await,
-            Err(error) => Err(error),
-        };
-        let wait = outcome.as_ref().is_err_and(|error| !error.is_for_good());
-        tally.note(outcome);
-        if wait {
-            break;
-        }
-    }
-    tally.result()
+    let spots = degraded_spots(tenant, plan, preimages, service);
+    in_order(spots.into_iter().map(|spot| degrade_one(spot, plan)).collect()).await
 }
 
-/// In reverse order. What fails for good is passed over; what may succeed later is waited for, to keep the order.
+async fn degrade_one(spot: Result<Spot<'_>, PerformError>, plan: &Plan) -> Result<u32, PerformError> {
+    spot?.degrade(plan).await
+}
+
+/// In reverse order.
 async fn reopen(tenant: &Tenant, plan: &Plan, preimages: &Preimages, service: ServiceIndex) -> Result<u32, PerformError> {
+    in_order(spots(tenant, plan, preimages, service).into_iter().rev().map(restore_one).collect()).await
+}
+
+async fn restore_one(spot: Result<Spot<'_>, PerformError>) -> Result<u32, PerformError> {
+    spot?.restore().await.map(|done| done.write_count)
+}
+
+/// One after the other. What fails for good is passed over; what may succeed later is waited for, to keep the order.
+async fn in_order(tries: Vec<impl Future<Output = Result<u32, PerformError>>>) -> Result<u32, PerformError> {
     let mut tally = Tally::default();
-    for spot in spots(tenant, plan, preimages, service).into_iter().rev() {
-        let outcome = match spot {
-            Ok(spot) => spot.restore().await.map(|done| done.write_count),
-            Err(error) => Err(error),
-        };
+    for one in tries {
+        let outcome = one.await;
         let wait = outcome.as_ref().is_err_and(|error| !error.is_for_good());
         tally.note(outcome);
         if wait {
