@@ -132,6 +132,22 @@ pub enum Change {
     Cordon {},
 }
 
+impl Change {
+    /// Whether an object that is not there is made.
+    #[must_use]
+    pub const fn makes(&self) -> bool {
+        match self {
+            Self::Apply { .. } => true,
+            Self::Scale { .. }
+            | Self::Suspend {}
+            | Self::Merge { .. }
+            | Self::Json { .. }
+            | Self::Restart {}
+            | Self::Cordon {} => false,
+        }
+    }
+}
+
 /// A check that a service answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -150,16 +150,7 @@ impl Needs {
     }
 
     fn change(&mut self, target: &Target, change: &Change) {
-        let makes = match change {
-            Change::Apply { .. } => true,
-            Change::Scale { .. }
-            | Change::Suspend {}
-            | Change::Merge { .. }
-            | Change::Json { .. }
-            | Change::Restart {}
-            | Change::Cordon {} => false,
-        };
-        *self.changed.entry(target.clone()).or_default() |= makes;
+        *self.changed.entry(target.clone()).or_default() |= change.makes();
     }
 
     fn check(&mut self, check: &Check) {

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use crate::model::action::Check;
 use crate::model::plan::{Plan, PlannedAction, StepIndex};
 use crate::model::schedule::ancestors;
-use crate::model::service::{Change, Probe};
+use crate::model::service::Probe;
 
 /// How long one name may take to be resolved.
 const JUDGED_FOR_MAX: Duration = Duration::from_secs(5);
@@ -115,8 +115,7 @@ fn is_made(plan: &Plan, step: StepIndex, url: &str) -> bool {
     ancestors(&plan.steps, needs).into_iter().any(|before| match plan.steps.get(before).map(|planned| &planned.action) {
         Some(PlannedAction::Change(closing)) => {
             let target = &closing.target;
-            let applied = matches!(closing.change, Change::Apply { .. });
-            applied && target.kind == "Service" && target.name == name && target.namespace == namespace
+            closing.change.makes() && target.kind == "Service" && target.name == name && target.namespace == namespace
         }
         Some(
             PlannedAction::Close { .. }

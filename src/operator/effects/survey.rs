@@ -119,7 +119,7 @@ fn misplaced(target: &Target, kind: &Kind) -> Option<String> {
 
 /// Whether what is not there is made by the first change of it.
 fn is_made(planned: &[Planned<'_>]) -> bool {
-    planned.first().is_some_and(|first| first.wish == Wish::Step && matches!(*first.change, Change::Apply { .. }))
+    planned.first().is_some_and(|first| first.wish == Wish::Step && first.change.makes())
 }
 
 fn with_token(live: &Value, token: &str) -> Value {

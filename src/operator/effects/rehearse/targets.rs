@@ -138,7 +138,7 @@ impl<'a> Stage<'a> {
         wanted: &[Wanted<'_>],
     ) -> Result<Option<Option<Value>>, CallError> {
         match self.tenant.get(path).await {
-            Err(error) if error.answer() == Some(Answer::NotFound) && wanted.iter().all(|one| is_apply(one.change)) => {
+            Err(error) if error.answer() == Some(Answer::NotFound) && wanted.iter().all(|one| one.change.makes()) => {
                 Ok(Some(None))
             }
             answer => Ok(self.heard(object, whose, answer)?.map(Some)),
@@ -274,18 +274,6 @@ impl<'a> Stage<'a> {
 /// Whether the object is as the change leaves it; what only the API server can tell counts as not.
 fn shows(live: &Value, change: &Change) -> bool {
     !changes(live, change).is_empty() && is_closed(live, change)
-}
-
-fn is_apply(change: &Change) -> bool {
-    match change {
-        Change::Apply { .. } => true,
-        Change::Scale { .. }
-        | Change::Suspend {}
-        | Change::Merge { .. }
-        | Change::Json { .. }
-        | Change::Restart {}
-        | Change::Cordon {} => false,
-    }
 }
 
 /// A restart is a new mark on the Pods' template.
