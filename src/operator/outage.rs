@@ -68,8 +68,7 @@ impl Outage {
 }
 
 /// After an append that may not have landed, or news of another hand's, the ledger is read again. Out of reach, what is known has to do:
-/// an append is by
-/// compare-and-set, and nothing else is sent without one but burns.
+/// an append is by compare-and-set, and nothing else is sent without one but burns.
 pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Context) {
     let doubted = night.ledger_eye.take_doubt();
     if !night.outage.is_unsure && !doubted {
