@@ -21,7 +21,7 @@ use crate::engine::{self, Command, Decision, Entry, Event, Facts, Interest, Stat
 use crate::model::need::grace;
 use crate::model::phase::Phase;
 use crate::operator::effects::ledger::{self, AppendError};
-use crate::operator::effects::{Switch, prove};
+use crate::operator::effects::{Head, Preimages, Switch, prove};
 use crate::operator::looks::{Eyes, Looks, look_with};
 use crate::operator::night_watch::{Kinds, LedgerEye, NightWatch, Watched};
 use crate::operator::probe::{Probers, to_probe};
@@ -55,6 +55,8 @@ pub(super) struct Watch {
     tries: Tries,
     work: NightWatch,
     bell: Arc<Notify>,
+    /// Pre-images as intentions renewed them, by the head of the ledger that they follow from.
+    intended: Option<(Option<Head>, Arc<Preimages>)>,
     rehearsed_at: Option<Instant>,
     /// Turns in a row in which nothing happened.
     quiet_count: u32,
@@ -76,6 +78,7 @@ impl Watch {
             tries: Tries::default(),
             work: NightWatch::default(),
             bell: Arc::default(),
+            intended: None,
             rehearsed_at: None,
             quiet_count: 0,
             disarmed: false,
@@ -107,7 +110,7 @@ impl Watch {
         } else if let Some(rest) = self.lets_the_other_act() {
             return rest;
         }
-        let facts = if acts { self.look(&engine::interest(&self.post.plan, &state), &entries).await } else { self.no_facts() };
+        let facts = if acts { self.look(&engine::interest(&self.post.plan, &state)).await } else { self.no_facts() };
         let decision = decide(&self.post.plan, &entries, &facts, self.post.time.now());
         tracing::debug!(phase = %decision.phase, why = decision.why, acts, "decided");
         if self.is_left_without_ledger(acts, &decision) {
@@ -200,15 +203,26 @@ impl Watch {
         Facts { epoch: self.post.tenant.epoch, disarmed: self.disarmed, ..Facts::default() }
     }
 
-    async fn look(&mut self, interest: &Interest, entries: &[Entry]) -> Facts {
-        let Post { tenant, plan, preimages, time, .. } = &self.post;
+    /// Anew only when the ledger has moved on.
+    fn preimages(&mut self) -> Arc<Preimages> {
+        let head = &self.known.head;
+        if let Some((_, intended)) = self.intended.as_ref().filter(|(of, _)| of == head) {
+            return Arc::clone(intended);
+        }
+        let intended = Arc::new(self.post.preimages.clone().as_intended(&self.known.entries));
+        self.intended = Some((head.clone(), Arc::clone(&intended)));
+        intended
+    }
+
+    async fn look(&mut self, interest: &Interest) -> Facts {
+        let preimages = self.preimages();
+        let Post { tenant, plan, time, .. } = &self.post;
         let watched = || {
             let hands = tenant.clone();
             let hands = Arc::new(move || std::future::ready(Some(hands.clone())).boxed());
             Watched { hands, night: plan.uid.clone(), for_seconds: WATCH_FOR_SECONDS }
         };
         self.work.set(Kinds::Work, interest.jobs, watched, (&self.bell, &Arc::new(LedgerEye::default())));
-        let preimages = Arc::new(preimages.clone().as_intended(entries));
         let eyes = Eyes { tenant: tenant.clone(), plan: Arc::clone(plan), preimages, now: time.now() };
         let (seen, left) = look_with(&mut self.looks, &eyes, interest, true).await;
         let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).chain(left).collect();
@@ -263,8 +277,8 @@ impl Watch {
         if due.is_empty() && self.lanes.is_idle() {
             return 0;
         }
-        let Post { tenant, plan, preimages, time, .. } = &self.post;
-        let preimages = Arc::new(preimages.clone().as_intended(&self.known.entries));
+        let preimages = self.preimages();
+        let Post { tenant, plan, time, .. } = &self.post;
         let (tenant, plan, time) = (tenant.clone(), Arc::clone(plan), time.clone());
         let hands = Hands { tenant, plan, preimages, time, switch: Switch::Without, identity: None };
         let mut write_count = 0;
@@ -295,7 +309,7 @@ impl Watch {
     async fn without_ledger(&mut self, entries: &[Entry], decision: &Decision) -> Rest {
         let mut expected = State::fold(&self.post.plan, entries);
         decision.events.iter().for_each(|entry| expected.apply(&self.post.plan, entry));
-        let facts = self.look(&engine::interest(&self.post.plan, &expected), entries).await;
+        let facts = self.look(&engine::interest(&self.post.plan, &expected)).await;
         let facts = Facts { unrecorded: true, ..facts };
         let allowed = decide(&self.post.plan, entries, &facts, self.post.time.now()).commands;
         tracing::error!(
