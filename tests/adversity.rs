@@ -4,9 +4,10 @@
 mod nights;
 
 use nights::{Played, World, play, service, sogei, t};
-use notturno::engine::facts::{Ask, Burned, JobEnd, JobFact, Order, Pods, Probes, ServiceFact, TokenFact, jobs};
+use notturno::engine::facts::{Ask, Burned, CalledOff, JobEnd, JobFact, Order, Pods, Probes, ServiceFact, TokenFact, jobs};
 use notturno::engine::journal::Cause;
 use notturno::engine::{Command, Decision, Entry, Event, Facts, JobKey, decide};
+use notturno::model::phase::Outcome;
 use notturno::model::plan::{Plan, PlannedUndo};
 use notturno::model::runbook::OnOverrun;
 use notturno::model::span::Span;
@@ -250,4 +251,52 @@ fn a_site_that_tolerates_no_time_at_all_is_not_overlooked() {
         }
     });
     assert!(night.verdict().refusals.iter().any(|refusal| refusal.reason == "DoesNotFit"));
+}
+
+#[test]
+fn a_changed_ledger_and_a_deleted_intervention_are_told_apart_before_the_night_and_in_it() {
+    let plan = sogei().plan();
+    let played = play(&plan, &World::default(), t("12:00"));
+    let by_day = until(&played, |event| *event == Event::Armed {});
+    let at_night = until(&played, |event| matches!(event, Event::StepIntended { step, .. } if step == "aggiorna"));
+    let hand = "plan or ledger were deleted or changed by another hand";
+    let person = "the intervention was deleted";
+    for (called_off, cause, who) in
+        [(CalledOff::LedgerChanged, Cause::LedgerChanged, hand), (CalledOff::Deleted, Cause::Deleted, person)]
+    {
+        let facts = Facts { called_off: Some(called_off), ..Facts::default() };
+        let decided = |journal: &[Entry]| {
+            let first = decide(&plan, journal, &facts, journal.last().unwrap().at).events.swap_remove(0);
+            (first.event, first.why)
+        };
+        let cancelled = Event::Finished { outcome: Outcome::Cancelled };
+        assert_eq!(decided(&by_day), (cancelled, format!("{who} before it began")));
+        assert_eq!(decided(&at_night), (Event::GoingBack { cause }, format!("{who}: going back")));
+    }
+}
+
+/// What stands in ledgers is read for ever: every cause by the name that it was written with.
+#[test]
+fn the_causes_of_ledgers_written_before_are_read() {
+    let step = || "a".to_owned();
+    let written = [
+        (r#""turnBackMoment""#, Cause::TurnBackMoment),
+        (r#"{"hardCap":{"step":"a"}}"#, Cause::HardCap { step: step() }),
+        (r#"{"overrun":{"step":"a"}}"#, Cause::Overrun { step: step() }),
+        (r#"{"stepFailed":{"step":"a"}}"#, Cause::StepFailed { step: step() }),
+        (r#"{"silence":{"step":"a"}}"#, Cause::Silence { step: step() }),
+        (r#""futile""#, Cause::Futile),
+        (r#"{"ordered":{"by":"a"}}"#, Cause::Ordered { by: step() }),
+        (r#""deleted""#, Cause::Deleted),
+        (r#""ledgerChanged""#, Cause::LedgerChanged),
+        (r#""switchLost""#, Cause::SwitchLost),
+        (r#""nonsense""#, Cause::Nonsense),
+        (r#""takenOver""#, Cause::TakenOver),
+    ];
+    for (text, cause) in written {
+        let entry = format!(r#"{{"at":"2023-02-10T02:00:00Z","event":{{"goingBack":{{"cause":{text}}}}},"why":"x"}}"#);
+        let read: Entry = serde_json::from_str(&entry).unwrap();
+        assert_eq!(read.event, Event::GoingBack { cause });
+        assert_eq!(serde_json::to_string(&read).unwrap(), entry, "and written so");
+    }
 }

@@ -4,7 +4,7 @@
 mod nights;
 
 use nights::{Night, Played, World, job, play, sogei, step, t};
-use notturno::engine::facts::{Ask, Burned, ChangeFact, JobFact, Order, Pods, TokenFact, jobs};
+use notturno::engine::facts::{Ask, Burned, CalledOff, ChangeFact, JobFact, Order, Pods, TokenFact, jobs};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
@@ -163,7 +163,7 @@ fn an_object_that_was_never_changed_has_nothing_to_give_back() {
     let plan = changing().plan();
     let (mut journal, index) = (until_change(&plan), plan.step_named("imposta").unwrap().0);
     let burned = ChangeFact { burned: true, restored: true, ..ChangeFact::default() };
-    let facts = Facts { changes: [(index, burned)].into(), deleted: true, ..Facts::default() };
+    let facts = Facts { changes: [(index, burned)].into(), called_off: Some(CalledOff::Deleted), ..Facts::default() };
     let decision = decide(&plan, &journal, &facts, t("02:01"));
     journal.extend(decision.events);
     assert_eq!(State::fold(&plan, &journal).steps[index].stopped, Some(Proof::NeverStarted));
@@ -182,7 +182,7 @@ fn an_object_that_cannot_be_given_back_holds_no_other_undo_and_a_person_is_calle
     let index = plan.step_named("imposta").unwrap().0;
     let mut journal = until_change(&plan);
     let gone = ChangeFact { burned: true, cannot_restore: Some("it is not there".to_owned()), ..ChangeFact::default() };
-    let facts = Facts { changes: [(index, gone)].into(), deleted: true, ..Facts::default() };
+    let facts = Facts { changes: [(index, gone)].into(), called_off: Some(CalledOff::Deleted), ..Facts::default() };
     journal.extend(decide(&plan, &journal, &facts, t("02:01")).events);
     let state = State::fold(&plan, &journal);
     assert!(state.needs_human(), "{journal:#?}");
@@ -342,7 +342,7 @@ fn a_pod_that_nobody_can_see_any_more_is_named_while_its_proof_is_waited_for() {
         held: true,
     };
     let index = plan.step_named("aggiorna").unwrap().0;
-    let facts = Facts { jobs: [(JobKey::Step(index), job)].into(), deleted: true, ..Facts::default() };
+    let facts = Facts { jobs: [(JobKey::Step(index), job)].into(), called_off: Some(CalledOff::Deleted), ..Facts::default() };
     let why = decide(&plan, &whole.journal[..=end], &facts, t("03:01")).why;
     assert_eq!(why, "waiting for proof that aggiorna has stopped: Pod aggiorna-x is on a node that does not answer");
 }

@@ -36,10 +36,19 @@ pub struct Facts {
     pub clock_unbounded: Option<String>,
     /// The ledger has been out of reach for so long that what is decided now is done without a record, as far as that is allowed.
     pub unrecorded: bool,
-    /// The intervention is being deleted.
-    pub deleted: bool,
+    /// What calls the night off without an order.
+    pub called_off: Option<CalledOff>,
     /// After the end: no token of this night stands on any target.
     pub disarmed: bool,
+}
+
+/// What calls a night off without an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalledOff {
+    /// The intervention is being deleted.
+    Deleted,
+    /// Plan or ledger are being deleted, or are not what they were.
+    LedgerChanged,
 }
 
 /// How far arming has got.

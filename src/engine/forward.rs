@@ -25,12 +25,8 @@ use super::{orders, outcome, switch};
 
 /// What happens next before the night begins.
 pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
-    if facts.deleted {
-        let why = "the intervention was deleted before it began".to_owned();
+    if let Some(why) = orders::cancelled(state, facts, now) {
         return Some((Event::Finished { outcome: Outcome::Cancelled }, why));
-    }
-    if let Some(order) = orders::cancelling(state, facts, now) {
-        return Some((Event::Finished { outcome: Outcome::Cancelled }, format!("{} said not to begin", order.by)));
     }
     let held = start_held(plan, state, facts, now);
     let and_held: String = held.iter().map(|hold| format!("; {}", hold.why)).collect();

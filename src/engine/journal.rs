@@ -310,6 +310,8 @@ pub enum Cause {
     },
     /// The intervention was deleted.
     Deleted,
+    /// Plan or ledger were deleted or changed by another hand.
+    LedgerChanged,
     /// The dead man's switch was lost.
     SwitchLost,
     /// The journal makes no sense.

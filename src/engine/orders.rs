@@ -12,15 +12,19 @@ use crate::model::runbook::OnFutile;
 use crate::model::span::Span;
 
 use super::Next;
-use super::facts::{Ask, Facts, Order};
+use super::facts::{Ask, CalledOff, Facts, Order};
 use super::journal::{Cause, Event};
 use super::state::{Direction, State, StepState, Work};
 use super::words::{clock, said};
 
 /// The answer to the oldest order that has none.
 pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
-    if facts.deleted {
-        return Some((Event::GoingBack { cause: Cause::Deleted }, "the intervention was deleted: going back".to_owned()));
+    if let Some(called_off) = facts.called_off {
+        let cause = match called_off {
+            CalledOff::Deleted => Cause::Deleted,
+            CalledOff::LedgerChanged => Cause::LedgerChanged,
+        };
+        return Some((Event::GoingBack { cause }, format!("{}: going back", told(called_off))));
     }
     let order = facts.orders.iter().find(|order| order.at <= now && !state.answered.contains(&order.name))?;
     match &order.ask {
@@ -81,10 +85,20 @@ fn confirm(plan: &Plan, state: &State, order: &Order, name: &str) -> (Event, Str
     (event, format!("{} confirmed {name}", order.by))
 }
 
-/// Before the night begins an order to go back, or to say no, is an order not to begin.
-pub(super) fn cancelling<'a>(state: &State, facts: &'a Facts, now: Timestamp) -> Option<&'a Order> {
+fn told(called_off: CalledOff) -> &'static str {
+    match called_off {
+        CalledOff::Deleted => "the intervention was deleted",
+        CalledOff::LedgerChanged => "plan or ledger were deleted or changed by another hand",
+    }
+}
+
+/// Why a night does not begin at all: before it has begun, what would turn it back cancels it.
+pub(super) fn cancelled(state: &State, facts: &Facts, now: Timestamp) -> Option<String> {
+    if let Some(called_off) = facts.called_off {
+        return Some(format!("{} before it began", told(called_off)));
+    }
     let open = |order: &&Order| order.at <= now && order.ask == Ask::TurnBack && !state.answered.contains(&order.name);
-    facts.orders.iter().find(open)
+    facts.orders.iter().find(open).map(|order| format!("{} said not to begin", order.by))
 }
 
 /// Orders that come after the night has turned are told so (PROTOCOL rule 9, H34); who asked to go back has what was asked for.

@@ -33,8 +33,8 @@ pub(super) struct Book {
     pub(super) plan: Arc<Plan>,
     pub(super) preimages: Option<Preimages>,
     pub(super) entries: Vec<Entry>,
-    /// Somebody deletes the ledger, or has changed it: go back.
-    pub(super) deleting: bool,
+    /// Another hand deletes plan or ledger, or has changed them: go back.
+    pub(super) is_changed: bool,
     /// The plan's `ConfigMap`, once it was asked for.
     pub(super) identity: Option<PlanIdentity>,
     head: Head,
@@ -67,7 +67,7 @@ impl Book {
         };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
         entries.extend(broken.map(|why| Entry { at: context.time.now(), event: Event::Accepted { plan_hash }, why }));
-        Ok(Some(Self { plan: Arc::new(plan), preimages, entries, deleting, identity: None, head }))
+        Ok(Some(Self { plan: Arc::new(plan), preimages, entries, is_changed: deleting, identity: None, head }))
     }
 
     /// Freezes the plan and begins its journal.
@@ -82,7 +82,7 @@ impl Book {
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
-        Ok(Self { plan: Arc::new(plan), preimages: None, entries, deleting: false, identity: None, head })
+        Ok(Self { plan: Arc::new(plan), preimages: None, entries, is_changed: false, identity: None, head })
     }
 
     /// Appends one record; it was seen in the ledger when this returns.

@@ -239,6 +239,7 @@ fn word(cause: &Cause) -> &'static str {
         Cause::Futile => "futile",
         Cause::Ordered { .. } => "ordered",
         Cause::Deleted => "deleted",
+        Cause::LedgerChanged => "ledger-changed",
         Cause::SwitchLost => "switch-lost",
         Cause::Nonsense => "nonsense",
         Cause::TakenOver => "taken-over",

@@ -99,7 +99,7 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
         // What was seen in it is the truth, whatever became of it.
         Ok(_) | Err(BookError::Ledger(LedgerError::PlanGone { .. })) => {
             tracing::error!("plan or ledger are not what they were: going back");
-            book.deleting = true;
+            book.is_changed = true;
         }
         Err(error) => {
             tracing::warn!(error = story(&error), "the ledger is out of reach");

@@ -28,7 +28,7 @@ use super::switch;
 use super::telling::{report, tell_overwritten};
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
-use crate::engine::facts::{Arming, ClosingFact};
+use crate::engine::facts::{Arming, CalledOff, ClosingFact};
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::phase::Phase;
 use crate::model::plan::StepIndex;
@@ -108,10 +108,16 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
         arming: night.arming.clone(),
         orders: context.orders.of(&night.id()),
         clock_unbounded,
-        deleted: book.deleting || night.heeded.deleted,
+        called_off: called_off(night, book),
         disarmed: night.disarmed,
         ..Facts::default()
     }
+}
+
+/// Another hand in the ledger is told before a deletion that somebody may have meant.
+fn called_off(night: &Night, book: &Book) -> Option<CalledOff> {
+    let deleted = night.heeded.deleted.then_some(CalledOff::Deleted);
+    book.is_changed.then_some(CalledOff::LedgerChanged).or(deleted)
 }
 
 fn decide(book: &Book, facts: &Facts, context: &Context) -> Decision {

@@ -1,7 +1,7 @@
 //! Objects that steps change, points of no return, declared changes, and entries that make no sense.
 
 use crate::nights::{Night, World, job, opens, play, sogei, step, t};
-use notturno::engine::facts::{Burned, ChangeFact, ClosingFact, JobFact, Pods, Probes, ServiceFact, TokenFact};
+use notturno::engine::facts::{Burned, CalledOff, ChangeFact, ClosingFact, JobFact, Pods, Probes, ServiceFact, TokenFact};
 use notturno::engine::state::ServiceState;
 use notturno::engine::{Command, Entry, Event, JobKey, State, decide};
 use notturno::model::action::{Action, Undo};
@@ -95,7 +95,7 @@ fn what_was_kept_for_a_point_of_no_return_that_never_began_is_not_undone_beneath
     let played = play(&plan, &World::default(), t("12:00"));
     let mut journal = until(&played, |event| matches!(event, Event::StepIntended { step, .. } if step == "elimina"));
     let mut facts = at_rest(&plan);
-    facts.deleted = true;
+    facts.called_off = Some(CalledOff::Deleted);
     let elimina = JobKey::Step(plan.step_named("elimina").unwrap().0);
     // Its burn does not get through; at reopen-by the core is clean, since what a point of no return needs is kept.
     facts.jobs.insert(elimina, JobFact { token: TokenFact::Forward, ..job_fact(None, None, Pods::NoneSeen) });

@@ -230,9 +230,28 @@ async fn a_plan_or_a_ledger_that_somebody_deletes_is_noticed_at_once() {
         let api: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(world.embedded.client("another"), WORK);
         api.delete(&map, &kube::api::DeleteParams::default()).await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let back = moment_of(&world, |event| matches!(event, Event::GoingBack { cause: Cause::Deleted })).await;
+        let back = moment_of(&world, |event| matches!(event, Event::GoingBack { cause: Cause::LedgerChanged })).await;
         assert_eq!(back, Some(deleted_at), "{which}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_another_hand_changes_turns_the_night_back_and_is_told_apart_from_a_deletion() {
+    let world = hanging();
+    let _operator = world.operator_guarded();
+    world.until(IN_THE_NIGHT).await;
+    let maps = world.embedded.objects().into_iter().filter(|object| object["kind"] == "ConfigMap");
+    let ledger = maps.map(|map| name(&map)).find(|name| name.ends_with("-ledger")).expect("it is there");
+    let api: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(world.embedded.client("another"), WORK);
+    let last = world.ledger().await.head.unwrap().key();
+    let change = kube::api::Patch::Merge(json!({"data": {last: null}}));
+    api.patch(&ledger, &kube::api::PatchParams::default(), &change).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let events = world.embedded.objects().into_iter().filter(|object| object["kind"] == "Event");
+    let back: Vec<Value> = events.filter(|event| event["note"].to_string().contains("The night goes back")).collect();
+    assert_eq!(back.len(), 1, "{back:#?}");
+    let said = "The night goes back: plan or ledger were deleted or changed by another hand: going back.";
+    assert_eq!((back[0]["note"].as_str(), back[0]["type"].as_str()), (Some(said), Some("Warning")));
 }
 
 /// In the night nothing is asked but the watches.

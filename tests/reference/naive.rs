@@ -260,7 +260,7 @@ pub fn patience(plan: &Plan) -> SignedDuration {
 /// The same as [`next`] before the work begins.
 fn before(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
     let said_no = |order: &Order| order.at <= now && order.ask == Ask::TurnBack;
-    if facts.deleted || facts.orders.iter().any(said_no) || now > told.plan.start_by {
+    if facts.called_off.is_some() || facts.orders.iter().any(said_no) || now > told.plan.start_by {
         return Some("finished".to_owned());
     }
     if !told.armed {
@@ -286,7 +286,7 @@ pub fn next(told: &Told<'_>, facts: &Facts, now: Timestamp) -> Option<String> {
     if let Some((index, good)) = ended(told, facts, now) {
         return Some(format!("{} {}", if good { "stepDone" } else { "stepFailed" }, plan.steps[index].name));
     }
-    if told.steps.iter().any(|lived| lived.failed.is_some()) || facts.deleted {
+    if told.steps.iter().any(|lived| lived.failed.is_some()) || facts.called_off.is_some() {
         return Some("goingBack".to_owned());
     }
     if let Some(order) = facts.orders.iter().find(|order| order.at <= now && !told.answered.contains(&order.name)) {

@@ -103,6 +103,7 @@ pub(super) fn subject(event: &Event) -> Option<String> {
             | Cause::Futile
             | Cause::Ordered { .. }
             | Cause::Deleted
+            | Cause::LedgerChanged
             | Cause::SwitchLost
             | Cause::Nonsense
             | Cause::TakenOver => None,
@@ -154,6 +155,7 @@ pub(super) fn is_warning(event: &Event) -> bool {
             | Cause::StepFailed { .. }
             | Cause::Silence { .. }
             | Cause::Futile
+            | Cause::LedgerChanged
             | Cause::SwitchLost
             | Cause::Nonsense
             | Cause::TakenOver => true,

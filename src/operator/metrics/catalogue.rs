@@ -151,8 +151,8 @@ pub const CATALOGUE: &[Row] = &[
         name: Name::TurnBacks,
         labels: &[Label {
             name: "cause",
-            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, switch-lost, nonsense, \
-                     taken-over",
+            values: "turn-back-moment, hard-cap, overrun, step-failed, silence, futile, ordered, deleted, ledger-changed, switch-lost, \
+                     nonsense, taken-over",
         }],
         unit: "nights",
         meaning: "Nights that went back, by cause",

@@ -73,6 +73,7 @@ fn on_the_way_back() -> Vec<Sample> {
         ),
         (Event::GoingBack { cause: Cause::HardCap { step: step() } }, "step aggiorna outlived its hard cap, 04:00"),
         (Event::GoingBack { cause: Cause::Deleted }, "the intervention was deleted: going back"),
+        (Event::GoingBack { cause: Cause::LedgerChanged }, "plan or ledger were deleted or changed by another hand: going back"),
         (
             Event::StepStopped { step: step(), proof: Proof::Dead },
             "step aggiorna: its Job is stopped and all its Pods were seen to end",
