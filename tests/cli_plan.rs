@@ -242,6 +242,22 @@ fn the_table_tells_the_night_on_one_screen() {
 }
 
 #[test]
+fn a_plan_names_both_accounts_and_warns_of_one_that_serves_twice() {
+    let work = "  serviceAccountName: lavori-notturni ";
+    let said = |sentinel: &str| {
+        let text = with(&[(work, &format!("  sentinelServiceAccountName: {sentinel}\n{work}"))]);
+        let (table, report) = (run(&["plan", "-"], &text), json(&plan(&text)));
+        assert_eq!((table.code, &report["serviceAccount"]), (0, &Value::from("lavori-notturni")));
+        assert_eq!(report["sentinelServiceAccount"], sentinel);
+        let line = format!("  runs as         lavori-notturni, its sentinel as {sentinel}\n");
+        assert!(table.out.contains(&line), "{}", table.out);
+        report["warnings"].as_array().unwrap().iter().filter(|warning| warning["reason"] == "SharedAccount").count()
+    };
+    assert_eq!((said("guardia"), said("lavori-notturni")), (0, 1));
+    assert_eq!(json(&plan(SOGEI))["sentinelServiceAccount"], "lavori-notturni-sentinel", "where the runbook names none");
+}
+
+#[test]
 fn a_rehearsal_is_planned_like_the_night_and_shown_as_one() {
     let rehearsal = with(&[("mode: Run ", "mode: Rehearse ")]);
     let (run, rehearse) = (plan(SOGEI), plan(&rehearsal));

@@ -202,10 +202,13 @@ fn patched(merge: &Value) -> Value {
 fn what_will_not_happen_is_said_without_refusing_the_night() {
     let mut careless = runbook();
     careless["spec"]["reserve"] = json!("0s");
+    let mut shared = runbook();
+    shared["spec"]["sentinelServiceAccountName"] = shared["spec"]["serviceAccountName"].clone();
     let freeze =
         json!({"name": "f", "from": "2027-02-09", "until": "2027-03-08", "reason": "r", "overridableBy": {"groups": ["g"]}});
     let table = [
         (careless, "NoReserve spec.reserve"),
+        (shared, "SharedAccount spec.sentinelServiceAccountName"),
         (patched(&json!({"spec": {"selector": null}})), "NoProbe spec.reopen.probes"),
         (patched(&json!({})), "NoChange spec.close[0].patch.merge"),
         (service(&json!({"reopen": {"ramp": ["10%", "100%"]}})), "NotActedOn spec.reopen.ramp"),

@@ -43,7 +43,8 @@ pub struct RunbookSpec {
     #[schemars(schema_with = "schema::name")]
     pub service_account_name: String,
     /// The ServiceAccount of this namespace as which the dead man's switch runs, with the rights to give back and none to change
-    /// anything else. If left out: that of the work with -sentinel behind it.
+    /// anything else. If left out: that of the work with -sentinel behind it. That of the work itself is taken with a warning: the
+    /// switch is as safe, but has rights that it does not need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::name")]
     pub sentinel_service_account_name: Option<String>,

@@ -68,6 +68,13 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
             "without a reserve the first thing that takes longer than promised opens doors late",
         );
     }
+    if value.sentinel_service_account == value.service_account {
+        found.warn(
+            "SharedAccount",
+            "spec.sentinelServiceAccountName",
+            "the sentinel has every right of the work, and needs only those to give back: name an account of its own",
+        );
+    }
     if value.approvals.is_some() {
         let message =
             "approvals cannot be given yet, and the operator runs no night that asks for them: remove spec.approvals to run it";

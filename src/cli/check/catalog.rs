@@ -87,6 +87,7 @@ pub const RULES: &[Rule] = &[
     rule("PlannedInPart", Warning, "A night that was planned without the documents that are refused."),
     rule("PointsToItself", Error, "A step that names itself."),
     rule("SecretTarget", Error, "A Secret as a target."),
+    rule("SharedAccount", Warning, "A sentinel that has the rights of the work, and needs fewer."),
     rule("TooFew", Error, "A list with fewer entries than it needs."),
     rule("TooLong", Error, "A text longer than its field takes."),
     rule("TooMany", Error, "More entries than a list or a map takes."),

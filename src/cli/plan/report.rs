@@ -26,6 +26,10 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<Mode>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    service_account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sentinel_service_account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<String>,
@@ -95,6 +99,8 @@ impl Report {
             intervention: assembled.intervention.clone(),
             accepted: verdict.refusals.is_empty(),
             mode: plan.map(|plan| plan.mode),
+            service_account: plan.map(|plan| plan.service_account.clone()),
+            sentinel_service_account: plan.map(|plan| plan.sentinel_service_account.clone()),
             time_zone: plan.map(|plan| plan.time_zone.clone()),
             start_time: plan.map(|plan| show(plan.start_at)),
             first_opening: plan.and_then(|plan| plan.first_opening_at).map(show),

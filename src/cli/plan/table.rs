@@ -55,6 +55,7 @@ fn moments(text: &mut String, plan: &Plan) {
         ("must serve by", Some(deadline.must_serve_by), bound),
     ];
     let _ = writeln!(text, "  {:<15} {}", "mode", mode(plan.mode));
+    let _ = writeln!(text, "  {:<15} {}, its sentinel as {}", "runs as", plan.service_account, plan.sentinel_service_account);
     for (name, at, note) in rows {
         if let Some(at) = at {
             let line = format!("  {name:<15} {}  {note}", clock(plan, at));
