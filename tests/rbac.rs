@@ -147,6 +147,24 @@ fn what_is_declared_for_half_done_work_is_granted_too() {
 }
 
 #[test]
+fn for_an_operator_without_a_switch_nothing_is_granted_that_only_the_switch_uses() {
+    let [whole, less] = [&[][..], &["--without-sentinel"]].map(|arguments| documents(&small(&[], arguments)));
+    let (whole_rights, less_rights) = (rights(&whole, "notte"), rights(&less, "notte"));
+    let only: Vec<_> = whole_rights.difference(&less_rights).map(String::as_str).collect();
+    let switch = [
+        "lavori: configmaps: get list watch create patch",
+        "lavori: deployments: get list watch create patch delete",
+        "lavori: pods: list watch create patch",
+    ];
+    assert_eq!(only, switch);
+    let instead: Vec<_> = less_rights.difference(&whole_rights).map(String::as_str).collect();
+    assert_eq!(instead, ["lavori: configmaps: get create patch", "lavori: pods: list watch patch"]);
+    assert!(!rights(&whole, "notte-sentinel").is_empty() && rights(&less, "notte-sentinel").is_empty());
+    let accounts = less.iter().filter(|one| one["kind"] == "ServiceAccount").count();
+    assert_eq!(accounts, 1, "nobody runs as a sentinel");
+}
+
+#[test]
 fn the_accounts_and_the_operator_are_those_that_were_named() {
     let named = [("serviceAccountName: notte", "serviceAccountName: notte\n  sentinelServiceAccountName: guardia")];
     let documents = documents(&small(&named, &["--operator", "operatori/turno"]));

@@ -29,8 +29,9 @@ type RuleKey = (bool, String, String, Vec<&'static str>);
 pub fn grants(runbook: &Runbook, needs: &Needs, operator: (&str, &str)) -> Vec<Grant> {
     let of = format!("Runbook {}/{}", runbook.namespace, runbook.name);
     let (work, sentinel) = (&runbook.service_account, &runbook.sentinel_service_account);
+    let restores = needs.rights(Whose::Sentinel);
     let mut grants = vec![account(runbook, work, format!("The account that does the work of {of}."))];
-    if sentinel != work {
+    if sentinel != work && !restores.is_empty() {
         grants.push(account(
             runbook,
             sentinel,
@@ -41,13 +42,7 @@ pub fn grants(runbook: &Runbook, needs: &Needs, operator: (&str, &str)) -> Vec<G
     let does = "what its work closes, changes, runs and puts back";
     grants.extend(granted(runbook, &needs.rights(Whose::Work), &role, work, &format!("{of}: {does}")));
     let does = "what its sentinel puts back when the operator is gone";
-    grants.extend(granted(
-        runbook,
-        &needs.rights(Whose::Sentinel),
-        &format!("{role}:sentinel"),
-        sentinel,
-        &format!("{of}: {does}"),
-    ));
+    grants.extend(granted(runbook, &restores, &format!("{role}:sentinel"), sentinel, &format!("{of}: {does}")));
     grants.extend(tokens(runbook, &format!("{role}:token"), operator));
     grants
 }

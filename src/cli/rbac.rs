@@ -30,6 +30,9 @@ pub struct RbacArgs {
     /// The operator's `ServiceAccount`.
     #[arg(long, value_name = "NAMESPACE/NAME", default_value_t = format!("{NAMESPACE}/{OPERATOR}"))]
     operator: String,
+    /// For an operator that runs `--without-sentinel`: nothing for the dead man's switch, nor for its account.
+    #[arg(long)]
+    without_sentinel: bool,
 }
 
 /// Runs the verb.
@@ -74,7 +77,8 @@ fn printed(args: &RbacArgs, words: &Words) -> Result<String, Unprinted> {
         Err(_) if !refusals.is_empty() => return Err(refused(words, &refusals)),
         Err(message) => return Err(Unprinted::Usage(message)),
     };
-    let needs = Needs::of_runbook(chosen, &words.services);
+    let needs = Needs::of_runbook(chosen, &words.services)
+        .map(|needs| if args.without_sentinel { needs.without_switch() } else { needs });
     refusals.extend(needs.as_ref().err().into_iter().flatten().filter(|refusal| !words.follows(refusal)));
     match &needs {
         Ok(needs) if refusals.is_empty() => yaml(&grants(chosen, needs, operator)).map_err(Unprinted::Usage),

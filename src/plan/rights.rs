@@ -66,6 +66,8 @@ pub struct Needs {
     /// What is changed and put back, and whether a step may make it.
     changed: BTreeMap<Target, bool>,
     watched: BTreeSet<Target>,
+    /// Nobody makes a dead man's switch.
+    unguarded: bool,
 }
 
 const CONFIG_MAPS: Resource = Resource::Plural { group: "", plural: "configmaps" };
@@ -75,6 +77,12 @@ const CRON_JOBS: Resource = Resource::Plural { group: "batch", plural: "cronjobs
 const DEPLOYMENTS: Resource = Resource::Plural { group: "apps", plural: "deployments" };
 
 impl Needs {
+    /// The same for an operator that makes no dead man's switch: what only that uses is not asked for.
+    #[must_use]
+    pub fn without_switch(self) -> Self {
+        Self { unguarded: true, ..self }
+    }
+
     /// Of a frozen plan.
     #[must_use]
     pub fn of_plan(plan: &Plan) -> Self {
@@ -174,13 +182,18 @@ impl Needs {
     }
 
     fn of_the_work(&self) -> Vec<Right> {
-        let mut rights = vec![
-            self.own(CONFIG_MAPS, &["get", "list", "watch", "create", "patch"]),
-            // Created as a dry run only: quota and admission are asked whether they would take a sentinel.
-            self.own(PODS, &["list", "watch", "create", "patch"]),
-            self.own(DEPLOYMENTS, &["get", "list", "watch", "create", "patch", "delete"]),
-            self.own(JOBS, &["get", "list", "watch", "create", "patch"]),
-        ];
+        let mut rights = if self.unguarded {
+            vec![self.own(CONFIG_MAPS, &["get", "create", "patch"]), self.own(PODS, &["list", "watch", "patch"])]
+        } else {
+            vec![
+                // Plan and ledger are watched beside the switch.
+                self.own(CONFIG_MAPS, &["get", "list", "watch", "create", "patch"]),
+                // Created as a dry run only: quota and admission are asked whether they would take a sentinel.
+                self.own(PODS, &["list", "watch", "create", "patch"]),
+                self.own(DEPLOYMENTS, &["get", "list", "watch", "create", "patch", "delete"]),
+            ]
+        };
+        rights.push(self.own(JOBS, &["get", "list", "watch", "create", "patch"]));
         rights.extend(self.cron_jobs.iter().map(|name| Right { name: name.clone(), ..self.own(CRON_JOBS, &["get"]) }));
         for (target, made) in &self.changed {
             if *made {
@@ -194,6 +207,9 @@ impl Needs {
     }
 
     fn of_the_sentinel(&self) -> Vec<Right> {
+        if self.unguarded {
+            return Vec::new();
+        }
         let mut rights = vec![
             self.own(CONFIG_MAPS, &["get", "patch"]),
             self.own(PODS, &["list", "watch", "patch"]),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use notturno::embedded::{Access, Fault, Stage};
-use notturno::operator::effects::Switch;
 use notturno::operator::effects::ledger::read;
 use notturno::operator::effects::pod_security::Level;
 use notturno::operator::effects::{ArmError, arm};
+use notturno::operator::effects::{Image, Switch};
 use serde_json::json;
 
 use crate::sample;
@@ -267,7 +267,6 @@ async fn rights_that_the_account_does_not_have_are_told_all_at_once_each_once_an
         found,
         [
             words("watch pods in centro-dati"),
-            words("list, watch, create, patch, delete deployments in centro-dati"),
             words("get cronjobs/prova in centro-dati"),
             words("patch deployments/ricetta-api in sanita"),
         ]
@@ -275,4 +274,23 @@ async fn rights_that_the_account_does_not_have_are_told_all_at_once_each_once_an
     assert_eq!(all_written(&scene.api), before);
     scene.api.set_forbidden(None);
     arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_that_only_the_switch_uses_are_not_asked_for_without_one() {
+    let image = Switch::Image(Image { name: "registro.example/notturno@sha256:1".to_owned(), pull_policy: "Never".to_owned() });
+    for (resource, verb) in [("deployments", "watch"), ("deployments", "delete"), ("configmaps", "list")] {
+        let scene = Scene::by_day();
+        scene.accept().await;
+        scene.api.set_forbidden(Some(Arc::new(move |access: &Access| {
+            access.user.contains("lavori-notturni")
+                && access.name.is_empty()
+                && access.resource == resource
+                && access.verb == verb
+        })));
+        let found = problems(arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &image).await);
+        let may_not = format!("lavori-notturni may not {verb} {resource} in centro-dati: `notturno rbac` prints the Role");
+        assert_eq!(found, [format!("ServiceAccount centro-dati/{may_not}")]);
+        arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without).await.unwrap();
+    }
 }

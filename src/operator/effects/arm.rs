@@ -79,7 +79,7 @@ impl ArmError {
 pub async fn arm(tenant: &Tenant, plan: &Plan, level: Level, judge: &Judge, switch: &Switch) -> Result<Preimages, ArmError> {
     let frozen = ledger::frozen(tenant, plan).await.map_err(ArmError::Ledger)?;
     let mut problems = Vec::new();
-    let lacking = lacking(tenant, plan, &mut problems).await?;
+    let lacking = lacking(tenant, plan, switch, &mut problems).await?;
     let claims = survey(tenant, plan, &lacking, &mut problems).await?;
     let made = make_jobs(tenant, plan, level, &lacking, &mut problems).await?;
     let addresses = addresses::judged(plan, judge).await;
@@ -130,8 +130,8 @@ pub(super) fn problem(error: CallError) -> Result<String, ArmError> {
 }
 
 /// Every right that the account is missing. What it may not do is tried nowhere else, so that it is told once.
-async fn lacking(tenant: &Tenant, plan: &Plan, problems: &mut Vec<String>) -> Result<Vec<Lack>, ArmError> {
-    let lacking = match rights::lacking(tenant, plan).await {
+async fn lacking(tenant: &Tenant, plan: &Plan, switch: &Switch, problems: &mut Vec<String>) -> Result<Vec<Lack>, ArmError> {
+    let lacking = match rights::lacking(tenant, plan, switch).await {
         Ok(lacking) => lacking,
         Err(error) => {
             problems.push(problem(error)?);

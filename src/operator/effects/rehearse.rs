@@ -58,7 +58,7 @@ pub async fn rehearse(
     switch: &Switch,
 ) -> Result<Rehearsed, CallError> {
     let mut stage = Stage { tenant, plan, rehearsed: Rehearsed::default(), lacking: Vec::new() };
-    stage.rights().await?;
+    stage.rights(switch).await?;
     stage.ledger().await?;
     stage.jobs(level).await?;
     stage.targets().await?;
@@ -238,8 +238,8 @@ impl Stage<'_> {
     }
 
     /// Every right that the work needs. What is missing is told once, and not tried.
-    async fn rights(&mut self) -> Result<(), CallError> {
-        let answer = rights::lacking(self.tenant, self.plan).await;
+    async fn rights(&mut self, switch: &Switch) -> Result<(), CallError> {
+        let answer = rights::lacking(self.tenant, self.plan, switch).await;
         let Some(lacking) = self.heard("the rights of the night", "the night", answer)? else { return Ok(()) };
         for lack in &lacking {
             self.find("Forbidden", &lack.object(), "the night", lack.words(self.tenant));

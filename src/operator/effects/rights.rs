@@ -12,6 +12,7 @@ use crate::plan::rights::{Needs, Resource, Right, Whose};
 
 use super::call::CallError;
 use super::operations::at;
+use super::sentinel::Switch;
 use super::tenant::Tenant;
 
 /// Where access reviews are asked.
@@ -57,13 +58,15 @@ impl Lack {
     }
 }
 
-/// Everything that the work's account may not do and would have to.
+/// Everything that the work's account may not do and would have to, the dead man's switch included where there is to be one.
 ///
 /// # Errors
 /// When the API server does not say.
-pub(super) async fn lacking(tenant: &Tenant, plan: &Plan) -> Result<Vec<Lack>, CallError> {
+pub(super) async fn lacking(tenant: &Tenant, plan: &Plan, switch: &Switch) -> Result<Vec<Lack>, CallError> {
+    let needs = Needs::of_plan(plan);
+    let needs = if *switch == Switch::Without { needs.without_switch() } else { needs };
     let mut lacking = Vec::new();
-    for right in Needs::of_plan(plan).rights(Whose::Work) {
+    for right in needs.rights(Whose::Work) {
         let Some((group, resource)) = served(tenant, &right.resource).await? else { continue };
         let mut verbs = Vec::new();
         for &verb in &right.verbs {
@@ -91,7 +94,11 @@ async fn served(tenant: &Tenant, resource: &Resource) -> Result<Option<(String, 
 
 async fn is_allowed(tenant: &Tenant, right: &Right, verb: &str, group: &str, resource: &str) -> Result<bool, CallError> {
     let Right { namespace, name, .. } = right;
-    let attributes = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name});
+    may(tenant, &json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name})).await
+}
+
+/// Whether this account may do what the attributes say.
+pub(super) async fn may(tenant: &Tenant, attributes: &Value) -> Result<bool, CallError> {
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": attributes}});
     let answer = tenant.create(REVIEWS, &review).await?;
