@@ -3,10 +3,15 @@
 
 mod nights;
 
-use nights::{Played, World, play, service, sogei, t};
-use notturno::engine::facts::{Ask, Burned, CalledOff, JobEnd, JobFact, Order, Pods, Probes, ServiceFact, TokenFact, jobs};
+use jiff::Timestamp;
+use nights::{Played, World, play, play_before, service, sogei, t};
+use notturno::engine::facts::{
+    Ask, Burned, CalledOff, JobEnd, JobFact, Order, Pods, Probes, ServiceFact, SwitchFact, TokenFact, jobs,
+};
 use notturno::engine::journal::Cause;
-use notturno::engine::{Command, Decision, Entry, Event, Facts, JobKey, decide};
+use notturno::engine::state::Direction;
+use notturno::engine::{Command, Decision, Entry, Event, Facts, JobKey, State, decide};
+use notturno::model::need::turn_back_at;
 use notturno::model::phase::Outcome;
 use notturno::model::plan::{Plan, PlannedUndo};
 use notturno::model::runbook::OnOverrun;
@@ -299,4 +304,43 @@ fn the_causes_of_ledgers_written_before_are_read() {
         assert_eq!(read.event, Event::GoingBack { cause });
         assert_eq!(serde_json::to_string(&read).unwrap(), entry, "and written so");
     }
+}
+
+/// Whatever is seen of the switch, the way back is decided as without one, and the clock turns the work back as without one.
+#[test]
+fn no_state_of_the_switch_delays_a_way_back_or_outlasts_the_turn_back_moment() {
+    let plan = sogei().plan();
+    let (mut back_count, mut forward_count) = (0, 0);
+    for world in [World::default(), hanging()] {
+        play_before(&plan, &world, t("12:00"), &mut |journal, facts, now, decision| {
+            let known = State::fold(&plan, journal);
+            for switch in switches(now) {
+                let mut other = decide(&plan, journal, &Facts { switch, ..facts.clone() }, now);
+                match known.direction {
+                    Direction::Still => {}
+                    Direction::Forward => {
+                        let after = State::fold(&plan, &[journal, &other.events].concat());
+                        let in_time = now < turn_back_at(&plan, &after.begun(&plan));
+                        assert!(in_time || after.direction != Direction::Forward, "{now}: {other:#?}");
+                        forward_count += 1;
+                    }
+                    Direction::Back { .. } | Direction::Committed { .. } => {
+                        other.commands.retain(|command| !matches!(command, Command::ArmSwitch | Command::DisarmSwitch));
+                        assert_eq!(other, *decision);
+                        back_count += 1;
+                    }
+                }
+            }
+        });
+    }
+    assert!(back_count > 100 && forward_count > 100, "{back_count} {forward_count}");
+}
+
+/// Every state of the switch.
+fn switches(now: Timestamp) -> Vec<SwitchFact> {
+    let reason = || "x".to_owned();
+    let not_ready = |since| SwitchFact::NotReady { reason: reason(), since };
+    let mut all = vec![SwitchFact::NotYet { reason: reason() }, not_ready(now), not_ready(t("00:00")), SwitchFact::Gone];
+    all.extend((0..=2).map(|count| SwitchFact::Ready { count }));
+    all
 }

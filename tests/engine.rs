@@ -7,12 +7,15 @@ use nights::{World, at, play, sogei, t};
 use notturno::engine::facts::{Burned, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, SwitchFact, TokenFact, jobs};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::phases::TABLE;
-use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
+use notturno::engine::state::Direction;
+use notturno::engine::switch::lost_for_max;
+use notturno::engine::{Command, Decision, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{JobSource, Template};
+use notturno::model::need;
 use notturno::model::phase::{Outcome, Phase};
 use notturno::model::plan::{Plan, PlannedAction, PlannedUndo};
 use notturno::model::runbook::OnFutile;
-use notturno::model::span::{Span, after};
+use notturno::model::span::{self, Span, after};
 use proptest::prelude::*;
 
 /// SETTLED.md, Numbers: M = 250 minutes after the start, fixed part 65, disjoint services.
@@ -51,7 +54,7 @@ fn started(played: &nights::Played, name: &str) -> Option<String> {
 #[test]
 fn a_parallel_step_waits_while_the_end_of_the_other_would_leave_too_little_to_go_back() {
     let plan = parallel();
-    assert_eq!(notturno::model::need::need(&plan, &notturno::model::need::Begun::default()).total(), Span::minutes(65));
+    assert_eq!(need::need(&plan, &need::Begun::default()).total(), Span::minutes(65));
     let mut world = World::default();
     world.takes.insert("a".to_owned(), Some(Span::minutes(105)));
     let played = play(&plan, &world, t("12:00"));
@@ -123,7 +126,7 @@ fn until_running(plan: &Plan, name: &str) -> Vec<Entry> {
     played.journal[..=end].to_vec()
 }
 
-fn reasons(decision: &notturno::engine::Decision) -> Vec<&str> {
+fn reasons(decision: &Decision) -> Vec<&str> {
     decision.start_held.iter().map(|hold| hold.why.as_str()).collect()
 }
 
@@ -137,7 +140,7 @@ fn a_night_whose_clock_is_not_bounded_waits_armed_says_why_asks_again_soon_and_b
     let plan = sogei().plan();
     let played = play(&plan, &unbounded("00:10", "00:41"), t("12:00"));
     assert_eq!(played.at(|event| matches!(event, Event::WorkBegun {})).as_deref(), Some("00:41:01"), "{}", played.text());
-    let held = |(now, _): &&(jiff::Timestamp, notturno::engine::Decision)| (t("00:30")..=t("00:41")).contains(now);
+    let held = |(now, _): &&(jiff::Timestamp, Decision)| (t("00:30")..=t("00:41")).contains(now);
     let pauses = [1, 1, 2, 4, 8, 15, 15].map(jiff::SignedDuration::from_secs);
     for ((now, decision), pause) in played.decisions.iter().filter(held).zip(pauses) {
         assert_eq!((decision.phase, reasons(decision)), (Phase::Armed, vec!["nobody says the time"]));
@@ -235,6 +238,62 @@ fn any_journal() -> impl Strategy<Value = Vec<Entry>> {
     prop_oneof![cut, prop::collection::vec(prop::sample::select(pool), 0..40)]
 }
 
+fn evening() -> jiff::Timestamp {
+    at("2023-02-09T22:00:00+01:00")
+}
+
+fn any_switch() -> impl Strategy<Value = SwitchFact> {
+    let reason = || "x".to_owned();
+    let since = |minute| evening() + jiff::SignedDuration::from_mins(minute);
+    prop_oneof![
+        Just(SwitchFact::NotAsked),
+        Just(SwitchFact::NotYet { reason: reason() }),
+        (0_i64..900).prop_map(move |minute| SwitchFact::NotReady { reason: reason(), since: since(minute) }),
+        (0_u32..=2).prop_map(|count| SwitchFact::Ready { count }),
+        Just(SwitchFact::Gone),
+    ]
+}
+
+/// What the dead man's switch holds, and what it never does.
+fn guarded(
+    plan: &Plan,
+    journal: &[Entry],
+    facts: &Facts,
+    now: jiff::Timestamp,
+    decision: &Decision,
+) -> Result<(), TestCaseError> {
+    let known = State::fold(plan, journal);
+    let after = State::fold(plan, &[journal, &decision.events].concat());
+    let sentinels = match facts.switch {
+        SwitchFact::NotAsked => None,
+        SwitchFact::Ready { count } => Some(count),
+        SwitchFact::NotYet { .. } | SwitchFact::NotReady { .. } | SwitchFact::Gone => Some(0),
+    };
+    let has = |is: fn(&Event) -> bool| decision.events.iter().any(|entry| is(&entry.event));
+    let begins = has(|event| *event == Event::WorkBegun {});
+    prop_assert!(!begins || sentinels.is_none_or(|count| count == 2), "work begins without a whole switch");
+    let intends = has(|event| matches!(event, Event::StepIntended { .. }));
+    prop_assert!(!intends || sentinels != Some(0), "a step without sentinels");
+    prop_assert!(!decision.commands.iter().any(is_forward) || sentinels != Some(0), "work without sentinels");
+    let goes_on = after.direction == Direction::Forward && after.outcome.is_none();
+    let turn_back_at = need::turn_back_at(plan, &after.begun(plan));
+    prop_assert!(!goes_on || now < turn_back_at, "past the last moment and not going back");
+    if let SwitchFact::NotReady { since, .. } = facts.switch {
+        prop_assert!(!goes_on || now < span::after(since, lost_for_max(plan)), "lost and not going back");
+    }
+    if matches!(known.direction, Direction::Back { .. } | Direction::Committed { .. }) {
+        let free = decide(plan, journal, &Facts { switch: SwitchFact::NotAsked, ..facts.clone() }, now);
+        let mut waits_for_none = decision.clone();
+        waits_for_none.commands.retain(|command| !matches!(command, Command::ArmSwitch | Command::DisarmSwitch));
+        prop_assert_eq!(waits_for_none, free, "the way back never waits for the switch");
+    }
+    Ok(())
+}
+
+fn is_forward(command: &Command) -> bool {
+    matches!(command, Command::Close { .. } | Command::Change { .. } | Command::Release { job: JobKey::Step(_), .. })
+}
+
 static PLAN: std::sync::LazyLock<Plan> = std::sync::LazyLock::new(|| {
     let mut night = sogei();
     night.when_dirty("accesso-ts", nights::opens_in_part("accesso-ts"));
@@ -251,6 +310,7 @@ proptest! {
         jobs_seen in prop::collection::vec(any_job(), 12),
         services_seen in prop::collection::vec(any_service(), 7),
         unbounded in any::<bool>(),
+        switch in any_switch(),
         minute in 0_i64..900,
     ) {
         let plan = &*PLAN;
@@ -258,9 +318,10 @@ proptest! {
             jobs: jobs(plan).into_iter().zip(jobs_seen).collect(),
             services: services_seen.into_iter().enumerate().collect(),
             clock_unbounded: unbounded.then(|| "x".to_owned()),
+            switch,
             ..Facts::default()
         };
-        let now = at("2023-02-09T22:00:00+01:00") + jiff::SignedDuration::from_mins(minute);
+        let now = evening() + jiff::SignedDuration::from_mins(minute);
         let decision = decide(plan, &journal, &facts, now);
         prop_assert!(!decision.why.is_empty());
         prop_assert!(decision.wake.iter().all(|wake| wake.at > now && !wake.why.is_empty()));
@@ -269,12 +330,12 @@ proptest! {
         whole.extend(decision.events.iter().cloned());
         let state = State::fold(plan, &whole);
         prop_assert_eq!(&state.nonsense, &nonsense, "the engine wrote what it cannot read");
-        let forward = decision.commands.iter().any(|c| matches!(c, Command::Close { .. } | Command::Release { job: JobKey::Step(_), .. }));
-        let may_go_forward = state.direction == notturno::engine::state::Direction::Forward;
-        prop_assert!(!forward || (may_go_forward && now < notturno::model::need::turn_back_at(plan, &state.begun(plan))));
+        let may_go_forward = state.direction == Direction::Forward && now < need::turn_back_at(plan, &state.begun(plan));
+        prop_assert!(may_go_forward || !decision.commands.iter().any(is_forward));
+        guarded(plan, &journal, &facts, now, &decision)?;
         let begins = decision.events.iter().any(|entry| entry.event == Event::WorkBegun {});
         prop_assert!(!(unbounded && begins));
-        if State::fold(plan, &journal).direction != notturno::engine::state::Direction::Still {
+        if State::fold(plan, &journal).direction != Direction::Still {
             let known = decide(plan, &journal, &Facts { clock_unbounded: None, ..facts.clone() }, now);
             prop_assert_eq!(&decision, &known, "only the beginning is held");
         }
@@ -301,6 +362,6 @@ fn what_was_intended_is_not_done_while_nobody_would_take_it_back() {
 fn the_shorter_the_reserve_the_sooner_a_lost_switch_turns_the_night_back() {
     for (reserve, seconds) in [(Span::minutes(20), 60), (Span::seconds(120), 30), (Span::seconds(8), 10)] {
         let plan = Plan { reserve, ..sogei().plan() };
-        assert_eq!(notturno::engine::switch::lost_for_max(&plan), Span::seconds(seconds), "{reserve}");
+        assert_eq!(lost_for_max(&plan), Span::seconds(seconds), "{reserve}");
     }
 }

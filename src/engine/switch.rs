@@ -57,6 +57,7 @@ pub(super) fn holds_start(facts: &Facts) -> Option<String> {
 /// Why nothing new is begun while the work goes forward.
 pub(super) fn holds_work(facts: &Facts) -> Option<String> {
     match &facts.switch {
+        SwitchFact::Ready { count: 0 } => Some(not_ready("no sentinel is ready")),
         SwitchFact::NotAsked | SwitchFact::Ready { .. } => None,
         SwitchFact::NotYet { reason } | SwitchFact::NotReady { reason, .. } => Some(not_ready(reason)),
         SwitchFact::Gone => Some(not_ready("it is not there any more")),

@@ -41,6 +41,10 @@ pub struct Switch {
     pub unseen: Vec<Range<Timestamp>>,
     /// With one sentinel only.
     pub half: Vec<Range<Timestamp>>,
+    /// As it was made, and with no sentinel ready.
+    pub empty: Vec<Range<Timestamp>>,
+    /// Not there, as after the end.
+    pub gone: Vec<Range<Timestamp>>,
 }
 
 /// What goes on in the world.
@@ -294,7 +298,8 @@ fn events_of_world(plan: &Plan, world: &World, doing: &Doing, now: Timestamp) ->
     let checks = doing.checking.iter().filter_map(|(step, since)| Some(*since + step_takes(plan, world, *step)?.get()));
     let restores = doing.restoring.iter().filter_map(|(step, since)| Some(*since + restore_takes(plan, world, *step)?.get()));
     let all = jobs.map(|(at, _)| at).chain(services).chain(closings).chain(changes).chain(checks).chain(restores).chain(pods);
-    let rings = world.switch.iter().flat_map(|switch| switch.lost.iter().chain(&switch.unseen).chain(&switch.half));
+    let spells = world.switch.iter().flat_map(|switch| [&switch.lost, &switch.unseen, &switch.half, &switch.empty, &switch.gone]);
+    let rings = spells.flatten();
     all.chain(rings.flat_map(|when| [when.start, when.end])).filter(|at| *at > now).min()
 }
 
@@ -308,6 +313,8 @@ fn switch(world: &World, made: Made, start_at: Timestamp, now: Timestamp) -> Swi
         Made::NotYet if now < start_at - SignedDuration::from_mins(15) => SwitchFact::NotYet { reason },
         Made::NotYet => SwitchFact::NotReady { reason, since: now },
         Made::Standing if is_in(&switch.unseen).is_some() => SwitchFact::NotYet { reason },
+        Made::Standing if is_in(&switch.gone).is_some() => SwitchFact::Gone,
+        Made::Standing if is_in(&switch.empty).is_some() => SwitchFact::Ready { count: 0 },
         Made::Standing => match is_in(&switch.lost) {
             Some(when) => SwitchFact::NotReady { reason, since: when.start },
             None => SwitchFact::Ready { count: if is_in(&switch.half).is_some() { 1 } else { 2 } },

@@ -219,11 +219,12 @@ fn switch(chance: &mut Chance, plan: &Plan) -> Switch {
         };
         (0..chance.below(3)).map(|_| when(chance)).collect()
     };
-    let mut switch = Switch { lost: some(chance), unseen: some(chance), half: some(chance) };
+    let mut switch = Switch { lost: some(chance), unseen: some(chance), half: some(chance), ..Switch::default() };
     if chance.percent(20) {
         let from = plan.start_at - SignedDuration::from_mins(10);
         switch.half.push(from..from + SignedDuration::from_mins(chance.below(40) as i64));
     }
+    (switch.empty, switch.gone) = (some(chance), some(chance));
     switch
 }
 

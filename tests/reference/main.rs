@@ -60,6 +60,15 @@ fn compare(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp, decisi
     if !told.forward && !told.is_still() {
         return going_back(plan, &told, now, decision, seen, seed);
     }
+    seen.count(match facts.switch {
+        SwitchFact::NotAsked => "no switch",
+        SwitchFact::NotYet { .. } => "a switch out of sight",
+        SwitchFact::NotReady { .. } => "a switch not ready",
+        SwitchFact::Ready { count: 0 } => "a switch without sentinels",
+        SwitchFact::Ready { count: 1 } => "a switch with one sentinel",
+        SwitchFact::Ready { .. } => "a whole switch",
+        SwitchFact::Gone => "a switch that is gone",
+    });
     let expected = expected(plan, journal, facts, now, &decision.events);
     let decided: Vec<String> = decision.events.iter().map(|entry| named(&entry.event)).take(expected.len()).collect();
     assert_eq!(decided, expected, "seed {seed}, at {now}: {:#?}\n{journal:#?}", decision.events);
@@ -235,6 +244,13 @@ fn a_hundred_thousand_decisions_are_those_of_a_naive_second_implementation() {
         "a start held",
         "a step held for want of sentinels",
         "back for want of sentinels",
+        "no switch",
+        "a switch out of sight",
+        "a switch not ready",
+        "a switch without sentinels",
+        "a switch with one sentinel",
+        "a whole switch",
+        "a switch that is gone",
         "workBegun",
         "finished",
         "stepIntended",
