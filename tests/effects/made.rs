@@ -1,9 +1,9 @@
 //! What steps make: only where nothing is, deleted again, and a creation that comes late is found.
 
-use notturno::embedded::{Fault, Stage, Verb};
+use notturno::embedded::{Access, Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
-use notturno::operator::effects::PerformError;
+use notturno::operator::effects::{PerformError, prove};
 use serde_json::{Value, json};
 
 use crate::scene::*;
@@ -36,6 +36,24 @@ async fn what_a_step_made_is_deleted_again() {
     seconds(20).await;
     let fact = seen(&armed, STEP).await;
     assert_eq!((fact.burned, fact.restored), (true, true));
+}
+
+/// What there is nothing to try on yet, the sentinel asks for by its rights.
+#[tokio::test(start_paused = true)]
+async fn a_way_back_that_may_not_delete_what_a_step_makes_does_not_hold() {
+    let armed = armed(&[makes()]).await;
+    let Armed { scene, preimages } = &armed;
+    let lacking = async |verbs: &'static [&'static str]| {
+        scene.api.set_forbidden(Some(std::sync::Arc::new(move |access: &Access| {
+            verbs.contains(&access.verb.as_str()) && access.resource == "configmaps" && access.name == "nuova"
+        })));
+        prove(&scene.tenant, &scene.plan, preimages, scene.api.clock().now()).await
+    };
+    let told = |verbs: &str| format!("ConfigMap sanita/nuova: this account may not {verbs} it: `notturno rbac` prints the Role");
+    assert_eq!(lacking(&[]).await, Vec::<String>::new());
+    assert_eq!(lacking(&["delete"]).await, [told("delete")]);
+    assert_eq!(lacking(&["patch", "delete"]).await, [told("patch, delete")]);
+    assert_eq!(made(scene), None, "nothing is made to be tried");
 }
 
 #[tokio::test(start_paused = true)]

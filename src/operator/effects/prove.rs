@@ -1,7 +1,8 @@
 //! The way back of a whole night as dry runs: what a sentinel does before it says that it is ready (DESIGN §4).
 //!
 //! In: its hands, plan and pre-images. Out: every problem, in words. Invariants: nothing is changed; each thing that the way back writes is
-//! tried with the same patch and the same rights; what others change meanwhile is tried again the next time. Not here: how often.
+//! tried with the same patch and the same rights; of what a step has yet to make the rights alone are asked; what others change meanwhile
+//! is tried again the next time. Not here: how often.
 
 use jiff::Timestamp;
 use serde_json::json;

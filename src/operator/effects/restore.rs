@@ -5,12 +5,15 @@
 //! missing token never blocks it; it happens once, and what others change after that is theirs; an object that a step made is deleted,
 //! that very object at that very revision. Not here: when.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::model::reference::Target;
 
 use super::call::{Answer, CallError};
 use super::capture::{Field, Guard, is_restored, restore_patch};
 use super::operations::{annotate, annotated, at, keys, replace, text, token};
 use super::perform::{ATTEMPTS_MAX, Done, PerformError};
+use super::rights::may;
 use super::spots::{Spot, Wish};
 use super::targets::{is_stale, revision_of};
 use super::token::{Standing, Token, Way};
@@ -42,17 +45,37 @@ impl Spot<'_> {
         Err(PerformError::Restless { what: self.what() })
     }
 
-    /// Whether its pre-image would be taken, as a dry run on the object as it is.
+    /// Whether its pre-image would be taken, as a dry run on the object as it is; of one that a step makes, whether it may be deleted.
     pub(super) async fn try_restore(&self) -> Result<(), PerformError> {
-        let Some(live) = self.live().await? else { return Ok(()) };
-        if self.preimage.is_absent() || self.is_recreated(&live) {
-            return Ok(());
+        let live = self.live().await?;
+        if self.preimage.is_absent() {
+            return self.may_unmake().await;
         }
+        let Some(live) = live.filter(|live| !self.is_recreated(live)) else { return Ok(()) };
         self.tenant
             .try_patch(&self.path, &self.restoring(&live)?)
             .await
             .map(drop)
             .map_err(|error| PerformError::of(&self.what(), error))
+    }
+
+    /// There is nothing yet to try a deletion on: the rights to burn it and to delete it are asked for. What admission would say to that
+    /// stays unknown.
+    async fn may_unmake(&self) -> Result<(), PerformError> {
+        let Target { api_version, namespace, name, .. } = self.planned.target;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let resource = self.preimage.resource.as_str();
+        let mut lacking = Vec::new();
+        for verb in ["patch", "delete"] {
+            let asked = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name});
+            if !may(self.tenant, &asked).await.map_err(|error| PerformError::of(&self.what(), error))? {
+                lacking.push(verb);
+            }
+        }
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        Err(self.refused(format!("this account may not {} it: `notturno rbac` prints the Role", lacking.join(", "))))
     }
 
     fn restoring(&self, live: &Value) -> Result<Vec<Value>, PerformError> {
