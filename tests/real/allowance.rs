@@ -108,6 +108,7 @@ fn a_write_too_many_and_one_that_nobody_foresaw_are_noticed() {
         at: jiff::Timestamp::UNIX_EPOCH,
         result,
         body: serde_json::Value::Null,
+        stored: serde_json::Value::Null,
     };
     let course = Course { released: 5, waves: vec![], operators: 1 };
     let excess = |writes: &[Write]| compare(writes, &course).1.len();

@@ -45,6 +45,8 @@ pub struct Write {
     pub at: Timestamp,
     pub result: Result,
     pub body: Value,
+    /// The object as it stands after it, where the log has it.
+    pub stored: Value,
 }
 
 impl Audit {
@@ -79,7 +81,8 @@ impl Audit {
     }
 }
 
-fn starts(writes: &[Write], namespace: &str) -> BTreeMap<String, (usize, usize)> {
+/// How often each Job was let run, and how many Pods its controller made for it, by these writes.
+pub fn starts(writes: &[Write], namespace: &str) -> BTreeMap<String, (usize, usize)> {
     let mut starts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for write in writes.iter().filter(|write| write.result == Result::Stored && write.namespace == namespace) {
         if write.releases() {
@@ -98,6 +101,11 @@ impl Write {
     /// Whether it appends a record to a ledger.
     pub fn appends(&self) -> bool {
         self.result == Result::Stored && self.body[0]["path"] == "/data/head"
+    }
+
+    /// The version of the object that it made, or left as it was; none where the log does not have it. Versions of a cluster are in order.
+    pub fn revision(&self) -> Option<u64> {
+        self.stored["metadata"]["resourceVersion"].as_str()?.parse().ok()
     }
 
     /// Whether it lets a Job run.
@@ -130,6 +138,7 @@ fn write(event: &Value) -> Write {
         at: text(&event["requestReceivedTimestamp"]).parse().unwrap(),
         result,
         body: event["requestObject"].clone(),
+        stored: event["responseObject"].clone(),
     }
 }
 

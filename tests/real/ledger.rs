@@ -32,7 +32,7 @@ impl Ledger {
     }
 
     /// Follows the chain from the first record to the head.
-    fn follow(data: &Value) -> Self {
+    pub fn follow(data: &Value) -> Self {
         let text = |key: &str| data[key].as_str().unwrap_or_else(|| panic!("the ledger has no {key}")).to_owned();
         let head = text("head");
         let (seq, hash) = head.split_once(':').unwrap();

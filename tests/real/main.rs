@@ -18,6 +18,7 @@ mod five;
 mod ledger;
 mod night;
 mod operator;
+mod small;
 mod stage;
 mod tenant;
 
@@ -37,5 +38,7 @@ mod outage;
 mod recreated;
 mod replicas;
 mod rights;
+#[cfg(feature = "faults")]
+mod same_second;
 #[cfg(feature = "faults")]
 mod unreachable;

@@ -1,22 +1,20 @@
 //! Twenty nights at once: all of them end, every door is open in time, and none costs more than one night costs.
 
 use jiff::{SignedDuration, Timestamp, Unit};
-use serde_json::Value;
 
 use super::audit::Result;
 use super::cluster::{Cluster, say, wait};
 use super::operator::By;
+use super::small::{Small, TENANT};
 use super::stage::Stage;
 use super::tenant::fill;
 
 const NIGHTS: usize = 20;
-const TENANT: &str = "system:serviceaccount:molti:lavori";
 const DEADLINE_AFTER: SignedDuration = SignedDuration::from_secs(180);
-const INTERVENTIONS: &str = "/apis/notturno.dev/v1alpha1/namespaces/molti/interventions";
 
-/// The twenty, in a namespace that is gone at the end.
+/// The twenty.
 struct Nights<'a> {
-    cluster: &'a Cluster,
+    small: Small<'a>,
     start_at: Timestamp,
     must_serve_by: Timestamp,
 }
@@ -25,37 +23,14 @@ impl<'a> Nights<'a> {
     fn declare(cluster: &'a Cluster) -> Self {
         let start_at = (Timestamp::now() + SignedDuration::from_secs(100)).round(Unit::Second).unwrap();
         let must_serve_by = start_at + DEADLINE_AFTER;
-        let opens_at = Timestamp::from_second((must_serve_by.as_second() / 60 + 1) * 60).unwrap();
-        let clock = |moment: Timestamp| moment.strftime("%H:%M").to_string();
-        let hours = format!("Mo-Su {}-{}", clock(opens_at), clock(opens_at + SignedDuration::from_hours(2)));
-        let margin = format!("{}s", opens_at.duration_since(must_serve_by).as_secs());
-        cluster.apply(&fill(include_str!("oggetti/molti.yaml"), &[("HOURS", &hours)]));
+        let small = Small::settle(cluster, must_serve_by);
         let one = |n: usize| {
-            let fields = [("N", format!("{n:02}")), ("START", start_at.to_string()), ("MARGIN", margin.clone())];
+            let fields = [("N", format!("{n:02}")), ("START", start_at.to_string()), ("MARGIN", small.margin(must_serve_by))];
             let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
             fill(include_str!("oggetti/piccola.yaml"), &fields)
         };
         cluster.apply(&(1..=NIGHTS).map(one).collect::<Vec<_>>().join("\n---\n"));
-        Self { cluster, start_at, must_serve_by }
-    }
-
-    fn outcomes(&self) -> Vec<String> {
-        let outcome = |night: &Value| night["status"]["outcome"].as_str().map(str::to_owned);
-        self.cluster.list(INTERVENTIONS).iter().filter_map(outcome).collect()
-    }
-}
-
-impl Drop for Nights<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            say(self.cluster.try_run("kubectl", &["-n", "molti", "get", "interventions,jobs,pods"], "").unwrap_or_default());
-        }
-        for collection in [INTERVENTIONS, "/api/v1/namespaces/molti/configmaps", "/api/v1/namespaces/molti/pods"] {
-            for object in self.cluster.list(collection).iter().filter(|object| object["metadata"]["finalizers"].is_array()) {
-                self.cluster.free(&format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap_or_default()));
-            }
-        }
-        self.cluster.delete("/api/v1/namespaces/molti");
+        Self { small, start_at, must_serve_by }
     }
 }
 
@@ -63,16 +38,16 @@ impl Drop for Nights<'_> {
 fn twenty_nights_at_once_end_and_open_in_time_and_cost_no_more_than_one_each() {
     let stage = Stage::set(By::Manifests);
     let nights = Nights::declare(&stage.cluster);
-    wait(300, "twenty outcomes", || (nights.outcomes().len() == NIGHTS).then_some(()));
+    wait(300, "twenty outcomes", || (nights.small.outcomes().len() == NIGHTS).then_some(()));
     let took = Timestamp::now().duration_since(nights.start_at).as_secs_f64();
-    let outcomes = nights.outcomes();
+    let outcomes = nights.small.outcomes();
     let completed = outcomes.iter().filter(|outcome| *outcome == "Completed").count();
     say(format!("{completed} of {NIGHTS} completed {took:.1} s after the start: {outcomes:?}"));
     assert!(outcomes.iter().all(|outcome| ["Completed", "RolledBack"].contains(&outcome.as_str())), "{outcomes:?}");
     let writes = stage.audit.writes();
     for n in 1..=NIGHTS {
         let name = format!("sportello-{n:02}");
-        let state = nights.cluster.get(&format!("/api/v1/namespaces/molti/configmaps/{name}")).unwrap();
+        let state = stage.cluster.get(&format!("/api/v1/namespaces/molti/configmaps/{name}")).unwrap();
         assert_eq!(state["data"]["stato"], "aperto", "{name}");
         let touched = |value: &str| {
             let of = writes.iter().filter(|write| write.user == TENANT && write.name == name && write.result == Result::Stored);

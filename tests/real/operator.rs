@@ -100,7 +100,11 @@ pub struct Asleep(u32);
 impl Asleep {
     /// `SIGSTOP` to its process.
     pub fn put(cluster: &Cluster) -> Self {
-        let process = wait(30, "an operator that runs", || process(cluster));
+        Self::put_process(leader_process(cluster))
+    }
+
+    /// The same, at once: the process was found before.
+    pub fn put_process(process: u32) -> Self {
         assert!(Command::new("kill").args(["-STOP", &process.to_string()]).status().unwrap().success());
         Self(process)
     }
@@ -146,7 +150,12 @@ pub fn pod_names(cluster: &Cluster) -> Vec<String> {
     pods(cluster).iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The id of the leader's process on this machine, found by the container's name in the process's groups.
+/// The id of the leader's process on this machine.
+pub fn leader_process(cluster: &Cluster) -> u32 {
+    wait(30, "an operator that runs", || process(cluster))
+}
+
+/// It is found by the container's name in the process's groups.
 fn process(cluster: &Cluster) -> Option<u32> {
     let leader = leader(cluster);
     let pod = pods(cluster).into_iter().find(|pod| pod["metadata"]["name"] == leader.as_str())?;
@@ -162,7 +171,7 @@ fn process(cluster: &Cluster) -> Option<u32> {
 
 /// `kill -9` of the leader; the kubelet starts another one in the same Pod.
 pub fn kill(cluster: &Cluster) {
-    let process = wait(30, "an operator that runs", || process(cluster));
+    let process = leader_process(cluster);
     let killed = Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
     assert!(killed.success(), "process {process} was not there to be killed");
     wait(10, "an operator that is dead", || (!Path::new(&format!("/proc/{process}")).exists()).then_some(()));
