@@ -17,7 +17,7 @@ use crate::world::{NIGHT, SERVICES, World, at};
 /// One write in so many; all of them with `--features bench`.
 const EVERY: usize = if cfg!(feature = "bench") { 1 } else { 23 };
 
-fn paused<T>(work: impl Future<Output = T>) -> T {
+pub fn paused<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(work)
 }
 
@@ -36,7 +36,7 @@ fn must_serve_by() -> Timestamp {
 }
 
 /// What a person finds: everything as by day, every service open in time, no Job started twice.
-async fn found(world: &World, told: &str) -> Vec<Value> {
+pub async fn found(world: &World, told: &str) -> Vec<Value> {
     let read = world.ledger().await;
     assert_eq!(read.broken, None, "{told}");
     let course = || read.entries.iter().map(|entry| format!("{} {}\n", entry.at, entry.why)).collect::<String>();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
+use kube::Client;
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
@@ -105,9 +106,14 @@ impl World {
     /// An operator that arms the dead man's switch.
     pub fn operator_guarded(&self) -> Running {
         let tokens = self.embedded.clone();
+        self.operator_guarded_with(Arc::new(move |token| Ok(tokens.client_for_token(token))))
+    }
+
+    /// The same, whose tenants' clients are made so.
+    pub fn operator_guarded_with(&self, client_for_token: ClientForToken) -> Running {
         let image = Image { name: "registro.example/notturno@sha256:0".to_owned(), pull_policy: "IfNotPresent".to_owned() };
         let guarded = move |context: &mut Context| context.switch = Switch::Image(image);
-        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), guarded)
+        self.start(client_for_token, guarded)
     }
 
     /// An operator that was told nothing about the dead man's switch.
@@ -140,6 +146,11 @@ impl World {
 
     /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
     pub fn stands_watch(&self, by: &str) -> JoinSet<()> {
+        self.stands_watch_through(by, self.embedded.client("sentinel"))
+    }
+
+    /// The same, with this client.
+    pub fn stands_watch_through(&self, by: &str, client: Client) -> JoinSet<()> {
         let (embedded, clock) = (self.embedded.clone(), self.clock);
         let by = format!("sentinel {by}");
         let mut tasks = JoinSet::new();
@@ -152,7 +163,7 @@ impl World {
                 }
                 tokio::time::sleep(Duration::from_secs(60)).await;
             };
-            let tenant = Tenant::new(embedded.client("sentinel"), WORK, "").with_epoch(Epoch::SENTINELS);
+            let tenant = Tenant::new(client, WORK, "").with_epoch(Epoch::SENTINELS);
             let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
             let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time: ServerTime::of(clock), getter, by };
             let (_stop, stopped) = watch::channel(false);
