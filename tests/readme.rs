@@ -5,6 +5,11 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use notturno::api::manifests::{HEARTBEAT_SECRET, HEARTBEAT_URL};
+use notturno::operator::lease::{LEASE_FOR, RENEW_EVERY};
+use notturno::operator::metrics::catalogue::{CATALOGUE, Name};
+use notturno::operator::{heart, heartbeat};
+
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
 /// Commands that other tests run, each with the test that does.
@@ -141,4 +146,52 @@ fn every_file_and_folder_that_it_names_exists() {
         count += 1;
     }
     assert!(count >= 8, "only {count} were found");
+}
+
+/// The names of this program's metrics in a text.
+fn metrics(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("notturno_")).collect()
+}
+
+#[test]
+fn the_alert_that_it_shows_is_a_rule_on_numbers_that_there_are_and_waits_for_a_change_of_leader() {
+    let text = shown("alert").replace("```yaml", "").replace("```", "");
+    let rules: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+    let [rule] = rules["groups"][0]["rules"].as_array().unwrap().as_slice() else { panic!("{rules}") };
+    assert_eq!((&rule["alert"], &rule["for"]), (&"NotturnoSilent".into(), &"1m".into()));
+    let expr = rule["expr"].as_str().unwrap();
+    let proof = Name::Heartbeat.as_str();
+    let old = expr.strip_prefix(&format!("absent({proof}) or time() - max({proof}) > ")).expect("an expression");
+    // Another replica leads once the lease has expired, and gives its first proof with the renewal after that.
+    let change = LEASE_FOR + 2 * RENEW_EVERY;
+    assert!(old.parse::<u64>().unwrap() >= 2 * change.as_secs(), "{old}");
+}
+
+#[test]
+fn every_metric_and_flag_that_it_names_is_there() {
+    let text = readme();
+    let named = metrics(&text);
+    let known = |name: &&str| CATALOGUE.iter().any(|row| row.name.as_str() == *name);
+    assert!(named.len() > CATALOGUE.len() && named.iter().all(known), "{:?}", named.iter().find(|name| !known(name)));
+    let help = String::from_utf8(notturno(&["operator", "--help"]).stdout).unwrap();
+    for flag in ["--heartbeat-url", "--heartbeat-every", "--sentinel-image", "--without-sentinel", "--http-allow"] {
+        assert!(text.contains(flag) && help.contains(flag), "{flag}");
+    }
+    let [every_min, every_max] = [heartbeat::EVERY_MIN, heartbeat::EVERY_MAX].map(|span| span.as_secs());
+    assert_eq!((every_min, every_max, heartbeat::PING_FOR_MAX.as_secs()), (10, 3600, 5), "as it says");
+    assert_eq!((heart::ROUND_FOR_MAX.as_secs(), heart::LATE_FOR_MAX.as_secs()), (300, 60), "as it says");
+    assert!(text.contains(&format!("Secret `{HEARTBEAT_SECRET}`")));
+}
+
+#[test]
+fn the_chart_knows_the_same_secret_for_the_heartbeat_as_the_manifests() {
+    let file = |name: &str| fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let values: serde_json::Value = serde_saphyr::from_str(&file("charts/notturno/values.yaml")).unwrap();
+    assert_eq!(values["heartbeat"]["secret"], HEARTBEAT_SECRET);
+    let every = format!("--heartbeat-every={}", values["heartbeat"]["every"].as_str().unwrap());
+    assert!(file("manifests/install.yaml").contains(&every));
+    let template = file("charts/notturno/templates/operator.yaml");
+    let env = "secretKeyRef: {name: {{ .Values.heartbeat.secret }}, key: url, optional: true}";
+    assert!(template.contains(&format!("- name: {HEARTBEAT_URL}")) && template.contains(env), "{template}");
 }

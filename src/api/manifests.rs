@@ -22,6 +22,10 @@ pub const OPERATOR: &str = "notturno";
 pub const LEASE: &str = "notturno";
 /// The image in the manifests; replace it by yours.
 pub const IMAGE: &str = "notturno.test/notturno:dev";
+/// Where the address of pings may stand instead of among the arguments, which others may read.
+pub const HEARTBEAT_URL: &str = "NOTTURNO_HEARTBEAT_URL";
+/// The Secret that may hold it, under the key `url`. Without it nights run all the same.
+pub const HEARTBEAT_SECRET: &str = "notturno-heartbeat";
 /// Where `/healthz`, `/readyz` and `/metrics` answer.
 pub const HTTP_PORT: u16 = 8080;
 
@@ -209,7 +213,9 @@ fn operator_container() -> Value {
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "args": ["operator", format!("--lease-namespace={NAMESPACE}"), format!("--sentinel-image={IMAGE}"),
-            "--sentinel-pull-policy=IfNotPresent"],
+            "--sentinel-pull-policy=IfNotPresent", "--heartbeat-every=60s"],
+        "env": [{"name": HEARTBEAT_URL,
+            "valueFrom": {"secretKeyRef": {"name": HEARTBEAT_SECRET, "key": "url", "optional": true}}}],
         "ports": [{"name": "http", "containerPort": HTTP_PORT}],
         "livenessProbe": probe("/healthz"),
         "readinessProbe": probe("/readyz"),

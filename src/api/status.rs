@@ -1,8 +1,9 @@
 //! The status of an `Intervention`: a report of the ledger for people and tools.
 //!
-//! In: what the operator knows. Out: what `kubectl get` and `kubectl describe` show. Invariants: **never read back**, so a lost
-//! or forged status cannot alter a night; [`InterventionStatus::within_bounds`] before every write, because an API server
-//! refuses a status that its schema does not hold. What is not here: conditions from states ([`super::conditions`]).
+//! In: what the operator knows. Out: what `kubectl get` and `kubectl describe` show. Invariants: **never read back** but for what
+//! people were told already, so a lost or forged status cannot alter a night; [`InterventionStatus::within_bounds`] before every write,
+//! because an API server refuses a status that its schema does not hold. What is not here: conditions from states
+//! ([`super::conditions`]).
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "kubectl explain shows these docs: they are plain text")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -93,6 +94,10 @@ pub struct InterventionStatus {
     /// The dead man's switch: who takes over when the operator is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<SwitchReport>,
+    /// The last record in the ledger by another hand than the operator's, as a sentinel's, that was told as Events and counted in the
+    /// metrics. An operator that comes back goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_up_to: Option<i32>,
     /// Ready, Reconciling, Stalled, Complete and Failed, as kstatus and kubectl wait read them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]

@@ -3,6 +3,7 @@
 //! In: flags, the cluster it runs in (or KUBECONFIG, for developers). Out: nights, three endpoints, logs on stderr; exit 0 after SIGTERM,
 //! 1 when it cannot start or go on. Invariants: debugging variables of client libraries are not honoured. Not here: anything about a night.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::api::manifests::HEARTBEAT_URL;
 use crate::operator::effects::pod_security::Level;
 use crate::operator::effects::{Image, LIMIT, Switch, Tenants};
+use crate::operator::heartbeat::{self, BadPingUrl, Every, Ping, PingUrl};
 use crate::operator::http_allow::{Allowed, HttpAllow};
 use crate::operator::lease::Elector;
 use crate::operator::{self, Context, ServerTime, connect, health, http_get, lead::lead, run::RunError};
@@ -54,6 +57,29 @@ pub struct OperatorArgs {
     /// The name of that lease.
     #[arg(long, default_value = "notturno", value_name = "NAME")]
     lease: String,
+    /// An http or https address that is asked with GET while this replica leads and shows signs of life, for a monitor that calls people
+    /// when it falls silent. It may be a secret: better than here it stands in the environment, as `NOTTURNO_HEARTBEAT_URL`.
+    #[arg(long, value_name = "URL")]
+    heartbeat_url: Option<Unshown>,
+    /// How often: 10s to 1h.
+    #[arg(long, default_value = "60s", value_name = "SPAN")]
+    heartbeat_every: Every,
+}
+
+/// A text that may be a secret.
+#[derive(Clone)]
+struct Unshown(String);
+
+impl From<String> for Unshown {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Unshown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unshown")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,6 +125,12 @@ pub(super) enum OperatorError {
     /// Tell a person.
     #[error("no runtime, or no signals")]
     NoRuntime(#[source] std::io::Error),
+    /// Tell a person.
+    #[error("--heartbeat-url, or {HEARTBEAT_URL}, cannot be used")]
+    HeartbeatUrl(#[source] BadPingUrl),
+    /// Tell a person.
+    #[error("a heartbeat needs --lease-namespace: what it proves is that the lease is renewed")]
+    HeartbeatWithoutLease,
     /// Retry later: the kubelet starts it again.
     #[error("the operator ended by itself")]
     Ended(#[source] RunError),
@@ -141,6 +173,7 @@ fn filter(what: &str) -> tracing_subscriber::EnvFilter {
 }
 
 async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
+    let ping = ping(args)?;
     let config = config().await?;
     let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
     let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
@@ -154,6 +187,8 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
     tracing::info!(listen = %args.listen, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     let serving = tokio::spawn(health::serve(listener, health));
+    let beating = ping
+        .map(|ping| tokio::spawn(heartbeat::beat(ping, args.heartbeat_every.0, context.heart.clone(), context.metrics.clone())));
     let ended = match &args.lease_namespace {
         Some(namespace) => {
             let (time, metrics) = (context.time.clone(), context.metrics.clone());
@@ -163,8 +198,25 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
         None => operator::run(context, pulse, stop).await,
     };
     serving.abort();
+    if let Some(beating) = beating {
+        beating.abort();
+    }
     tracing::info!("the operator stops; every night can be resumed anywhere");
     ended.map_err(OperatorError::Ended)
+}
+
+/// The ping that people wait for, if anybody does.
+#[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
+fn ping(args: &OperatorArgs) -> Result<Option<Ping>, OperatorError> {
+    let said = args.heartbeat_url.as_ref().map(|Unshown(url)| url.clone());
+    let Some(url) = said.or_else(|| std::env::var_os(HEARTBEAT_URL).map(|url| url.to_string_lossy().into_owned())) else {
+        return Ok(None);
+    };
+    let url: PingUrl = url.parse().map_err(OperatorError::HeartbeatUrl)?;
+    if args.lease_namespace.is_none() {
+        return Err(OperatorError::HeartbeatWithoutLease);
+    }
+    Ok(Some(heartbeat::get(url)))
 }
 
 /// What the dead man's switch runs from; what is not as it should be is said.

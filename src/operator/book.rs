@@ -4,6 +4,7 @@
 //! after an append that is not known to have landed nothing here is used again: it is read anew. Not here: how a ledger is kept
 //! ([`super::effects::ledger`]), what is recorded.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -38,6 +39,8 @@ pub(super) struct Book {
     /// The plan's `ConfigMap`, once it was asked for.
     pub(super) identity: Option<PlanIdentity>,
     head: Head,
+    /// Records that were not the operator's when it was read: their places, and where their entries are.
+    others: Vec<(u32, Range<usize>)>,
 }
 
 /// Why a ledger cannot be had now. Retry later, whatever it is; while it lasts, people see the reason.
@@ -59,7 +62,7 @@ impl Book {
     pub(super) async fn open(context: &Context, whose: &Whose) -> Result<Option<Self>, BookError> {
         let tenant = context.tenants.of(&whose.namespace, &whose.service_account).await?;
         let Some(read) = ledger::read(&tenant, &whose.name, &whose.night_uid).await? else { return Ok(None) };
-        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, head, broken, deleting } = read;
+        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, deleting } = read;
         let head = match head {
             Some(head) => head,
             None if broken.is_some() => Head { seq: 0, hash: String::new() },
@@ -67,7 +70,15 @@ impl Book {
         };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
         entries.extend(broken.map(|why| Entry { at: context.time.now(), event: Event::Accepted { plan_hash }, why }));
-        Ok(Some(Self { plan: Arc::new(plan), preimages, entries, is_changed: deleting, identity: None, head }))
+        Ok(Some(Self {
+            plan: Arc::new(plan),
+            preimages,
+            entries,
+            is_changed: deleting,
+            identity: None,
+            head,
+            others: others(&records),
+        }))
     }
 
     /// Freezes the plan and begins its journal.
@@ -82,7 +93,7 @@ impl Book {
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
-        Ok(Self { plan: Arc::new(plan), preimages: None, entries, is_changed: false, identity: None, head })
+        Ok(Self { plan: Arc::new(plan), preimages: None, entries, is_changed: false, identity: None, head, others: Vec::new() })
     }
 
     /// Appends one record; it was seen in the ledger when this returns.
@@ -119,6 +130,11 @@ impl Book {
         self.entries.starts_with(&before.entries)
     }
 
+    /// What others than the operator have recorded, each record with its place.
+    pub(super) fn others(&self) -> impl Iterator<Item = (u32, &[Entry])> {
+        self.others.iter().filter_map(|(seq, place)| Some((*seq, self.entries.get(place.clone())?)))
+    }
+
     pub(super) fn seq(&self) -> u32 {
         self.head.seq
     }
@@ -127,4 +143,17 @@ impl Book {
     pub(super) fn current_preimages(&self) -> Preimages {
         self.preimages.clone().unwrap_or_default().as_intended(&self.entries)
     }
+}
+
+fn others(records: &[(String, usize)]) -> Vec<(u32, Range<usize>)> {
+    let mut first = 0;
+    let mut others = Vec::new();
+    for (seq, (by, count)) in (1..).zip(records) {
+        let next = first + count;
+        if by != BY {
+            others.push((seq, first..next));
+        }
+        first = next;
+    }
+    others
 }

@@ -1,4 +1,4 @@
-//! What the nights of one operator share, in one value: clients, clock, sockets, orders, numbers, turns.
+//! What the nights of one operator share, in one value: clients, clock, sockets, orders, numbers, heart, turns.
 //!
 //! Out: [`Context`], which every night gets as an argument. Invariants: `client` speaks with the operator's own rights, which read what
 //! people declare, write `interventions/status`, its finalizer and Events, and nothing else; every effect of a night goes through
@@ -12,6 +12,7 @@ use kube::Client;
 use super::declared::Listings;
 use super::effects::pod_security::Level;
 use super::effects::{Judge, Switch, Tenants};
+use super::heart::Heart;
 use super::introductions::Introductions;
 use super::metrics::Metrics;
 use super::orders::Orders;
@@ -58,6 +59,8 @@ pub struct Context {
     pub orders: Orders,
     /// Numbers for `/metrics`.
     pub metrics: Metrics,
+    /// What says to people outside that all this lives.
+    pub heart: Heart,
     /// The longest that a silent watch goes unnoticed, in seconds.
     pub watch_for_seconds: u32,
     /// Reads of what is declared, shared.
@@ -83,6 +86,7 @@ impl Context {
             switch: Switch::default(),
             orders: Orders::default(),
             metrics: Metrics::new()?,
+            heart: Heart::default(),
             watch_for_seconds: WATCH_FOR_SECONDS,
             listings: Listings::default(),
             introductions: Introductions::default(),

@@ -1,9 +1,9 @@
 //! Several replicas, of which one works.
 //!
 //! In: the shared context, this replica's part in the election. Out: nights, while it leads. Invariants: a replica that does not lead asks
-//! for nothing but the lease, and is healthy; one that loses the lease drops its nights at once, wherever they are, and waits again; the
-//! lease is given back after the last night has finished its turn. A write that outlives either may still land: tokens are what stops it.
-//! Not here: who leads ([`super::lease`]).
+//! for nothing but the lease, and is healthy, which is no proof of life: only who leads gives one; one that loses the lease drops its
+//! nights at once, wherever they are, and waits again; the lease is given back after the last night has finished its turn. A write that
+//! outlives either may still land: tokens are what stops it. Not here: who leads ([`super::lease`]).
 
 use tokio::sync::watch;
 
@@ -24,11 +24,14 @@ pub async fn lead(
 ) -> Result<(), RunError> {
     while !*stop.borrow() && follow(&mut elector, &mut pulse, &mut stop).await {
         pulse.synced.send_replace(false);
+        context.heart.begins();
+        let renewed = || context.heart.beats(context.watch_for_seconds, &context.metrics, context.time.now());
         let ended = tokio::select! {
             biased;
-            () = elector.until_lost() => None,
+            () = elector.until_lost(renewed) => None,
             ended = serve(context.clone(), &mut pulse, stop.clone()) => Some(ended),
         };
+        context.heart.ends();
         if let Some(ended) = ended {
             elector.release().await;
             return ended;

@@ -88,8 +88,9 @@ impl Elector {
         }
     }
 
-    /// Waits until this replica leads no more. May be dropped at any point.
-    pub async fn until_lost(&mut self) {
+    /// Waits until this replica leads no more; `renewed` hears each time that the lease was seen to be renewed. May be dropped at any
+    /// point.
+    pub async fn until_lost(&mut self, renewed: impl Fn()) {
         loop {
             sleep(self.pause()).await;
             // Without a lease it goes on until another replica is seen to hold it.
@@ -98,6 +99,9 @@ impl Elector {
                 Some(at) => timeout_at(at, self.hold()).await.unwrap_or(Hold::Unknown),
                 None => self.hold().await,
             };
+            if held == Hold::Ours {
+                renewed();
+            }
             let too_long = give_up_at.is_some_and(|at| at <= Instant::now());
             if held == Hold::Others || (held == Hold::Unknown && too_long) {
                 self.renewed_at = None;

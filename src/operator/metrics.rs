@@ -167,6 +167,16 @@ impl Metrics {
         self.set(Name::Leader, &[], f64::from(u8::from(leads)));
     }
 
+    /// The last proof of life.
+    pub(super) fn heartbeat(&self, at: Timestamp) {
+        self.set(Name::Heartbeat, &[], at.as_duration().as_secs_f64());
+    }
+
+    /// A ping got its answer, or none.
+    pub(super) fn pinged(&self, ok: bool) {
+        self.add(Name::HeartbeatPings, &[result(ok)], 1);
+    }
+
     pub(super) fn lease_transitions(&self, count: i32) {
         self.set(Name::LeaseTransitions, &[], f64::from(count));
     }

@@ -24,6 +24,7 @@
 //! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
 //! | `telling`, `report`, `events`, `story` | status, conditions, Events and errors, for people |
 //! | [`server_time`], [`metrics`], [`health`] | clock, numbers, endpoints |
+//! | [`heart`], [`heartbeat`] | the proof of life, and the ping that carries it outside |
 //! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
 
 mod book;
@@ -36,6 +37,8 @@ mod declared;
 pub mod effects;
 mod events;
 pub mod health;
+pub mod heart;
+pub mod heartbeat;
 pub mod http_allow;
 pub mod http_get;
 mod introduce;

@@ -21,11 +21,11 @@ use super::call_back::{CallBack, Heeded};
 use super::check::Checkers;
 use super::context::Context;
 use super::effects::call::CallError;
-use super::events::{Herald, Notice, Regarding};
+use super::events::{Herald, Regarding};
+use super::heart::Rounds;
 use super::introduce::{self, Introduced};
 use super::looks::Looks;
 use super::mailbox::Mailbox;
-use super::metrics::Standing;
 use super::night_watch::{LedgerEye, NightWatch};
 use super::outage::Outage;
 use super::probe::Probers;
@@ -34,16 +34,13 @@ use super::rehearse::rehearse;
 use super::report::{self, Reporter};
 use super::story::story;
 use super::switch::SwitchBook;
+use super::telling;
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX, RECORD_PAUSE_MAX, Tries};
 use super::wave::Lanes;
 use crate::engine::Entry;
 use crate::engine::facts::Arming;
-use crate::model::phase::{Outcome, Phase};
+use crate::model::phase::Outcome;
 use crate::model::plan::{ServiceIndex, StepIndex};
-use crate::model::refusal::Refusal;
-
-/// The most refusals that become Events; the status has them all.
-const REFUSALS_TOLD_MAX: usize = 16;
 
 /// A night that only waits, for so long at least, keeps no book, and is introduced after others: a thousand are not held in memory.
 const WAITS_LONG_FROM: SignedDuration = SignedDuration::from_mins(15);
@@ -84,6 +81,8 @@ pub(super) struct Night {
     /// What the last facts told of orders and deletion, and when.
     pub(super) heeded: Heeded,
     pub(super) heeded_at: Timestamp,
+    /// When it has to show that it lives.
+    rounds: Rounds,
     failures: Attempt,
 }
 
@@ -133,6 +132,7 @@ pub(super) async fn live(mut night: Box<Night>, context: Context, mut stop: watc
     let span = tracing::info_span!("night", night = %night.id());
     async {
         while !*stop.borrow() {
+            night.rounds.begins();
             match night.turn(&context).await {
                 Rest::Settled => break,
                 Rest::AtOnce => tokio::task::yield_now().await,
@@ -156,7 +156,9 @@ impl Night {
         };
         let reporter = Reporter::of(&object);
         let mailbox = Arc::new(Mailbox::new(object));
-        context.orders.attach(&format!("{}/{}", whose.namespace, whose.name), mailbox.bell());
+        let id = format!("{}/{}", whose.namespace, whose.name);
+        context.orders.attach(&id, mailbox.bell());
+        let rounds = context.heart.rounds(id);
         Self {
             mailbox,
             whose,
@@ -185,6 +187,7 @@ impl Night {
             look_tries: Attempt::default(),
             heeded: Heeded::default(),
             heeded_at: Timestamp::MIN,
+            rounds,
             failures: Attempt::default(),
         }
     }
@@ -207,6 +210,7 @@ impl Night {
 
     async fn rest(&mut self, moment: Option<Timestamp>, context: &Context, stop: &mut watch::Receiver<bool>) {
         self.object = None;
+        self.rounds.rests(moment.map(|at| at.duration_since(context.time.now()).try_into().unwrap_or_default()));
         let moment = async {
             match moment {
                 Some(moment) => context.time.sleep_until(moment).await,
@@ -226,7 +230,9 @@ impl Night {
     /// One turn; whatever goes wrong in it is said and tried again.
     async fn turn(&mut self, context: &Context) -> Rest {
         self.object = self.mailbox.object();
-        match AssertUnwindSafe(self.pass(context).boxed()).catch_unwind().await {
+        let turned = AssertUnwindSafe(self.pass(context).boxed()).catch_unwind().await;
+        self.rounds.ends(turned.is_err());
+        match turned {
             Ok(Ok(rest)) => {
                 self.failures = Attempt::default();
                 context.metrics.pass("ok");
@@ -237,7 +243,7 @@ impl Night {
                 let why = story(&trouble);
                 tracing::warn!(why, "the night cannot go on now");
                 if matches!(trouble, Trouble::Introduce(_)) {
-                    Box::pin(self.report_waiting(&why, context)).await;
+                    Box::pin(telling::waiting(self, &why, context)).await;
                 }
                 let pause_max = match trouble {
                     Trouble::Introduce(_) => PEOPLE_PAUSE_MAX,
@@ -252,7 +258,7 @@ impl Night {
                 self.looks = Looks::default();
                 self.lanes = Lanes::default();
                 context.metrics.pass("panicked");
-                Box::pin(self.quarantine(&said(panic.as_ref()), context)).await;
+                Box::pin(telling::quarantine(self, &said(panic.as_ref()), context)).await;
                 Rest::Until(Some(self.failures.tried(context.time.now(), PEOPLE_PAUSE_MAX)))
             }
         }
@@ -289,7 +295,9 @@ impl Night {
         let Some(object) = self.object.clone() else { return Ok(self.settled(context)) };
         let start_at = introduce::start_at(&object);
         let waits_long = start_at.is_some_and(|at| at.duration_since(context.time.now()) >= WAITS_LONG_FROM);
+        self.rounds.waits();
         let turn = context.introductions.turn(&self.whose.namespace, introduce::runbook_name(&object), waits_long).await;
+        self.rounds.begins();
         let mut passing = Box::pin(async {
             match self.introduce(&object, context).await? {
                 Introduction::Book(book) => self.go_on(*book, context).await,
@@ -307,7 +315,7 @@ impl Night {
         match introduced {
             Introduced::Nothing => Ok(Introduction::Rest(self.settled(context))),
             Introduced::Refused { refusals, needs_human } => {
-                self.tell_refusals(&refusals, context);
+                telling::refusals(self, &refusals, context);
                 self.reporter.write(object, report::refused(&refusals, needs_human), context).await?;
                 introduce::unmark(object, context).await?;
                 context.metrics.over(Outcome::Refused);
@@ -315,7 +323,7 @@ impl Night {
             }
             Introduced::Rehearsal(plan) => {
                 let rehearsed = Box::pin(rehearse(&plan, context)).await?;
-                self.tell_refusals(&rehearsed.findings, context);
+                telling::refusals(self, &rehearsed.findings, context);
                 self.herald.tell(context, &self.regarding(), vec![rehearsed.notice(context.time.now())]);
                 self.reporter.write(object, rehearsed.status, context).await?;
                 introduce::unmark(object, context).await?;
@@ -328,57 +336,6 @@ impl Night {
                     self.herald.tell(context, &self.regarding(), told);
                 }
                 Ok(Introduction::Book(book))
-            }
-        }
-    }
-
-    fn tell_refusals(&mut self, refusals: &[Refusal], context: &Context) {
-        let now = context.time.now();
-        let notice = |(index, refusal): (usize, &Refusal)| Notice {
-            place: format!("refused.{index}"),
-            at: now,
-            reason: "Refused".to_owned(),
-            action: refusal.reason.clone(),
-            note: refusal.to_string(),
-            warning: true,
-        };
-        let told = refusals.iter().take(REFUSALS_TOLD_MAX).enumerate().map(notice).collect();
-        self.herald.tell(context, &self.regarding(), told);
-    }
-
-    async fn report_waiting(&mut self, why: &str, context: &Context) {
-        let Some(object) = self.object.clone() else { return };
-        let standing = Standing {
-            phase: Phase::Pending,
-            turn_back_at: None,
-            must_serve_by: None,
-            needs_human: false,
-            half_done: [0; 3],
-            switch_ready: None,
-        };
-        context.metrics.stands(&self.id(), standing);
-        if let Err(error) = self.reporter.write(&object, report::pending(why), context).await {
-            tracing::warn!(error = story(&error), "the status could not be written");
-        }
-    }
-
-    /// A fault of ours: people are called, and the night is tried again; its clock rules may still work.
-    async fn quarantine(&mut self, panic: &str, context: &Context) {
-        let why = format!("the operator itself failed on this night: {panic}; it is tried again, a person has to look");
-        tracing::error!(why, "quarantine");
-        let notice = Notice {
-            place: "fault".to_owned(),
-            at: context.time.now(),
-            reason: "OperatorFault".to_owned(),
-            action: "Quarantine".to_owned(),
-            note: why.clone(),
-            warning: true,
-        };
-        self.herald.tell(context, &self.regarding(), vec![notice]);
-        if let Some(object) = self.object.clone() {
-            let status = self.reporter.with_fault(why);
-            if let Ok(Err(error)) = AssertUnwindSafe(self.reporter.write(&object, status, context)).catch_unwind().await {
-                tracing::warn!(error = story(&error), "the status could not be written");
             }
         }
     }

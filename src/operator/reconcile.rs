@@ -25,7 +25,7 @@ use super::probe::to_probe;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::switch;
-use super::telling::{report, tell_overwritten};
+use super::telling::{self, report, tell_overwritten};
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, CalledOff, ClosingFact};
@@ -58,6 +58,7 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
 /// What is known just now. What cannot be seen is left out: the clock's rules work without it.
 async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts {
     outage::read_again(night, book, context).await;
+    telling::others(night, book, context);
     let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
     let guarded = context.switch != Switch::Without && engine::switch::is_wanted(&book.plan, &state, context.time.now());

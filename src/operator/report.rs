@@ -1,8 +1,9 @@
 //! The status of an Intervention, as a report of its ledger.
 //!
 //! In: plan, journal, where they stand. Out: one write of the status subresource when something changed. Invariants: never read back
-//! for a decision; what moves by itself (slack, the next moment, the sentence about now) is written with a transition and is no
-//! reason to write; a status that cannot be written is tried again later and delays nothing else. Not here: Events, conditions' rules.
+//! for a decision, only for what people were told already; what moves by itself (slack, the next moment, the sentence about now) is
+//! written with a transition and is no reason to write; a status that cannot be written is tried again later and delays nothing else.
+//! Not here: Events, conditions' rules.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -33,13 +34,27 @@ const STATUS_FOR_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Reporter {
     written: Box<InterventionStatus>,
+    /// The last record of another hand that was told to people.
+    told_up_to: u32,
 }
 
 impl Reporter {
     /// Goes on from the report that the object bears.
     pub(super) fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned();
-        Self { written: status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default() }
+        let written: Box<InterventionStatus> = status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
+        let told_up_to = written.told_up_to.and_then(|seq| u32::try_from(seq).ok()).unwrap_or_default();
+        Self { written, told_up_to }
+    }
+
+    /// The last record of another hand that was told, by this operator or by one before it.
+    pub(super) fn told_up_to(&self) -> u32 {
+        self.told_up_to
+    }
+
+    /// Records of other hands are told up to this one; the next status says so.
+    pub(super) fn tells_up_to(&mut self, seq: u32) {
+        self.told_up_to = self.told_up_to.max(seq);
     }
 
     /// Writes the status when it says something new.
@@ -54,6 +69,7 @@ impl Reporter {
     ) -> Result<(), CallError> {
         let generation = object.metadata.generation.unwrap_or_default();
         status.observed_generation = Some(generation);
+        status.told_up_to = i32::try_from(self.told_up_to).ok().filter(|seq| *seq > 0);
         status.conditions = conditions(standing(&status), generation, context.time.now(), &self.written.conditions);
         let status = status.within_bounds();
         if essence(&status) == essence(&self.written) {
@@ -123,6 +139,7 @@ pub(crate) fn status(plan: &Plan, entries: &[Entry], state: &State, decision: &D
         steps: plan.steps.iter().zip(&state.steps).map(|(planned, step)| step_report(plan, &planned.name, step)).collect(),
         refusals: decision.start_held.iter().map(held).collect(),
         switch: None,
+        told_up_to: None,
         conditions: Vec::new(),
         observed_generation: None,
     }

@@ -83,7 +83,8 @@ pub(super) fn answer(ping: Ping) {
 async fn watch_interventions(context: Context, tell: mpsc::Sender<Event<DynamicObject>>) {
     let mut failures = Failures::default();
     loop {
-        let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &ApiResource::erase::<Intervention>(&()));
+        let api: Api<DynamicObject> =
+            Api::all_with(context.heart.listens(&context.client), &ApiResource::erase::<Intervention>(&()));
         let mut news = watcher(api, watching::config(context.watch_for_seconds, None)).boxed();
         let mut synced = false;
         loop {
@@ -181,7 +182,10 @@ impl Nights {
                 Some(Known::Living(mailbox)) if mailbox.is_gone() => drop(self.known.remove(&uid)),
                 Some(Known::Living(_) | Known::Settled) | None => drop(self.known.insert(uid, Known::Settled)),
             },
-            Err(error) => tracing::error!(%error, "a night's task ended by itself"),
+            Err(error) => {
+                tracing::error!(%error, "a night's task ended by itself");
+                self.context.heart.lost_a_task();
+            }
         }
     }
 }

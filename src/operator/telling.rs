@@ -1,12 +1,19 @@
 //! What people are told of a night while it goes on: its status and its numbers, and whose work it wrote over.
 //!
 //! In: a night, its book, a decision. Out: one status where it says something new, numbers, Events. Invariants: nothing here changes the
-//! night; a report that fails is tried again after a pause. Not here: the words ([`super::report`], [`super::events`]).
+//! night; a report that fails is tried again after a pause. What another hand recorded is told once for each night: how far stands in
+//! the status, written after it was told, so that an operator that dies between the two tells it again: under the same names, which
+//! the API server refuses while the Events are there, but its numbers count anew. Not here: the words ([`super::report`],
+//! [`super::events`]).
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
 
 use super::book::Book;
 use super::context::Context;
 use super::effects::call::Answer;
-use super::events::Notice;
+use super::events::{self, Notice};
 use super::metrics::Standing;
 use super::night::Night;
 use super::report;
@@ -17,6 +24,10 @@ use crate::engine::facts::Arming;
 use crate::engine::{Decision, State};
 use crate::model::need::turn_back_at;
 use crate::model::phase::Phase;
+use crate::model::refusal::Refusal;
+
+/// The most refusals that become Events; the status has them all.
+const REFUSALS_TOLD_MAX: usize = 16;
 
 /// The status, when it says something new; a failure is tried again later.
 pub(super) async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &Context) {
@@ -72,5 +83,74 @@ pub(super) fn tell_overwritten(night: &mut Night, command: &str, overwritten: &[
     if !told.is_empty() {
         tracing::warn!(?overwritten, "what another hand had changed was written over");
         night.herald.tell(context, &night.regarding(), told);
+    }
+}
+
+/// What others have recorded while this operator was away or beside it, as it would have told its own.
+pub(super) fn others(night: &mut Night, book: &Book, context: &Context) {
+    let mut told = Vec::new();
+    for (seq, entries) in book.others().filter(|(seq, _)| *seq > night.reporter.told_up_to()) {
+        for entry in entries {
+            tracing::info!(seq, event = ?entry.event, why = entry.why, "recorded by another hand");
+            context.metrics.recorded(&entry.event);
+        }
+        told.extend(events::of_record(seq, entries));
+    }
+    if let Some((last, _)) = book.others().last() {
+        night.reporter.tells_up_to(last);
+    }
+    night.herald.tell(context, &night.regarding(), told);
+}
+
+/// Why the night may not take place.
+pub(super) fn refusals(night: &mut Night, refusals: &[Refusal], context: &Context) {
+    let now = context.time.now();
+    let notice = |(index, refusal): (usize, &Refusal)| Notice {
+        place: format!("refused.{index}"),
+        at: now,
+        reason: "Refused".to_owned(),
+        action: refusal.reason.clone(),
+        note: refusal.to_string(),
+        warning: true,
+    };
+    let told = refusals.iter().take(REFUSALS_TOLD_MAX).enumerate().map(notice).collect();
+    night.herald.tell(context, &night.regarding(), told);
+}
+
+/// What people have to mend before it can be accepted.
+pub(super) async fn waiting(night: &mut Night, why: &str, context: &Context) {
+    let Some(object) = night.object.clone() else { return };
+    let standing = Standing {
+        phase: Phase::Pending,
+        turn_back_at: None,
+        must_serve_by: None,
+        needs_human: false,
+        half_done: [0; 3],
+        switch_ready: None,
+    };
+    context.metrics.stands(&night.id(), standing);
+    if let Err(error) = night.reporter.write(&object, report::pending(why), context).await {
+        tracing::warn!(error = story(&error), "the status could not be written");
+    }
+}
+
+/// A fault of ours: people are called, and the night is tried again; its clock rules may still work.
+pub(super) async fn quarantine(night: &mut Night, panic: &str, context: &Context) {
+    let why = format!("the operator itself failed on this night: {panic}; it is tried again, a person has to look");
+    tracing::error!(why, "quarantine");
+    let notice = Notice {
+        place: "fault".to_owned(),
+        at: context.time.now(),
+        reason: "OperatorFault".to_owned(),
+        action: "Quarantine".to_owned(),
+        note: why.clone(),
+        warning: true,
+    };
+    night.herald.tell(context, &night.regarding(), vec![notice]);
+    if let Some(object) = night.object.clone() {
+        let status = night.reporter.with_fault(why);
+        if let Ok(Err(error)) = AssertUnwindSafe(night.reporter.write(&object, status, context)).catch_unwind().await {
+            tracing::warn!(error = story(&error), "the status could not be written");
+        }
     }
 }

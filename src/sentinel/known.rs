@@ -28,7 +28,7 @@ pub(super) struct Known {
 impl Known {
     /// It was read.
     pub(super) fn take(&mut self, chain: Chain) {
-        let Chain { entries, head, by, broken } = chain;
+        let Chain { entries, head, by, records: _, broken } = chain;
         match (head, broken) {
             (Some(head), None) if head.seq >= self.head.as_ref().map(|known| known.seq).unwrap_or_default() => {
                 // Somebody could write.
@@ -90,7 +90,7 @@ mod tests {
     fn chain(seq: u32) -> Chain {
         let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
         let entries = vec![entry; seq as usize];
-        Chain { entries, head: Some(Head { seq, hash: String::new() }), by: "operator".to_owned(), broken: None }
+        Chain { entries, head: Some(Head { seq, hash: String::new() }), by: "operator".to_owned(), ..Chain::default() }
     }
 
     #[tokio::test]

@@ -133,6 +133,8 @@ impl Watch {
         }
         if decision.phase == Phase::Finished && decision.commands.is_empty() {
             self.work = NightWatch::default();
+            // It has rung by what it saw first: heard, that would begin the next turn at once, and it again, for ever.
+            self.bell = Arc::default();
             return REST_MAX;
         }
         let looks = if acts { self.soon(LOOKS_PAUSE_MAX) } else { REST_MAX };

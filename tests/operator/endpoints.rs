@@ -70,7 +70,7 @@ async fn answering(answer: String) -> (SocketAddr, Arc<AtomicUsize>, tokio::task
 }
 
 /// Whether it could be written.
-async fn write(socket: &tokio::net::TcpStream, mut bytes: &[u8]) -> bool {
+pub async fn write(socket: &tokio::net::TcpStream, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         if socket.writable().await.is_err() {
             return false;

@@ -21,18 +21,18 @@ use tokio::task::JoinSet;
 use crate::world::{NIGHT, World, at};
 
 /// One of several operators; dropped, it is dead at once.
-struct Replica {
+pub struct Replica {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     /// While true nothing that it sends arrives; all of it does afterwards, whatever became of whoever sent it.
     cut: watch::Sender<bool>,
-    context: Context,
+    pub context: Context,
     ready: watch::Receiver<bool>,
 }
 
 impl Replica {
     /// Its clock for the lease is wrong by `wrong_by`; `lease` is the name of the lease it believes in.
-    fn start(world: &World, name: &str, lease: &str, wrong_by: SignedDuration) -> Self {
+    pub fn start(world: &World, name: &str, lease: &str, wrong_by: SignedDuration) -> Self {
         let (cut, line) = watch::channel(false);
         let own = through(world.embedded.client("notturno"), line.clone());
         let tokens = world.embedded.clone();
@@ -52,14 +52,14 @@ impl Replica {
         Self { tasks, stop, cut, context, ready: health.synced }
     }
 
-    async fn stopped(mut self) {
+    pub async fn stopped(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
             ended.expect("the replica ends well");
         }
     }
 
-    fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         self.context.metrics.text(at("2023-02-10T00:00:00Z")).expect("numbers").contains("notturno_leader 1")
     }
 }
@@ -77,12 +77,12 @@ fn through(inner: kube::Client, line: watch::Receiver<bool>) -> kube::Client {
     kube::Client::new(service, "default")
 }
 
-fn two(world: &World) -> [Replica; 2] {
+pub fn two(world: &World) -> [Replica; 2] {
     ["uno", "due"].map(|name| Replica::start(world, name, "notturno", SignedDuration::ZERO))
 }
 
 /// Which of them leads, and the other.
-fn led([first, second]: [Replica; 2]) -> (Replica, Replica) {
+pub fn led([first, second]: [Replica; 2]) -> (Replica, Replica) {
     assert!(first.leads() != second.leads(), "one of them");
     if first.leads() { (first, second) } else { (second, first) }
 }
@@ -104,7 +104,7 @@ fn lease(world: &World) -> Value {
     world.embedded.object("coordination.k8s.io", "leases", "notturno-system", "notturno").expect("a lease")
 }
 
-fn is_a_lease(request: &RequestInfo) -> bool {
+pub fn is_a_lease(request: &RequestInfo) -> bool {
     request.resource == "leases"
 }
 

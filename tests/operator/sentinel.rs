@@ -1,6 +1,7 @@
 //! The dead man's switch on the embedded API: the operator's and the sentinels' own code, under paused time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -102,6 +103,26 @@ async fn an_operator_that_returns_after_a_takeover_reports_its_course_and_its_en
     tokio::time::sleep(Duration::from_secs(120)).await;
     let finalizers = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
     assert!(finalizers.as_array().is_none_or(Vec::is_empty), "and lets go: {finalizers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_end_sentinels_that_nobody_takes_away_look_now_and_then_and_ask_little() {
+    let world = world(true);
+    let operator = world.operator();
+    let _sentinels = two(&world);
+    world.until("2023-02-10T02:30:00+01:00").await;
+    drop(operator);
+    assert_eq!(world.outcome_in_ledger().await, Outcome::RolledBack);
+    let (asked, since) = (Arc::new(AtomicUsize::new(0)), world.clock.now());
+    let count = Arc::clone(&asked);
+    // Whoever asks without a pause is slowed down, or the time of this test would stand still.
+    world.embedded.set_fault(Some(Arc::new(move |_: &RequestInfo, stage: Stage| {
+        let many = stage == Stage::Before && count.fetch_add(1, Ordering::Relaxed) > 400;
+        if many { Fault::Delay(Duration::from_secs(1)) } else { Fault::None }
+    })));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let count = asked.load(Ordering::Relaxed);
+    assert!((12..=400).contains(&count), "{count} since {since}");
 }
 
 /// Dead for good at one write of the night, before or after it.

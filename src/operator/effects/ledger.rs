@@ -44,6 +44,8 @@ pub struct LedgerRead {
     pub preimages: Option<Preimages>,
     /// The journal, as far as its chain holds.
     pub entries: Vec<Entry>,
+    /// Who wrote each record of it, in order, and how many entries that has.
+    pub records: Vec<(String, usize)>,
     /// Where the next record goes; none when acceptance was interrupted before the ledger was created: accept again.
     pub head: Option<Head>,
     /// Why the journal is not to be believed.
@@ -156,8 +158,8 @@ pub async fn read(tenant: &Tenant, name: &str, uid: &str) -> Result<Option<Ledge
     };
     let going = |object: &Value| at(object, &["metadata", "deletionTimestamp"]).is_some();
     let deleting = going(&stored) || ledger.as_ref().is_some_and(going);
-    let Chain { entries, head, by: _, broken } = chain;
-    Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, head, broken: broken.or(unreadable), deleting }))
+    let Chain { entries, head, by: _, records, broken } = chain;
+    Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, records, head, broken: broken.or(unreadable), deleting }))
 }
 
 /// The journal alone, of an armed night whose plan is known.
