@@ -34,6 +34,7 @@ mod goes_well;
 #[cfg(feature = "faults")]
 mod half_done;
 mod killed;
+mod late;
 mod many;
 mod outage;
 #[cfg(feature = "faults")]
