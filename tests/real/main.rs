@@ -41,5 +41,6 @@ mod outage;
 mod recreated;
 mod replicas;
 mod rights;
+mod stale;
 #[cfg(feature = "faults")]
 mod unreachable;
