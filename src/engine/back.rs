@@ -58,8 +58,9 @@ fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     })
 }
 
-/// How long after a burn a stale Job controller may still create a Pod: the life of a request and the controller's lag.
-pub(super) const STALE_CONTROLLER: Span = Span::seconds(30);
+/// How long after a burn a stale Job controller may still create a Pod: the life of its request, which nobody but the API server bounds
+/// (`--request-timeout`, a minute by default), and its lag.
+pub(super) const STALE_CONTROLLER: Span = Span::seconds(75);
 
 /// PROTOCOL rule 13. A Pod that was created is seen whatever crashes: our finalizer keeps it until its end is recorded.
 fn proof(job: &JobFact, now: Timestamp) -> Option<Proof> {
@@ -254,4 +255,26 @@ pub(super) fn is_over(plan: &Plan, state: &State) -> bool {
     let undone = state.steps.iter().any(|step| matches!(step.undo, Running::Done { .. }));
     let verified = plan.smoke.is_none() || !undone || matches!(state.smoke, Running::Done { .. } | Running::Failed { .. });
     settled && verified
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an API server keeps a request for, unless it is told otherwise.
+    const REQUEST_FOR_MAX: Span = Span::seconds(60);
+
+    #[test]
+    fn a_job_that_was_let_run_and_shows_no_pod_is_dead_only_when_no_request_for_one_can_be_alive() {
+        let burned_at = Timestamp::UNIX_EPOCH;
+        let proof_after = |burned, pods, span| {
+            let (token, burned_at) = (TokenFact::Expired, Some(burned_at));
+            let job = JobFact { token, burned: Some(burned), burned_at, suspended: true, end: None, pods, held: false };
+            proof(&job, after(Timestamp::UNIX_EPOCH, span))
+        };
+        assert_eq!(proof_after(Burned::Started, Pods::NoneSeen, REQUEST_FOR_MAX + Span::seconds(10)), None);
+        assert_eq!(proof_after(Burned::Started, Pods::NoneSeen, STALE_CONTROLLER), Some(Proof::Dead));
+        assert_eq!(proof_after(Burned::Started, Pods::Terminal, Span::ZERO), Some(Proof::Dead));
+        assert_eq!(proof_after(Burned::NeverStarted, Pods::NoneSeen, Span::ZERO), Some(Proof::NeverStarted));
+    }
 }

@@ -32,12 +32,14 @@ mod goes_well;
 #[cfg(feature = "faults")]
 mod half_done;
 mod killed;
+mod late;
 mod many;
 mod outage;
 #[cfg(feature = "faults")]
 mod recreated;
 mod replicas;
 mod rights;
+mod stale;
 #[cfg(feature = "faults")]
 mod same_second;
 #[cfg(feature = "faults")]

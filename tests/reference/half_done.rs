@@ -13,7 +13,7 @@ use crate::chance::Seen;
 use crate::naive;
 
 /// How long a controller may still create a Pod after a burn.
-const STALE: SignedDuration = SignedDuration::from_secs(30);
+const STALE: SignedDuration = SignedDuration::from_secs(75);
 
 /// A journal as the questions below need it.
 struct Story<'a> {
