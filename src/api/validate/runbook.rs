@@ -61,26 +61,31 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
             .as_ref()
             .map(|raw| Approvals { count: u32::try_from(raw.count).unwrap_or_default(), groups: raw.from.groups.clone() }),
     };
-    if value.reserve.is_zero() && !found.has("spec.reserve") {
+    warn(&mut found, &value);
+    found.into_result(value)
+}
+
+/// What is allowed, and seldom meant.
+fn warn(found: &mut Findings, runbook: &Runbook) {
+    if runbook.reserve.is_zero() && !found.has("spec.reserve") {
         found.warn(
             "NoReserve",
             "spec.reserve",
             "without a reserve the first thing that takes longer than promised opens doors late",
         );
     }
-    if value.sentinel_service_account == value.service_account {
+    if runbook.sentinel_service_account == runbook.service_account {
         found.warn(
             "SharedAccount",
             "spec.sentinelServiceAccountName",
             "the sentinel has every right of the work, and needs only those to give back: name an account of its own",
         );
     }
-    if value.approvals.is_some() {
+    if runbook.approvals.is_some() {
         let message =
             "approvals cannot be given yet, and the operator runs no night that asks for them: remove spec.approvals to run it";
         found.warn("NotActedOn", "spec.approvals", message);
     }
-    found.into_result(value)
 }
 
 fn parameter(found: &mut Findings, index: usize, raw: &raw::Parameter) -> Parameter {
