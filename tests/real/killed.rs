@@ -8,16 +8,20 @@ use super::night::Night;
 use super::operator::{self, By};
 use super::stage::Stage;
 
-/// A moment, by the event that has just been recorded and what it is of, and how the leader dies then.
-type Death = (&'static str, &'static str, fn(&Cluster));
+/// An event, and what it is of.
+type Told = (&'static str, &'static str);
+
+/// How the leader dies, once the first is recorded and before the second is.
+type Death = (Told, Told, fn(&Cluster));
 
 /// Plays a night whose upgrade hangs, kills whoever leads at each of the moments, and compares the end.
 fn killed_at(deaths: &[Death]) {
     let stage = Stage::set(By::Manifests);
     stage.database.break_upgrade("sordo");
     let night = Night::declare(&stage.cluster, SignedDuration::from_secs(35), "12s");
-    let lives = deaths.iter().map(|&(kind, of, kill)| {
+    let lives = deaths.iter().map(|&((kind, of), (next, of_next), kill)| {
         let before = night.until(kind, of, 180);
+        assert!(!before.has(next, of_next), "the moment has passed:\n{}", before.story());
         let pods = pods(&stage.cluster);
         kill(&stage.cluster);
         say(format!("killed with {} records in the ledger", before.record_count));
@@ -48,19 +52,25 @@ fn is_another_process(cluster: &Cluster, before: &[(String, u64)]) {
 #[test]
 fn killed_before_the_start_during_the_upgrade_and_as_it_turns_back_the_night_ends_all_the_same() {
     killed_at(&[
-        ("armed", "", operator::kill),
+        (("armed", ""), ("workBegun", ""), operator::kill),
         // Gone from the API while its process may still live: two operators are as good as one.
-        ("stepIntended", "aggiorna", operator::delete_by_force),
-        ("goingBack", "", operator::kill),
+        (("stepIntended", "aggiorna"), ("goingBack", ""), operator::delete_by_force),
+        (("goingBack", ""), ("undoReleased", ""), operator::kill),
     ]);
 }
 
 #[test]
 fn killed_as_the_upgrade_starts_and_as_its_undo_starts_each_is_started_once() {
-    killed_at(&[("stepIntended", "aggiorna", operator::kill), ("undoReleased", "", operator::kill)]);
+    killed_at(&[
+        (("stepIntended", "aggiorna"), ("goingBack", ""), operator::kill),
+        (("undoReleased", ""), ("undoDone", ""), operator::kill),
+    ]);
 }
 
 #[test]
 fn killed_as_the_first_services_open_and_as_the_last_are_asked_whether_they_answer_all_open() {
-    killed_at(&[("opening", "anagrafe-assistiti", operator::kill), ("opening", "portale-ts", operator::kill)]);
+    killed_at(&[
+        (("opening", "anagrafe-assistiti"), ("opened", "anagrafe-assistiti"), operator::kill),
+        (("opening", "portale-ts"), ("opened", "portale-ts"), operator::kill),
+    ]);
 }

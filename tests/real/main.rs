@@ -39,7 +39,6 @@ mod outage;
 mod recreated;
 mod replicas;
 mod rights;
-#[cfg(feature = "faults")]
 mod same_second;
 mod stale;
 #[cfg(feature = "faults")]

@@ -85,7 +85,7 @@ fn told(kind: Kind, courses: &[Course]) {
     ));
 }
 
-#[test]
+#[cfg_attr(feature = "faults", test)]
 fn fifty_nights_that_sentinels_and_operator_take_back_in_the_same_second_have_one_end_each_and_nothing_twice() {
     let _turn = stage::turn();
     let cluster = Cluster::connect();
