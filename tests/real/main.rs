@@ -39,8 +39,8 @@ mod outage;
 mod recreated;
 mod replicas;
 mod rights;
-mod stale;
 #[cfg(feature = "faults")]
 mod same_second;
+mod stale;
 #[cfg(feature = "faults")]
 mod unreachable;
