@@ -36,7 +36,7 @@ const fn night(name: &'static str, close: (&'static str, &'static str), work: (&
 }
 
 const fn taken_over(night: Night) -> Night {
-    Night { serves_after: 140, ..night }
+    Night { serves_after: 150, ..night }
 }
 
 const NIGHTS: [Night; 8] = [
