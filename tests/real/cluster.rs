@@ -106,8 +106,13 @@ impl Cluster {
         command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.map_err(|error| format!("{error}; tests/cluster/build prints where it is"))?;
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // Beside reading what it prints: each waits for the other when both are more than a pipe holds.
+        let output = std::thread::scope(|scope| {
+            // One that ends before it has read everything says why by itself.
+            scope.spawn(move || stdin.write_all(input.as_bytes()));
+            child.wait_with_output().unwrap()
+        });
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
