@@ -15,12 +15,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::api::manifests::HEARTBEAT_URL;
+use crate::api::manifests::{HEARTBEAT_SECRET, HEARTBEAT_URL};
 use crate::operator::effects::pod_security::Level;
 use crate::operator::effects::{Image, LIMIT, Switch, Tenants};
-use crate::operator::heartbeat::{self, BadPingUrl, Every, Ping, PingUrl};
+use crate::operator::heartbeat::{self, BadPingUrl, Every, PingUrl};
 use crate::operator::http_allow::{Allowed, HttpAllow};
 use crate::operator::lease::Elector;
+use crate::operator::story::story;
 use crate::operator::{self, Context, ServerTime, connect, health, http_get, lead::lead, run::RunError};
 
 /// Run the operator: watch Interventions and play their nights.
@@ -58,7 +59,8 @@ pub struct OperatorArgs {
     #[arg(long, default_value = "notturno", value_name = "NAME")]
     lease: String,
     /// An http or https address that is asked with GET while this replica leads and shows signs of life, for a monitor that calls people
-    /// when it falls silent. It may be a secret: better than here it stands in the environment, as `NOTTURNO_HEARTBEAT_URL`.
+    /// when it falls silent. Others can read arguments: this is for trials, and an address that is a secret stands in the environment, as
+    /// `NOTTURNO_HEARTBEAT_URL`.
     #[arg(long, value_name = "URL")]
     heartbeat_url: Option<Unshown>,
     /// How often: 10s to 1h.
@@ -126,7 +128,7 @@ pub(super) enum OperatorError {
     #[error("no runtime, or no signals")]
     NoRuntime(#[source] std::io::Error),
     /// Tell a person.
-    #[error("--heartbeat-url, or {HEARTBEAT_URL}, cannot be used")]
+    #[error("the address for pings cannot be used")]
     HeartbeatUrl(#[source] BadPingUrl),
     /// Tell a person.
     #[error("a heartbeat needs --lease-namespace: what it proves is that the lease is renewed")]
@@ -169,11 +171,13 @@ pub(super) fn log_to_stderr(what: &str) {
 }
 
 fn filter(what: &str) -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::try_new(what).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
+    // TLS would name the host that is pinged, which may be a secret.
+    let without = |what: &str| format!("{what},rustls=off");
+    tracing_subscriber::EnvFilter::try_new(without(what)).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(without("info")))
 }
 
 async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
-    let ping = ping(args)?;
+    let pings = pings(args)?;
     let config = config().await?;
     let client = connect::client(&config, LIMIT).map_err(OperatorError::NoClient)?;
     let tenants = Tenants::new(client.clone(), Arc::new(connect::client_for_token(&config, LIMIT)));
@@ -185,10 +189,15 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     let listener = TcpListener::bind(args.listen).await.map_err(|error| OperatorError::NoSocket(args.listen, error))?;
     let (health, pulse) = health::health(context.metrics.clone(), time);
     let stop = stop_on_signal().map_err(OperatorError::NoRuntime)?;
-    tracing::info!(listen = %args.listen, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    let listens_on = listener.local_addr().unwrap_or(args.listen);
+    tracing::info!(listen = %listens_on, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     let serving = tokio::spawn(health::serve(listener, health));
-    let beating = ping
-        .map(|ping| tokio::spawn(heartbeat::beat(ping, args.heartbeat_every.0, context.heart.clone(), context.metrics.clone())));
+    let (heart, metrics, Every(every)) = (context.heart.clone(), context.metrics.clone(), args.heartbeat_every);
+    let beating = match pings {
+        Pings::None => None,
+        Pings::To(url) => Some(tokio::spawn(heartbeat::beat(heartbeat::get(url), every, heart, metrics))),
+        Pings::Unusable => Some(tokio::spawn(heartbeat::unheard(every, metrics))),
+    };
     let ended = match &args.lease_namespace {
         Some(namespace) => {
             let (time, metrics) = (context.time.clone(), context.metrics.clone());
@@ -205,18 +214,42 @@ async fn operate(args: &OperatorArgs) -> Result<(), OperatorError> {
     ended.map_err(OperatorError::Ended)
 }
 
-/// The ping that people wait for, if anybody does.
+/// What people outside wait for.
+enum Pings {
+    None,
+    To(PingUrl),
+    /// They wait for what never comes.
+    Unusable,
+}
+
+/// Whoever wrote an argument is there to mend it, so that a bad one is refused. What comes from a Secret is read anew whenever a replica
+/// starts, in the night too: it is said, and counted, and keeps no night from running.
 #[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
-fn ping(args: &OperatorArgs) -> Result<Option<Ping>, OperatorError> {
-    let said = args.heartbeat_url.as_ref().map(|Unshown(url)| url.clone());
-    let Some(url) = said.or_else(|| std::env::var_os(HEARTBEAT_URL).map(|url| url.to_string_lossy().into_owned())) else {
-        return Ok(None);
-    };
-    let url: PingUrl = url.parse().map_err(OperatorError::HeartbeatUrl)?;
-    if args.lease_namespace.is_none() {
-        return Err(OperatorError::HeartbeatWithoutLease);
+fn pings(args: &OperatorArgs) -> Result<Pings, OperatorError> {
+    if let Some(Unshown(url)) = &args.heartbeat_url {
+        return Ok(Pings::To(usable(url, args)?));
     }
-    Ok(Some(heartbeat::get(url)))
+    let url = std::env::var_os(HEARTBEAT_URL).map(|url| url.to_string_lossy().into_owned()).unwrap_or_default();
+    if url.trim().is_empty() {
+        return Ok(Pings::None);
+    }
+    Ok(usable(&url, args).map_or_else(
+        |error| {
+            let why = story(&error);
+            tracing::error!(
+                why,
+                "nobody outside hears this operator: mend {HEARTBEAT_URL}, the key `url` of the Secret {HEARTBEAT_SECRET} if the \
+                 Deployment names no other, or what it needs, and restart it"
+            );
+            Pings::Unusable
+        },
+        Pings::To,
+    ))
+}
+
+fn usable(url: &str, args: &OperatorArgs) -> Result<PingUrl, OperatorError> {
+    let url = url.parse().map_err(OperatorError::HeartbeatUrl)?;
+    if args.lease_namespace.is_some() { Ok(url) } else { Err(OperatorError::HeartbeatWithoutLease) }
 }
 
 /// What the dead man's switch runs from; what is not as it should be is said.

@@ -1,9 +1,10 @@
 //! The proof of life that people outside wait for: its silence says that nobody here can be counted on.
 //!
-//! In: each renewal of the lease, each answer to the watch of Interventions, each round of a night. Out: the moment of the last proof, in
-//! [`Metrics`] and for whoever pings. Invariants: a proof is given by a renewal alone, in the loop that hands out news, so that without a
-//! lease, without the API server, or in a replica that follows, there is none; and by none while a night's round is overdue, while one
-//! ended in a panic, or while nobody answers the watch. It asks nothing of anybody and sets no timer. What a tenant has to mend (a round
+//! In: each renewal of the lease, each good answer to the list or watch of Interventions, each round of a night and each answer to its
+//! calls. Out: the moment of the last proof, by the API server's clock, in [`Metrics`] and for whoever pings. Invariants: a proof is
+//! given by a renewal alone, in the task that hands out news, so that without a lease, without the API server, or in a replica that
+//! follows, there is none; and by none that finds a reason in [`Silence`]. It asks nothing of anybody and sets no timer. A round may take
+//! as long as its plan is large, while its calls are answered: what it does is bounded by the plan. What a tenant has to mend (a round
 //! that fails in time and is tried again) is no silence of the operator's. Not here: how the lease is held ([`super::lease`]), the ping
 //! ([`super::heartbeat`]), how soon silence is an alarm: whoever listens says so.
 
@@ -18,17 +19,22 @@ use kube::client::Body;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::effects::call::Listener;
 use super::lease::LEADS_FOR_MAX;
 use super::metrics::Metrics;
 
-/// A round that takes longer hangs. Each call in it has its own limit, and looks and effects are called back by the night's moments.
+/// A round in which no call is answered for longer hangs. Each call in it has its own limit, and looks and effects are called back by the
+/// night's moments.
 pub const ROUND_FOR_MAX: Duration = Duration::from_secs(300);
 /// How much later than its moment a round may begin.
 pub const LATE_FOR_MAX: Duration = Duration::from_secs(60);
 /// How long one proof is good for: as long as one may lead by the renewal that gave it.
 pub const FRESH_FOR: Duration = LEADS_FOR_MAX;
-/// Watches of Interventions that may go by without an answer.
+/// For how many spans of a watch of Interventions no good answer to it, or to the list before it, may come.
 const UNANSWERED_MAX: u32 = 2;
+/// Rounds that may follow each other without a rest. One that asks for the next at once has recorded or written something many times, and
+/// no plan has so much to do.
+const UNRESTED_MAX: u32 = 256;
 
 /// Clones are the same heart.
 #[derive(Clone)]
@@ -45,8 +51,23 @@ struct Life {
     round_count: u64,
     answered_at: Option<Instant>,
     task_lost: bool,
-    /// Why the last renewal was no proof; told once.
-    silent: Option<String>,
+    /// Why the last renewal was no proof; told when it changes.
+    silent: Option<Silence>,
+}
+
+/// Why a renewal is no proof of life. A person has to look.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Silence {
+    #[error("a night's task ended by itself")]
+    TaskLost,
+    #[error("the watch of Interventions is not answered")]
+    WatchUnanswered,
+    #[error("night {0}: its last round ended in a panic")]
+    Panicked(String),
+    #[error("night {0}: its round is overdue")]
+    Overdue(String),
+    #[error("night {0}: its rounds follow each other without end")]
+    Restless(String),
 }
 
 /// When a night has to show that it lives.
@@ -54,6 +75,9 @@ struct Due {
     night: String,
     /// None while it rests until something rings, or waits for its turn.
     by: Option<Instant>,
+    in_round: bool,
+    /// Rounds since it rested or waited last.
+    unrested_count: u32,
     panicked: bool,
 }
 
@@ -90,9 +114,9 @@ impl Heart {
         let why_not = self.life(|life| {
             let why_not = life.why_not(unanswered_for_max);
             match (&life.silent, &why_not) {
-                (None, Some(why)) => tracing::error!(why, "no proof of life is given"),
+                (before, Some(why)) if before.as_ref() != Some(why) => tracing::error!(%why, "no proof of life is given"),
                 (Some(_), None) => tracing::info!("proofs of life are given again"),
-                (None, None) | (Some(_), Some(_)) => {}
+                (None, None) | (_, Some(_)) => {}
             }
             life.silent.clone_from(&why_not);
             why_not
@@ -136,7 +160,8 @@ impl Heart {
     pub(super) fn rounds(&self, night: String) -> Rounds {
         let number = self.life(|life| {
             life.round_count += 1;
-            life.rounds.insert(life.round_count, Due { night, by: None, panicked: false });
+            let due = Due { night, by: None, in_round: false, unrested_count: 0, panicked: false };
+            life.rounds.insert(life.round_count, due);
             life.round_count
         });
         Rounds { heart: self.clone(), number }
@@ -148,30 +173,62 @@ impl Heart {
 }
 
 impl Life {
-    fn why_not(&self, unanswered_for_max: Duration) -> Option<String> {
+    fn why_not(&self, unanswered_for_max: Duration) -> Option<Silence> {
         if self.task_lost {
-            return Some("a night's task ended by itself".to_owned());
+            return Some(Silence::TaskLost);
         }
         if self.answered_at.is_none_or(|at| at.elapsed() >= unanswered_for_max) {
-            return Some("the watch of Interventions is not answered".to_owned());
+            return Some(Silence::WatchUnanswered);
         }
         let now = Instant::now();
-        let overdue = |due: &&Due| due.panicked || due.by.is_some_and(|by| by <= now);
-        let due = self.rounds.values().find(overdue)?;
-        let why = if due.panicked { "its last round ended in a panic" } else { "its round is overdue" };
-        Some(format!("night {}: {why}", due.night))
+        self.rounds.values().find_map(|due| due.why_not(now))
+    }
+}
+
+impl Due {
+    fn why_not(&self, now: Instant) -> Option<Silence> {
+        let night = || self.night.clone();
+        if self.panicked {
+            Some(Silence::Panicked(night()))
+        } else if self.by.is_some_and(|by| by <= now) {
+            Some(Silence::Overdue(night()))
+        } else if self.unrested_count > UNRESTED_MAX {
+            Some(Silence::Restless(night()))
+        } else {
+            None
+        }
+    }
+
+    /// Beyond what an instant can say nothing is due.
+    fn within(&mut self, within: Option<Duration>) {
+        self.by = within.and_then(|within| Instant::now().checked_add(within));
     }
 }
 
 impl Rounds {
     /// One begins.
     pub(super) fn begins(&self) {
-        self.due(Some(ROUND_FOR_MAX));
+        self.change(|due| {
+            due.in_round = true;
+            due.unrested_count = due.unrested_count.saturating_add(1);
+            due.within(Some(ROUND_FOR_MAX));
+        });
+    }
+
+    /// Hears what goes on in a round. What outlives the round changes nothing.
+    pub(super) fn listener(&self) -> Listener {
+        let (heart, number) = (self.heart.clone(), self.number);
+        Arc::new(move || {
+            heart.life(|life| {
+                let due = life.rounds.get_mut(&number).filter(|due| due.in_round);
+                due.map(|due| due.within(Some(ROUND_FOR_MAX)))
+            });
+        })
     }
 
     /// The round that began waits until it is its turn; [`Self::begins`] says that it is.
     pub(super) fn waits(&self) {
-        self.due(None);
+        self.pauses(None);
     }
 
     /// How it ended.
@@ -181,13 +238,15 @@ impl Rounds {
 
     /// The next one begins in so long, or when something rings.
     pub(super) fn rests(&self, rest_for: Option<Duration>) {
-        self.due(rest_for.map(|rest_for| rest_for.saturating_add(LATE_FOR_MAX)));
+        self.pauses(rest_for.map(|rest_for| rest_for.saturating_add(LATE_FOR_MAX)));
     }
 
-    fn due(&self, within: Option<Duration>) {
-        // Beyond what an instant can say nothing is due.
-        let by = within.and_then(|within| Instant::now().checked_add(within));
-        self.change(|due| due.by = by);
+    fn pauses(&self, within: Option<Duration>) {
+        self.change(|due| {
+            due.in_round = false;
+            due.unrested_count = 0;
+            due.within(within);
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut Due)) {
@@ -203,13 +262,13 @@ impl Drop for Rounds {
 
 #[cfg(test)]
 #[allow(clippy::expect_used, reason = "a test may")]
-mod tests {
+pub(super) mod tests {
     use tokio::time::advance;
 
     use super::*;
 
     /// Whether a renewal now is a proof.
-    fn is_alive(heart: &Heart) -> bool {
+    pub(in crate::operator) fn is_alive(heart: &Heart) -> bool {
         heart.life(|life| life.answered_at = Some(Instant::now()));
         gives_proof(heart)
     }
@@ -247,6 +306,40 @@ mod tests {
         assert!(!is_alive(&heart));
         drop(sleeps);
         assert!(is_alive(&heart), "nothing is expected of a night that is settled");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_whose_calls_are_answered_goes_on_and_what_outlives_it_changes_nothing() {
+        let heart = Heart::default();
+        let rounds = heart.rounds("n/notte".to_owned());
+        rounds.begins();
+        let listener = rounds.listener();
+        for _ in 0..10 {
+            advance(Duration::from_secs(299)).await;
+            listener();
+            assert!(is_alive(&heart));
+        }
+        rounds.rests(Some(Duration::from_secs(10)));
+        advance(Duration::from_secs(69)).await;
+        listener();
+        assert!(is_alive(&heart));
+        advance(Duration::from_secs(1)).await;
+        assert!(!is_alive(&heart), "it sleeps over its moment");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_night_that_never_rests_is_silence_until_it_does() {
+        let heart = Heart::default();
+        let rounds = heart.rounds("n/notte".to_owned());
+        for _ in 0..256 {
+            rounds.begins();
+            rounds.ends(false);
+        }
+        assert!(is_alive(&heart), "a long plan has many rounds");
+        rounds.begins();
+        assert!(!is_alive(&heart));
+        rounds.rests(None);
+        assert!(is_alive(&heart));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,12 +3,13 @@
 //! In: an address, a span, the [`Heart`]. Out: one GET a span while there is a fresh proof, and none without. Invariants: the address may
 //! be a secret, so that it is in no message, no error and no `Debug`; what an answer means is its status alone: no redirect is followed and
 //! no body is read; no ping takes longer than [`PING_FOR_MAX`], and none is waited for but here, in a task of its own, so that it delays no
-//! night; a failure is told when it begins and when it ends. Sentinels do not ping: the operator's silence has called people by the time
+//! night; a failure is logged when it begins and when it ends. Sentinels do not ping: the operator's silence has called people by the time
 //! that they act, and an address of their own would be one more secret in each tenant's namespace. Not here: what is proof
 //! ([`super::heart`]), what flags say it ([`crate::cli`]).
 
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use kube::Config;
 use kube::client::ConfigExt;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connect::tcp;
 use super::heart::Heart;
@@ -59,8 +60,37 @@ pub enum BadPingUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Every(pub Duration);
 
-/// What one ping has to do; why it had no good answer, in words that say nothing of the address.
-pub type Ping = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Why a ping had no good answer, in words that say nothing of the address. The next one is tried all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PingError {
+    /// A fault of ours.
+    #[error("the request cannot be made")]
+    NoRequest,
+    /// Tell who makes the image.
+    #[error(
+        "no certificate authorities are known here: put their file into the operator's image, and name it there in SSL_CERT_FILE"
+    )]
+    NoAuthorities,
+    /// Retry later, and tell who keeps the network, the monitor or its certificate.
+    #[error("no connection could be made{}", of_kind(*.0))]
+    NoConnection(Option<ErrorKind>),
+    /// Retry later, and tell who keeps the network or the monitor.
+    #[error("the connection brought no answer{}", of_kind(*.0))]
+    NoAnswer(Option<ErrorKind>),
+    /// The same.
+    #[error("no answer within {} s", PING_FOR_MAX.as_secs())]
+    Late,
+    /// Tell who keeps the monitor, or who wrote its address down.
+    #[error("the answer was {0}")]
+    Answered(u16),
+}
+
+fn of_kind(kind: Option<ErrorKind>) -> String {
+    kind.map(|kind| format!(": {kind}")).unwrap_or_default()
+}
+
+/// What one ping has to do.
+pub type Ping = Box<dyn Fn() -> BoxFuture<'static, Result<(), PingError>> + Send + Sync>;
 
 impl fmt::Debug for PingUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,37 +141,38 @@ pub fn get(url: PingUrl) -> Ping {
     Box::new(move || ask(url.0.clone()).boxed())
 }
 
-async fn ask(url: Uri) -> Result<(), String> {
+async fn ask(url: Uri) -> Result<(), PingError> {
     let is_plain = url.scheme() == Some(&http::uri::Scheme::HTTP);
     let request = Request::get(url)
         .header(http::header::USER_AGENT, "notturno")
         .header(http::header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|_| "the request cannot be made".to_owned())?;
+        .map_err(|_| PingError::NoRequest)?;
     let builder = Client::builder(TokioExecutor::new());
     let answer = if is_plain {
         builder.build(tcp(PING_FOR_MAX)).request(request)
     } else {
         // Made anew each time: certificates of authorities that were renewed meanwhile count.
         let trusts = Config::new(Uri::default()).rustls_https_connector_with_connector(tcp(PING_FOR_MAX));
-        let nobody = |_| "no certificate authorities are known here: mount their file and name it in SSL_CERT_FILE".to_owned();
-        builder.build(trusts.map_err(nobody)?).request(request)
+        builder.build(trusts.map_err(|_| PingError::NoAuthorities)?).request(request)
     };
     let status = answer.map_err(|error| unreached(&error)).await?.status();
-    if status.is_success() { Ok(()) } else { Err(format!("the answer was {}", status.as_u16())) }
+    if status.is_success() { Ok(()) } else { Err(PingError::Answered(status.as_u16())) }
 }
 
 /// Errors of clients name hosts: only of which kind it is can be told.
-fn unreached(error: &hyper_util::client::legacy::Error) -> String {
-    let what = if error.is_connect() { "no connection could be made" } else { "the connection brought no answer" };
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-            return format!("{what}: {io}");
-        }
-        source = inner.source();
+fn unreached(error: &hyper_util::client::legacy::Error) -> PingError {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let kind = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind).next();
+    if error.is_connect() { PingError::NoConnection(kind) } else { PingError::NoAnswer(kind) }
+}
+
+/// Counts, until it is dropped, the pings that never go out because the address cannot be used: that it is wrong is seen in numbers too.
+pub async fn unheard(every: Duration, metrics: Metrics) {
+    loop {
+        metrics.pinged(false);
+        sleep(every).await;
     }
-    what.to_owned()
 }
 
 /// Pings until it is dropped.
@@ -150,13 +181,13 @@ pub async fn beat(ping: Ping, every: Duration, heart: Heart, metrics: Metrics) {
     loop {
         heart.proof().await;
         let next_at = Instant::now() + every;
-        let answer = timeout(PING_FOR_MAX, ping()).await.unwrap_or_else(|_| Err(format!("no answer within {PING_FOR_MAX:?}")));
+        let answer = timeout(PING_FOR_MAX, ping()).await.unwrap_or(Err(PingError::Late));
         metrics.pinged(answer.is_ok());
         match &answer {
             Ok(()) if failing => tracing::info!("the heartbeat is heard outside again"),
-            Err(why) if !failing => tracing::warn!(why, "the heartbeat is not heard outside"),
+            Err(why) if !failing => tracing::warn!(%why, "the heartbeat is not heard outside"),
             Ok(()) => {}
-            Err(why) => tracing::debug!(why, "the heartbeat is still not heard outside"),
+            Err(why) => tracing::debug!(%why, "the heartbeat is still not heard outside"),
         }
         failing = answer.is_err();
         sleep_until(next_at).await;

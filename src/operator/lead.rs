@@ -1,9 +1,10 @@
 //! Several replicas, of which one works.
 //!
-//! In: the shared context, this replica's part in the election. Out: nights, while it leads. Invariants: a replica that does not lead asks
-//! for nothing but the lease, and is healthy, which is no proof of life: only who leads gives one; one that loses the lease drops its
-//! nights at once, wherever they are, and waits again; the lease is given back after the last night has finished its turn. A write that
-//! outlives either may still land: tokens are what stops it. Not here: who leads ([`super::lease`]).
+//! In: the shared context, this replica's part in the election. Out: nights, while it leads, and a beat of the heart with each
+//! renewal of the lease. Invariants: a replica that does not lead asks for nothing but the lease, and is healthy, which is no proof of
+//! life: only who leads gives one; one that loses the lease drops its nights at once, wherever they are, and waits again; the lease is
+//! given back after the last night has finished its turn. A write that outlives either may still land: tokens are what stops it.
+//! Not here: who leads ([`super::lease`]), what a beat proves ([`super::heart`]).
 
 use tokio::sync::watch;
 

@@ -1,6 +1,6 @@
 //! Which of several replicas works: a lease in the operator's own namespace.
 //!
-//! In: a client with the operator's rights, a name for this replica. Out: when it was won, when it was lost. Invariants: for economy, never
+//! In: a client with the operator's rights, a name for this replica. Out: when it was won, renewed, lost. Invariants: for economy, never
 //! for safety: two replicas that both believe to lead do no harm, since rights are tokens and the ledger takes one successor for each
 //! record; every write holds only for the lease as it was read, and a conflict means that another holds it; a lease is expired when it was
 //! *seen here* not to change for [`LEASE_FOR`] by a clock that only counts, so that nobody's civil clock matters; whoever leads stops

@@ -20,7 +20,7 @@ use super::book::{Book, BookError, Whose};
 use super::call_back::{CallBack, Heeded};
 use super::check::Checkers;
 use super::context::Context;
-use super::effects::call::CallError;
+use super::effects::call::{CallError, heard_by};
 use super::events::{Herald, Regarding};
 use super::heart::Rounds;
 use super::introduce::{self, Introduced};
@@ -130,7 +130,7 @@ pub(super) enum Trouble {
 /// goes on does it again.
 pub(super) async fn live(mut night: Box<Night>, context: Context, mut stop: watch::Receiver<bool>) {
     let span = tracing::info_span!("night", night = %night.id());
-    async {
+    async move {
         while !*stop.borrow() {
             night.rounds.begins();
             match night.turn(&context).await {
@@ -139,6 +139,8 @@ pub(super) async fn live(mut night: Box<Night>, context: Context, mut stop: watc
                 Rest::Until(moment) => night.rest(moment, &context, &mut stop).await,
             }
         }
+        // What people are still told may take its time.
+        drop(night.rounds);
         night.herald.finish().await;
     }
     .instrument(span)
@@ -230,7 +232,8 @@ impl Night {
     /// One turn; whatever goes wrong in it is said and tried again.
     async fn turn(&mut self, context: &Context) -> Rest {
         self.object = self.mailbox.object();
-        let turned = AssertUnwindSafe(self.pass(context).boxed()).catch_unwind().await;
+        let listener = self.rounds.listener();
+        let turned = AssertUnwindSafe(heard_by(listener, self.pass(context).boxed())).catch_unwind().await;
         self.rounds.ends(turned.is_err());
         match turned {
             Ok(Ok(rest)) => {
@@ -351,4 +354,42 @@ impl Night {
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test may")]
+mod tests {
+    use std::time::Duration;
+
+    use kube::Client;
+    use kube::api::ApiResource;
+    use kube::client::Body;
+
+    use super::super::effects::Tenants;
+    use super::super::events::of_record;
+    use super::super::heart::tests::is_alive;
+    use super::super::{Getter, ServerTime};
+    use super::*;
+    use crate::api::Intervention;
+    use crate::clock::Clock;
+    use crate::engine::Event;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_settled_night_whose_last_events_are_long_in_coming_is_no_silence() {
+        let nobody = |_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, kube::Error>>();
+        let client = Client::new(tower::service_fn(nobody), "default");
+        let tenants = Tenants::new(client.clone(), Arc::new(|_| panic!("no tenant is asked")));
+        let getter: Getter = Arc::new(|_| std::future::ready(Ok(200)).boxed());
+        let time = ServerTime::of(Clock::starting_at(Timestamp::UNIX_EPOCH));
+        let context = Context::new(client, tenants, time, getter).expect("numbers");
+        let mut night = Box::new(Night::new(DynamicObject::new("notte", &ApiResource::erase::<Intervention>(&())), &context));
+        let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
+        night.herald.tell(&context, &night.regarding(), of_record(1, &vec![entry; 60]));
+        night.mailbox.gone();
+        let (_stop, stopped) = watch::channel(false);
+        let living = tokio::spawn(live(night, context.clone(), stopped));
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        assert!(!living.is_finished() && is_alive(&context.heart));
+        living.await.expect("it ends");
+    }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::book::BookError;
 use super::context::Context;
-use super::effects::call::Advice;
+use super::effects::call::{Advice, goes_on};
 use super::effects::tenants::TenantError;
 use super::effects::{Rehearsed, rehearse as try_effects};
 use super::events::Notice;
@@ -109,7 +109,9 @@ async fn asked(service: &PlannedService, is_closed: bool, context: &Context) -> 
 }
 
 async fn answer(probe: &Probe, context: &Context) -> (bool, String) {
-    match (context.getter)(probe.url.clone()).await {
+    let answer = (context.getter)(probe.url.clone()).await;
+    goes_on();
+    match answer {
         Ok(status) => (probe.status.contains(&status), format!("answers {status}")),
         Err(reason) => (false, format!("gives no answer: {reason}")),
     }

@@ -11,6 +11,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+use super::effects::call::heard_alike;
+
 /// How long a round waits for what it began on the way back.
 pub(crate) const LEFT_AFTER: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,7 @@ impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
     pub(crate) fn begin(&mut self, key: K, work: impl Future<Output = T> + Send + 'static) {
         if self.keys.insert(key.clone()) {
             self.fresh.insert(key.clone());
+            let work = heard_alike(work);
             self.tasks.spawn(async move { (key, work.await) }.in_current_span());
         }
     }
@@ -102,10 +105,26 @@ impl<K: Ord + Clone + Send + 'static, T: Send + 'static> UnderWay<K, T> {
 #[allow(clippy::panic, reason = "a test may")]
 mod tests {
     use std::panic::AssertUnwindSafe;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures::FutureExt;
 
+    use super::super::effects::call::{goes_on, heard_by};
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_listens_to_a_round_hears_what_goes_on_in_the_work_that_it_began() {
+        let heard = Arc::new(AtomicU32::new(0));
+        let own = Arc::clone(&heard);
+        let mut work: UnderWay<&str, ()> = UnderWay::default();
+        let begun = async { work.begin("look", async { goes_on() }) };
+        let listener = move || {
+            own.fetch_add(1, Ordering::SeqCst);
+        };
+        heard_by(Arc::new(listener), begun).await;
+        assert_eq!((work.all_ended().await.len(), heard.load(Ordering::SeqCst)), (1, 1));
+    }
 
     fn poisoned() -> u32 {
         panic!("poison")

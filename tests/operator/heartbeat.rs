@@ -1,13 +1,15 @@
 //! The proof of life: given by who leads and can act, by nobody else, and carried outside by pings that harm nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use notturno::embedded::{Fault, FaultFn, RequestInfo, Stage, Verb};
+use notturno::operator::Getter;
 use notturno::operator::heart::FRESH_FOR;
-use notturno::operator::heartbeat::{self, Ping};
+use notturno::operator::heartbeat::{self, Ping, PingError};
 use notturno::operator::metrics::Metrics;
 use serde_json::json;
 use tokio::sync::watch;
@@ -102,7 +104,7 @@ async fn a_watch_that_nobody_answers_is_silence_and_news_are_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_round_that_does_not_end_is_silence_until_it_ends() {
+async fn a_plan_that_takes_long_to_arm_is_no_silence_while_each_call_is_answered() {
     let world = World::new(false);
     let only = one(&world);
     seconds(30).await;
@@ -112,14 +114,67 @@ async fn a_round_that_does_not_end_is_silence_until_it_ends() {
         if slow { Fault::Delay(Duration::from_secs(9)) } else { Fault::None }
     })));
     world.declare(|_| {});
+    for _ in 0..42 {
+        seconds(10).await;
+        assert!(age(&world, &only) < 4.0, "it may take its time");
+    }
+    assert_ne!(world.status(NIGHT)["phase"], "Armed", "its first round has not ended yet");
+    world.embedded.set_fault(None);
+    seconds(60).await;
+    assert_eq!(world.status(NIGHT)["phase"], "Armed");
+}
+
+/// An operator whose probes are answered so, and the night as a rehearsal, which asks one after another.
+async fn rehearsing(world: &World, getter: Getter) -> Replica {
+    let only = Replica::start_with(world, "uno", "notturno", SignedDuration::ZERO, |context| context.getter = getter);
+    seconds(30).await;
+    world.declare(|object| {
+        if object["kind"] == "Intervention" {
+            object["spec"]["mode"] = json!("Rehearse");
+        }
+    });
+    only
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_with_many_slow_probes_is_no_silence_while_each_is_answered() {
+    let world = World::new(false);
+    let slow = |_| {
+        async {
+            seconds(100).await;
+            Ok(200)
+        }
+        .boxed()
+    };
+    let only = rehearsing(&world, Arc::new(slow)).await;
+    for _ in 0..45 {
+        seconds(10).await;
+        assert!(age(&world, &only) < 4.0, "it may take its time");
+    }
+    assert_ne!(world.status(NIGHT)["phase"], "Finished", "its first round has not ended yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_hangs_is_silence_until_it_ends() {
+    let world = World::new(false);
+    let (answers, answer) = watch::channel(false);
+    let hangs: Getter = Arc::new(move |_| {
+        let mut answer = answer.clone();
+        async move {
+            let _ = answer.wait_for(|answers| *answers).await.map(drop);
+            Ok(200)
+        }
+        .boxed()
+    });
+    let only = rehearsing(&world, hangs).await;
     seconds(290).await;
     assert!(age(&world, &only) < 4.0, "it may take its time");
     seconds(130).await;
     assert!(age(&world, &only) > 100.0 && only.leads(), "{}", age(&world, &only));
-    world.embedded.set_fault(None);
+    answers.send_replace(true);
     seconds(60).await;
     assert!(age(&world, &only) < 4.0);
-    assert_eq!(world.status(NIGHT)["phase"], "Armed");
+    assert_eq!(world.status(NIGHT)["phase"], "Finished");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,12 +221,19 @@ fn listening() -> (tracing::subscriber::DefaultGuard, Arc<Mutex<Vec<u8>>>) {
     (tracing::subscriber::set_default(logs.finish()), logged)
 }
 
+#[derive(Clone, Copy)]
+enum Answers {
+    Good,
+    Bad,
+    Never,
+}
+
 /// When pings came.
 type Heard = Arc<Mutex<Vec<Timestamp>>>;
 
 /// An outside that is told by these pings when, and answers as it stands.
-fn outside(world: &World) -> (Ping, Heard, watch::Sender<Option<&'static str>>) {
-    let (answers, answer) = watch::channel(None);
+fn outside(world: &World) -> (Ping, Heard, watch::Sender<Answers>) {
+    let (answers, answer) = watch::channel(Answers::Good);
     let heard = Arc::new(Mutex::new(vec![]));
     let (own, clock) = (Arc::clone(&heard), world.clock);
     let ping: Ping = Box::new(move || {
@@ -179,9 +241,9 @@ fn outside(world: &World) -> (Ping, Heard, watch::Sender<Option<&'static str>>) 
         let answer = *answer.borrow();
         async move {
             match answer {
-                None => Ok(()),
-                Some("") => std::future::pending().await,
-                Some(why) => Err(why.to_owned()),
+                Answers::Good => Ok(()),
+                Answers::Never => std::future::pending().await,
+                Answers::Bad => Err(PingError::Answered(503)),
             }
         }
         .boxed()
@@ -197,6 +259,46 @@ fn beating(replica: &Replica, ping: Ping, every: u64) -> JoinSet<()> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_reason_for_silence_is_logged_when_it_begins() {
+    let world = World::new(false);
+    let _only = one(&world);
+    let (_listening, logged) = listening();
+    let told = |what: &str| String::from_utf8(logged.lock().unwrap().clone()).unwrap().matches(what).count();
+    let reasons = || (told("ended in a panic"), told("watch of Interventions is not answered"), told("given again"));
+    let watch_stands = Arc::new(AtomicBool::new(true));
+    let stands = Arc::clone(&watch_stands);
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, _: Stage| {
+        assert!(request.resource != "runbooks", "poison");
+        let watch = request.verb == Verb::Watch && request.resource == "interventions";
+        if watch && !stands.load(Ordering::SeqCst) { Fault::Status(403, "Forbidden".into()) } else { Fault::None }
+    })));
+    seconds(30).await;
+    let before = reasons();
+    world.declare(|_| {});
+    seconds(60).await;
+    assert_eq!(reasons(), (before.0 + 1, before.1, before.2));
+    watch_stands.store(false, Ordering::SeqCst);
+    seconds(200).await;
+    assert_eq!(reasons(), (before.0 + 1, before.1 + 1, before.2), "another one, and once");
+    world.embedded.set_fault(None);
+    seconds(900).await;
+    assert_eq!(reasons().2, before.2 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_cannot_be_used_counts_as_failed_once_a_span() {
+    let world = World::new(false);
+    let metrics = Metrics::new().unwrap();
+    let mut unheard = JoinSet::new();
+    unheard.spawn(heartbeat::unheard(Duration::from_secs(60), metrics.clone()));
+    for count in [1.0, 2.0, 3.0] {
+        seconds(59).await;
+        assert_eq!(number_in(&metrics, &world, "notturno_heartbeat_pings_total{result=\"failed\"}"), Some(count));
+        seconds(1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_fails_or_is_silent_is_told_once_and_counted_each_time_and_harms_no_night() {
     let world = World::new(false);
     world.declare(|_| {});
@@ -208,17 +310,17 @@ async fn a_server_that_fails_or_is_silent_is_told_once_and_counted_each_time_and
     let count = |result: &str| number(&world, &only, &format!("notturno_heartbeat_pings_total{{result=\"{result}\"}}"));
     seconds(300).await;
     assert_eq!((heard.lock().unwrap().len(), count("ok"), count("failed")), (5, Some(5.0), None));
-    answers.send_replace(Some("the answer was 503"));
+    answers.send_replace(Answers::Bad);
     seconds(300).await;
-    answers.send_replace(Some(""));
+    answers.send_replace(Answers::Never);
     seconds(300).await;
     assert_eq!((count("ok"), count("failed")), (Some(5.0), Some(10.0)));
     assert_eq!((told("not heard outside"), told("heard outside again")), (1, 0));
-    answers.send_replace(None);
+    answers.send_replace(Answers::Good);
     seconds(300).await;
     assert_eq!((count("ok"), count("failed")), (Some(10.0), Some(10.0)));
     assert_eq!((told("not heard outside"), told("heard outside again")), (1, 1));
-    answers.send_replace(Some(""));
+    answers.send_replace(Answers::Never);
     assert_eq!(world.outcome(NIGHT).await, "Completed");
     assert_eq!(told("not heard outside"), 2);
 }

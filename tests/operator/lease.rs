@@ -33,6 +33,17 @@ pub struct Replica {
 impl Replica {
     /// Its clock for the lease is wrong by `wrong_by`; `lease` is the name of the lease it believes in.
     pub fn start(world: &World, name: &str, lease: &str, wrong_by: SignedDuration) -> Self {
+        Self::start_with(world, name, lease, wrong_by, |_| {})
+    }
+
+    /// The same, with something else in what its nights share.
+    pub fn start_with(
+        world: &World,
+        name: &str,
+        lease: &str,
+        wrong_by: SignedDuration,
+        change: impl FnOnce(&mut Context),
+    ) -> Self {
         let (cut, line) = watch::channel(false);
         let own = through(world.embedded.client("notturno"), line.clone());
         let tokens = world.embedded.clone();
@@ -42,6 +53,7 @@ impl Replica {
         let time = ServerTime::of(world.clock);
         let mut context = Context::new(own.clone(), tenants, time.clone(), getter).expect("numbers");
         context.switch = notturno::operator::effects::Switch::Without;
+        change(&mut context);
         let wrong = ServerTime::of(Clock::starting_at(world.clock.now() + wrong_by));
         let elector = Elector::new(own, "notturno-system", lease, name, wrong, context.metrics.clone());
         let (health, pulse) = health::health(context.metrics.clone(), time);

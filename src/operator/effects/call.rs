@@ -1,15 +1,46 @@
 //! One call to the API server: its own deadline, and what its failure means.
 //!
 //! In: a future and a limit. Out: its value, or a [`CallError`] that says what to do next. Invariants: no call outlives its limit here;
-//! nothing is retried here. Not here: what is asked ([`super::tenant`]).
+//! nothing is retried here; whoever listens ([`heard_by`]) hears each answer, be it good or not, and no silence. Not here: what is asked
+//! ([`super::tenant`]), who listens.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::Status;
 
 /// The limit of every call of the night; the server is told the same limit.
 pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// Hears that something long goes on.
+pub type Listener = Arc<dyn Fn() + Send + Sync>;
+
+tokio::task_local! {
+    static LISTENER: Listener;
+}
+
+/// Does this work, and lets `listener` hear each answer to its calls.
+pub async fn heard_by<T>(listener: Listener, work: impl Future<Output = T>) -> T {
+    LISTENER.scope(listener, work).await
+}
+
+/// The same work for another task, with the listener of this one, if there is one.
+pub fn heard_alike<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let listener = LISTENER.try_with(Arc::clone).ok();
+    async move {
+        match listener {
+            Some(listener) => heard_by(listener, work).await,
+            None => work.await,
+        }
+    }
+}
+
+/// One of many things that are done one after another, each within its own limit, was done: whoever listens hears it.
+pub fn goes_on() {
+    // Nobody has to listen.
+    let _ = LISTENER.try_with(|listener| listener());
+}
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +194,13 @@ fn chain(error: &dyn Error) -> String {
 /// Those of the call, and [`CallError::Timeout`].
 pub async fn within<T>(limit: Duration, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map_err(|error| CallError::of(what, error)),
+        Ok(answer) => {
+            let answer = answer.map_err(|error| CallError::of(what, error));
+            if answer.as_ref().map_or_else(|error| error.answer().is_some(), |_| true) {
+                goes_on();
+            }
+            answer
+        }
         Err(_) => Err(CallError::Timeout { what: what.to_owned(), limit }),
     }
 }

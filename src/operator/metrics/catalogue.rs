@@ -106,6 +106,8 @@ impl Row {
 const NIGHT: Label = Label { name: "night", values: "namespace/name of each unsettled night" };
 const RESULT: Label = Label { name: "result", values: "ok, failed" };
 
+const PINGS: &str = "Pings to the heartbeat's address, by result; an address that cannot be used counts as failed, once a span";
+
 /// All of them.
 pub const CATALOGUE: &[Row] = &[
     Row {
@@ -200,7 +202,7 @@ pub const CATALOGUE: &[Row] = &[
         unit: "seconds since 1970",
         meaning: "The last proof of life of this replica; absent before its first one, and it stands still while the replica follows",
     },
-    Row { name: Name::HeartbeatPings, labels: &[RESULT], unit: "pings", meaning: "Pings to --heartbeat-url, by result" },
+    Row { name: Name::HeartbeatPings, labels: &[RESULT], unit: "pings", meaning: PINGS },
     Row { name: Name::Leader, labels: &[], unit: "1", meaning: "Whether this replica leads: 1 or 0" },
     Row {
         name: Name::LeaseTransitions,
