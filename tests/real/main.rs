@@ -18,6 +18,7 @@ mod five;
 mod ledger;
 mod night;
 mod operator;
+mod process;
 mod small;
 mod stage;
 mod tenant;

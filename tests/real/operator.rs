@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, wait};
+use super::process;
 
 pub const NAMESPACE: &str = "/api/v1/namespaces/notturno-system";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/notturno-system/deployments/notturno";
@@ -152,21 +153,10 @@ pub fn pod_names(cluster: &Cluster) -> Vec<String> {
 
 /// The id of the leader's process on this machine.
 pub fn leader_process(cluster: &Cluster) -> u32 {
-    wait(30, "an operator that runs", || process(cluster))
-}
-
-/// It is found by the container's name in the process's groups.
-fn process(cluster: &Cluster) -> Option<u32> {
-    let leader = leader(cluster);
-    let pod = pods(cluster).into_iter().find(|pod| pod["metadata"]["name"] == leader.as_str())?;
-    let status = &pod["status"]["containerStatuses"][0];
-    let container = status["containerID"].as_str()?.strip_prefix("containerd://")?.to_owned();
-    if status["state"]["running"].is_null() {
-        return None;
-    }
-    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
-    let ours = |id: &u32| fs::read_to_string(format!("/proc/{id}/cgroup")).is_ok_and(|groups| groups.contains(&container));
-    ids.into_iter().find(ours)
+    wait(30, "an operator that runs", || {
+        let leader = leader(cluster);
+        process::of(&pods(cluster).into_iter().find(|pod| pod["metadata"]["name"] == leader.as_str())?)
+    })
 }
 
 /// `kill -9` of the leader; the kubelet starts another one in the same Pod.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Fault, TakenOver};
 use crate::audit::{Result, Write};
-use crate::city::{Placement, Service, Work};
+use crate::city::{CITY, Placement, Service, Work};
 use crate::cluster::say;
 use crate::database::Rows;
 use crate::five::{Five, Night};
@@ -78,7 +78,7 @@ fn may_be_closed(five: &Five, fault: &Fault, night: &Night, service: &Service) -
     if !touched || !fault.may_stay_closed.contains(&night.tenant.name) {
         return Some(format!("{} is closed:\n{}", service.name, ledger.story()));
     }
-    let id = format!("\"{}\"", service.name);
+    let id = format!("\"{CITY}/{}\"", service.name);
     let held = ledger.place("heldClosed", &id).filter(|_| ledger.at("heldClosed", &id).is_some_and(|at| at < five.must_serve_by));
     match held {
         None => Some(format!("{} is closed and nobody said so in time:\n{}", service.name, ledger.story())),
