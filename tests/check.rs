@@ -77,6 +77,45 @@ fn other_groups_are_ignored_whatever_they_say() {
 }
 
 #[test]
+fn a_group_that_is_almost_ours_is_an_error_in_every_document_of_it() {
+    let count = SOGEI.matches("apiVersion: notturno.dev/v1alpha1\n").count();
+    for group in
+        ["notturno.exmaple/v1", "notturno.dve/v1alpha1", "Notturno.dev/v1alpha1", "v1alpha1", "notturno.dev", "example.org/v1"]
+    {
+        let text = SOGEI.replace("apiVersion: notturno.dev/v1alpha1\n", &format!("apiVersion: {group}\n"));
+        let findings = found(&[("f", &text)]);
+        assert_eq!(rules(&findings), vec!["UnknownGroup apiVersion"; count], "{group}");
+        for finding in findings {
+            let line = usize::try_from(finding.line.expect("a line")).unwrap();
+            assert_eq!(text.lines().nth(line - 1), Some(format!("apiVersion: {group}").as_str()));
+            assert!(finding.message.ends_with("write apiVersion: notturno.dev/v1alpha1"), "{}", finding.message);
+        }
+        let ran = run(&["-", "-o", "json"], &text);
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((ran.code, &report["ok"], &report["errors"]), (1, &Value::from(false), &Value::from(count)), "{group}");
+    }
+}
+
+#[test]
+fn a_runbook_of_another_program_beside_ours_fails_no_pipeline() {
+    let text = format!("{SOGEI}---\napiVersion: example.org/v1\nkind: Runbook\nmetadata: {{name: r, namespace: n}}\n");
+    assert_eq!(rules(&found(&[("f", &text)])), ["OtherGroup apiVersion"]);
+    assert_eq!(run(&["-"], &text).code, 0);
+}
+
+#[test]
+fn a_night_without_a_namespace_is_said_at_its_field_and_an_error_where_its_runbook_has_one() {
+    let night = of_kind("Intervention").replace(", namespace: centro-dati}", "}");
+    assert_eq!(rules(&found(&[("f", &night)])), ["NoNamespace metadata.namespace", "NotPlanned spec.runbook"]);
+    let whole = SOGEI.replace("name: notte-9-febbraio, namespace: centro-dati}", "name: notte-9-febbraio}");
+    let findings = found(&[("f", &whole)]);
+    assert_eq!(rules(&findings), ["NoNamespace metadata.namespace"]);
+    assert_eq!(findings[0].level, Level::Error);
+    assert!(findings[0].message.ends_with("write metadata.namespace: centro-dati"), "{}", findings[0].message);
+    assert_eq!(run(&["-"], &whole).code, 1);
+}
+
+#[test]
 fn one_unreadable_file_hides_nothing_of_the_others() {
     let broken = SOGEI.replace("needs: [preflight]", "needs: [preflite]");
     let findings = found(&[("a", "{"), ("b", &broken)]);

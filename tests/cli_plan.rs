@@ -73,6 +73,18 @@ fn the_replay_of_2023_is_accepted_with_its_moments() {
 }
 
 #[test]
+fn a_night_in_a_group_that_is_almost_ours_is_refused_and_not_missed() {
+    let report = json(&plan(&SOGEI.replace("notturno.dev/v1alpha1", "notturno.exmaple/v1alpha1")));
+    assert_eq!((&report["intervention"], &report["accepted"]), (&"centro-dati/notte-9-febbraio".into(), &false.into()));
+    let refusals = report["refusals"].as_array().unwrap();
+    assert_eq!(refusals.len(), 16);
+    for refusal in refusals {
+        assert_eq!((&refusal["reason"], &refusal["path"]), (&"UnknownGroup".into(), &"apiVersion".into()));
+        assert!(refusal["line"].is_u64() && refusal["message"].as_str().unwrap().contains("notturno.dev/v1alpha1"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_plan_says_what_becomes_of_each_service_on_half_done_work() {
     let own = |service: &str| format!("metadata: {{name: {service}, namespace: sanita}}\nspec:");
     let action = "{name: sola-lettura, suspend: {target: {apiVersion: batch/v1, kind: CronJob, name: accessi}}}";

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::structure::{self, any_of, unknown};
 use super::{GROUP, Intervention, OfficeCalendar, PublicService, Runbook, VERSION};
 use super::{repair, validate};
+use crate::model::near::letters_apart;
 use crate::model::reference::{is_label, is_subdomain};
 use crate::model::refusal::Refusal;
 
@@ -34,6 +35,37 @@ pub enum Document {
 pub fn is_ours(document: &Value) -> bool {
     let group = document.get("apiVersion").and_then(Value::as_str).and_then(|text| text.split_once('/'));
     group.is_some_and(|(group, _)| group == GROUP)
+}
+
+/// A document of another group, or of none, that was probably meant to be ours: by its group, or by a kind of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// Its group is ours but for a few letters, or but for its ending; or it has no group and a kind of ours.
+    ByGroup,
+    /// Only its kind is ours: another program may have one of that name.
+    ByKind,
+}
+
+/// Whether a document that is not of our group was probably meant to be.
+#[must_use]
+pub fn is_meant_for_us(api_version: &str, kind: &str) -> Option<Meant> {
+    let (group, is_bare) = api_version.split_once('/').map_or((api_version, true), |(group, _)| (group, false));
+    let group: String = group.to_lowercase().chars().take(GROUP.len() * 2).collect();
+    let is_near = letters_apart(&group, GROUP) <= 2 || group.split('.').next() == GROUP.split('.').next();
+    let is_kind_of_ours = KINDS.contains(&kind);
+    match (is_near, is_kind_of_ours) {
+        (true, _) => Some(Meant::ByGroup),
+        (false, true) if is_bare => Some(Meant::ByGroup),
+        (false, true) => Some(Meant::ByKind),
+        (false, false) => None,
+    }
+}
+
+/// Why nothing of such a document is read.
+#[must_use]
+pub fn not_ours(api_version: &str, kind: &str) -> String {
+    let shown: String = api_version.chars().take(80).collect();
+    format!("{shown:?} is not {GROUP}/{VERSION}, so nothing of this {kind} is read: write apiVersion: {GROUP}/{VERSION}")
 }
 
 /// Reads one document of our group.

@@ -70,7 +70,7 @@ enum Unprinted {
 
 fn printed(args: &RbacArgs, words: &Words) -> Result<String, Unprinted> {
     let operator = operator(&args.operator).map_err(Unprinted::Usage)?;
-    let concerned = |refusal: &&Refusal| ["Runbook/", "PublicService/"].iter().any(|kind| refusal.object.starts_with(kind));
+    let concerned = |refusal: &&Refusal| matches!(refusal.object.split(['/', '.']).next(), Some("Runbook" | "PublicService"));
     let mut refusals: Vec<&Refusal> = words.refusals.iter().filter(concerned).collect();
     let chosen = match choose(&words.runbooks, args.runbook.as_deref()) {
         Ok(chosen) => chosen,

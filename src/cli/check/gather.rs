@@ -30,7 +30,7 @@ const MESSAGE_MAX: usize = 20_000;
 #[must_use]
 pub fn check(loaded: &Loaded, files_count: usize) -> Checked {
     let ours: Vec<Document> = loaded.documents.iter().filter(|document| is_ours(&document.value)).cloned().collect();
-    let words = Words::of(&ours);
+    let words = Words::of(&loaded.documents);
     let mut gather = Gather { words: &words, found: loaded.problems.iter().map(of_file).collect(), nights: Vec::new() };
     words.refusals.iter().for_each(|refusal| gather.refusal(refusal, None));
     words.warnings.iter().for_each(|(object, warning)| gather.warning(object, warning));

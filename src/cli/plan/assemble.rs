@@ -1,12 +1,13 @@
 //! From documents to the planner's question.
 //!
 //! In: documents of one or more files. Out: [`Assembled`], the verdict with what is needed to point at lines; or a message when it is not
-//! clear which night is meant. Invariants: documents of other API groups are ignored; every problem of every document is kept.
+//! clear which night is meant. Invariants: documents of other API groups are ignored, unless ours was probably meant; every problem of
+//! every document is kept.
 //! Not here: reading files, printing.
 
 use std::collections::BTreeMap;
 
-use crate::api::document::{Document as Word, from_value, is_ours};
+use crate::api::document::{Document as Word, Meant, from_value, is_meant_for_us, is_ours, not_ours};
 use crate::api::validate;
 use crate::cli::read::Document;
 use crate::model::calendar::Calendar;
@@ -101,13 +102,67 @@ impl Words {
     /// Reads and validates every document of ours.
     pub(in crate::cli) fn of(documents: &[Document]) -> Self {
         let mut words = Self::default();
-        documents.iter().filter(|document| is_ours(&document.value)).for_each(|document| words.add(document));
+        let (ours, others): (Vec<&Document>, Vec<&Document>) = documents.iter().partition(|document| is_ours(&document.value));
+        for document in &ours {
+            words.add(document);
+        }
+        for document in others {
+            words.add_other(document, !ours.is_empty());
+        }
+        for document in ours {
+            words.say_where(document);
+        }
         words
+    }
+
+    /// What is said of a document that names no namespace: an error where the files show that another one was meant.
+    fn say_where(&mut self, document: &Document) {
+        let is_written = document.value_at("metadata.namespace").is_some_and(|written| !written.is_null() && written != "");
+        if is_written || !["PublicService", "Runbook", "Intervention"].contains(&document.kind.as_str()) {
+            return;
+        }
+        let (object, default, path) = (object_of(document), validate::DEFAULT_NAMESPACE, "metadata.namespace");
+        let named = format!("{} {} names no namespace, and counts as one of {default}", document.kind, document.name);
+        let meant = self.namespaces_of_runbook(document);
+        if meant.is_empty() || meant.contains(&default) {
+            let message = format!("{named}; kubectl puts it where its context points: write metadata.namespace");
+            return self.warnings.push((object, Warning { reason: "NoNamespace".to_owned(), path: path.to_owned(), message }));
+        }
+        let message = format!("{named}, but its Runbook is in {0}: write metadata.namespace: {0}", meant.join(" or "));
+        let qualified = qualified(document);
+        self.interventions.iter_mut().filter(|(name, _)| *name == qualified).for_each(|(_, night)| *night = Err(()));
+        self.refusals.push(Refusal::new("NoNamespace", &object, path, message));
+    }
+
+    /// Where the files hold a runbook of the name that a night gives.
+    fn namespaces_of_runbook(&self, night: &Document) -> Vec<&str> {
+        let Some(wanted) = night.value_at("spec.runbook").and_then(serde_json::Value::as_str) else { return Vec::new() };
+        let of_name = self.places.values().filter(|document| document.kind == "Runbook" && document.name == wanted);
+        of_name.map(|document| document.namespace.as_deref().unwrap_or(validate::DEFAULT_NAMESPACE)).collect()
+    }
+
+    /// A document of another group: with ours beside it, a kind of the same name may well be another program's.
+    fn add_other(&mut self, document: &Document, are_there_ours: bool) {
+        let Some(meant) = is_meant_for_us(&document.api_version, &document.kind) else { return };
+        let message = not_ours(&document.api_version, &document.kind);
+        let (group, _) = document.api_version.split_once('/').unwrap_or((&document.api_version, ""));
+        // Another object than one of ours with the same names.
+        let object = object_of(document).replacen(&document.kind, &format!("{}.{group}", document.kind), 1);
+        self.places.entry(object.clone()).or_insert_with(|| document.clone());
+        if meant == Meant::ByKind && are_there_ours {
+            let warning = Warning { reason: "OtherGroup".to_owned(), path: "apiVersion".to_owned(), message };
+            return self.warnings.push((object, warning));
+        }
+        if document.kind == "Intervention" {
+            self.interventions.push((qualified(document), Err(())));
+        }
+        self.refused.push(object_of(document));
+        self.refusals.push(Refusal::new("UnknownGroup", &object, "apiVersion", message));
     }
 
     /// Whether there are services and calendars to plan with.
     pub(in crate::cli) fn has_services_and_calendars(&self) -> bool {
-        let of = |kind: &str| self.places.keys().any(|object| object.starts_with(kind));
+        let of = |kind: &str| self.places.keys().chain(&self.refused).any(|object| object.starts_with(kind));
         of("PublicService/") && of("OfficeCalendar/")
     }
 
@@ -143,9 +198,7 @@ impl Words {
     }
 
     fn add(&mut self, document: &Document) {
-        let namespace = document.namespace.clone().unwrap_or_else(|| validate::DEFAULT_NAMESPACE.to_owned());
-        let qualified = format!("{namespace}/{}", document.name);
-        let object = object_of(document);
+        let (qualified, object) = (qualified(document), object_of(document));
         if self.places.contains_key(&object) {
             let (line, column) = document.start();
             let message =
@@ -205,6 +258,11 @@ impl Words {
             }
         }
     }
+}
+
+/// `namespace/name`.
+fn qualified(document: &Document) -> String {
+    format!("{}/{}", document.namespace.as_deref().unwrap_or(validate::DEFAULT_NAMESPACE), document.name)
 }
 
 /// How refusals name a document: without a namespace where its kind has none, `?` for what is not written.
