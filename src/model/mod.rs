@@ -9,6 +9,7 @@ pub mod action;
 pub mod calendar;
 pub mod duration;
 pub mod epoch;
+pub mod kind;
 pub mod near;
 pub mod need;
 pub mod parameter;

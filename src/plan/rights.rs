@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::action::{Action, Check, JobSource, Template, Undo};
+use crate::model::kind::is_known;
 use crate::model::plan::{Plan, PlannedAction, PlannedUndo};
 use crate::model::reference::{ServiceRef, Target};
 use crate::model::refusal::{Refusal, object_name};
@@ -254,32 +255,6 @@ pub struct Served {
     pub is_certain: bool,
 }
 
-/// Kinds of Kubernetes that nights change or wait for. Their plurals are the usual ones too.
-const KNOWN: [(&str, &[&str]); 8] = [
-    (
-        "",
-        &[
-            "ConfigMap",
-            "LimitRange",
-            "Namespace",
-            "Node",
-            "PersistentVolumeClaim",
-            "Pod",
-            "ReplicationController",
-            "ResourceQuota",
-            "Service",
-            "ServiceAccount",
-        ],
-    ),
-    ("apps", &["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]),
-    ("autoscaling", &["HorizontalPodAutoscaler"]),
-    ("batch", &["CronJob", "Job"]),
-    ("networking.k8s.io", &["Ingress", "NetworkPolicy"]),
-    ("policy", &["PodDisruptionBudget"]),
-    ("gateway.networking.k8s.io", &["Gateway", "GRPCRoute", "HTTPRoute", "TLSRoute"]),
-    ("notturno.dev", &["Intervention", "OfficeCalendar", "PublicService", "Runbook"]),
-];
-
 impl Resource {
     /// How it is served, as far as that can be known without a cluster.
     #[must_use]
@@ -290,16 +265,18 @@ impl Resource {
             }
             Self::Kind { api_version, kind } => {
                 let group = api_version.split_once('/').map_or("", |(group, _)| group);
-                let is_certain = KNOWN.iter().any(|(known, kinds)| *known == group && kinds.contains(&kind.as_str()));
-                Served { group: group.to_owned(), plural: plural(kind), is_certain }
+                Served { group: group.to_owned(), plural: plural(kind), is_certain: is_known(group, kind) }
             }
         }
     }
 }
 
-/// The usual English plural, in small letters.
+/// The usual English plural, in small letters; so are those of all kinds that are known.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
+    if kind == "endpoints" {
+        return kind;
+    }
     let vowel_before_y = kind.strip_suffix('y').is_some_and(|stem| stem.ends_with(['a', 'e', 'i', 'o', 'u']));
     match kind.strip_suffix('y') {
         Some(stem) if !vowel_before_y => format!("{stem}ies"),
@@ -315,8 +292,13 @@ mod tests {
 
     #[test]
     fn plurals_are_the_usual_ones() {
-        let expected =
-            [("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies"), ("Gateway", "gateways"), ("Box", "boxes")];
+        let expected = [
+            ("Ingress", "ingresses"),
+            ("NetworkPolicy", "networkpolicies"),
+            ("Gateway", "gateways"),
+            ("Box", "boxes"),
+            ("Endpoints", "endpoints"),
+        ];
         for (kind, known) in expected {
             assert_eq!(plural(kind), known);
         }

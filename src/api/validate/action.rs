@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::inside::{Inside, bounded, refuse_secret};
+use super::inside::{Inside, bounded, refuse_kind};
 use super::service::{Asked, probe_of};
 use super::{Findings, only, patch};
 use crate::api::action as raw;
@@ -100,7 +100,7 @@ fn applied(found: &mut Findings, inside: &Inside<'_>, path: &str, manifest: &Map
     let api_version = required("/apiVersion", "apiVersion");
     let kind = required("/kind", "kind");
     let name = required("/metadata/name", "metadata.name");
-    refuse_secret(found, &format!("{path}.kind"), &api_version, &kind);
+    refuse_kind(found, path, &api_version, &kind);
     identity(found, path, manifest);
     let mut merge = manifest.clone();
     for identity in ["apiVersion", "kind"] {

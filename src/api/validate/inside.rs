@@ -11,6 +11,7 @@ use super::Findings;
 use crate::api::action as raw;
 use crate::api::structure::closest;
 use crate::model::action::{EnvValue, EnvVar, JobSource, Template};
+use crate::model::kind::{Misnamed, misnamed};
 use crate::model::reference::Target;
 
 /// The longest template or manifest, in bytes of JSON.
@@ -76,7 +77,7 @@ impl Inside<'_> {
 
     pub(super) fn object(&self, found: &mut Findings, path: &str, raw: &raw::Object) -> Target {
         let raw::Object { api_version, kind, namespace, name } = raw;
-        refuse_secret(found, &format!("{path}.kind"), api_version, kind);
+        refuse_kind(found, path, api_version, kind);
         let namespace = namespace.as_deref().unwrap_or(self.namespace).to_owned();
         let namespace = if is_of_the_cluster(api_version, kind) { String::new() } else { namespace };
         Target { api_version: api_version.clone(), kind: kind.clone(), namespace, name: name.clone() }
@@ -88,9 +89,13 @@ fn is_of_the_cluster(api_version: &str, kind: &str) -> bool {
     (api_version, kind) == ("v1", "Node")
 }
 
-pub(super) fn refuse_secret(found: &mut Findings, path: &str, api_version: &str, kind: &str) {
+/// Refuses what is never a target, and a kind that there cannot be; `path` is that of the object.
+pub(super) fn refuse_kind(found: &mut Findings, path: &str, api_version: &str, kind: &str) {
     if (api_version, kind) == ("v1", "Secret") {
-        found.refuse("SecretTarget", path, "a Secret is never a target: its content would stand in the night's records");
+        let message = "a Secret is never a target: its content would stand in the night's records; name another object";
+        found.refuse("SecretTarget", &format!("{path}.kind"), message);
+    } else if let Some(Misnamed { field, message }) = misnamed(api_version, kind) {
+        found.refuse("UnknownKind", &format!("{path}.{field}"), message);
     }
 }
 

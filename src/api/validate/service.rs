@@ -3,6 +3,7 @@
 //! In: the raw object. Out: the validated one, or every problem. Invariants: as in [`super`]. What is not here: whether the
 //! calendars and the services it names exist, whether an open site has to say what it tolerates ([`crate::plan`]).
 
+use super::inside::refuse_kind;
 use super::{Checked, DEFAULT_NAMESPACE, Findings, only, overlap, patch};
 use crate::api::service::{self as raw, PublicService};
 use crate::model::reference::{Reference, ServiceRef, Target};
@@ -143,19 +144,16 @@ fn closings(found: &mut Findings, namespace: &str, list: &str, raw: &[raw::Closi
 
 fn one_change<'a>(found: &mut Findings, path: &str, raw: &'a raw::Closing) -> Option<(&'a raw::Target, Change)> {
     let raw::Closing { name: _, scale, suspend, patch } = raw;
-    let patched = patch.as_ref().map(|patch| {
-        let path = format!("{path}.patch");
-        if patch.target.kind == "Secret" && patch.target.api_version == "v1" {
-            let message = "a Secret is never a target: its content would stand in the night's records; name another object";
-            found.refuse("SecretTarget", &format!("{path}.target.kind"), message);
-        }
-        (&patch.target, patch::change(found, &path, patch.merge.as_ref(), &patch.json))
-    });
-    only([
-        scale.as_ref().map(|scale| (&scale.target, Change::Scale { replicas: scale.replicas })),
-        suspend.as_ref().map(|suspend| (&suspend.target, Change::Suspend {})),
-        patched,
-    ])
+    let mut target = |field: &str, target: &'a raw::Target| {
+        refuse_kind(found, &format!("{path}.{field}.target"), &target.api_version, &target.kind);
+        target
+    };
+    let scaled = scale.as_ref().map(|scale| (target("scale", &scale.target), Change::Scale { replicas: scale.replicas }));
+    let suspended = suspend.as_ref().map(|suspend| (target("suspend", &suspend.target), Change::Suspend {}));
+    let patched = patch.as_ref().map(|patch| (target("patch", &patch.target), patch));
+    let patched = patched
+        .map(|(target, patch)| (target, patch::change(found, &format!("{path}.patch"), patch.merge.as_ref(), &patch.json)));
+    only([scaled, suspended, patched])
 }
 
 fn in_namespace(target: &raw::Target, namespace: &str) -> Target {
