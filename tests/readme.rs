@@ -95,7 +95,10 @@ const RUNBOOKS: [(&str, &str); 4] = [
         "prenota-spid",
         "new login keys without an undo written: changes are captured and put back; a patron's day closes one town only",
     ),
-    ("archivio-730", "one long step; read-only instead of closed; refused while a freeze holds, with words"),
+    (
+        "archivio-730",
+        "one long step; read-only instead of closed; on half-done work open without its totals; refused while a freeze holds",
+    ),
 ];
 
 /// One row: what the planner says about the file.

@@ -227,6 +227,22 @@ fn archivio_a_reprocessing_that_outlives_its_hard_cap_is_undone_and_open_before_
     assert_eq!(end(&played), (Some(Outcome::RolledBack), "2027-01-14T04:55:00+01:00".to_owned()), "{}", played.text());
 }
 
+#[test]
+fn archivio_a_reprocessing_and_a_restore_that_both_hang_leave_it_open_without_its_totals() {
+    let plan = night("archivio-730").plan();
+    assert_eq!(plan.sentinel_service_account, "guardia-notturna");
+    let mut world = as_planned(&plan);
+    world.takes.extend(["rielabora", "undo-rielabora"].map(|name| (name.to_owned(), None)));
+    let played = played(&plan, &world);
+    let text = played.text();
+    // Back at 02:45; the restore never ends; must serve by 07:30 - reserve 40 - reopening 20 = 06:30, and 12 to answer.
+    assert_eq!(when(&played, |event| matches!(event, Event::UndosExpired { .. })), "06:30", "{text}");
+    assert!(text.contains("senza-totali (ConfigMap sanita/archivio-730)"), "{text}");
+    assert_eq!(played.opened("archivio-730").as_deref(), Some("06:42"), "{text}");
+    assert!(played.opened("invio-spese").is_some(), "{text}");
+    assert_eq!((played.state().outcome, played.state().needs_human()), (Some(Outcome::RolledBack), true), "{text}");
+}
+
 // Days that are not like others
 
 #[test]
