@@ -103,13 +103,19 @@ fn of_files(args: &ExplainArgs, asked: Option<&String>) -> ExitCode {
 fn explain(format: Format, subject: &Subject, asked: Option<&String>) -> ExitCode {
     let Subject { night, plan, state, now, notes, needs_attention } = subject;
     let all = moments(plan, state);
-    let meant: Vec<&Moment> = all.iter().filter(|moment| asked.is_none_or(|asked| moment.is_meant(plan, asked))).collect();
+    let mut meant: Vec<&Moment> = all.iter().filter(|moment| asked.is_none_or(|asked| moment.is_meant(plan, asked))).collect();
+    if let Some(asked) = asked.filter(|_| meant.is_empty()) {
+        meant.extend(all.iter().filter(|moment| moment.counts_from(plan, asked)));
+    }
     if meant.is_empty() {
         let titles: Vec<String> = all.iter().map(Moment::title).collect();
         let asked = asked.cloned().unwrap_or_default();
         return wrong(
             format,
-            &format!("nothing of this night is called {asked:?} or happens then; there are: {}", titles.join(", ")),
+            &format!(
+                "nothing of this night is called {asked:?}, and none of its moments falls on it; there are: {}",
+                titles.join(", ")
+            ),
         );
     }
     match format {

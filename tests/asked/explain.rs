@@ -105,14 +105,60 @@ fn one_asks_by_name_by_step_by_service_and_by_the_hour() {
         all.iter().map(|one| title(one).trim_end().to_owned()).collect()
     };
     assert_eq!(titles("must-serve-by"), ["must-serve-by"]);
-    assert_eq!(titles("aggiorna"), ["finish-by aggiorna"]);
+    assert_eq!(titles("aggiorna"), ["planned-end aggiorna", "finish-by aggiorna"]);
     assert_eq!(titles("finish-by:indici"), ["finish-by indici"]);
     assert_eq!(titles("sanita/cup"), ["deadline sanita/cup"]);
     assert_eq!(titles("04:55"), ["turn-back", "finish-by prova"], "what it is, and what it will be");
     assert_eq!(titles("finish-by").len(), 7);
+    assert_eq!(titles("00:30"), ["planned-end preflight"], "when something begins");
+    assert_eq!(titles("02:00"), ["planned-end chiudi-nucleo", "planned-end aggiorna"], "when one ends and another begins");
+    assert_eq!(titles("07:30"), ["deadline sanita/cup"], "what a sum counts from, where nothing else falls on it");
     let wrong = of_file(&["03:14"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("there are: must-serve-by, turn-back, reopen-by"), "{}", wrong.err);
+}
+
+fn in_root(arguments: &[&str]) -> Ran {
+    ran(Command::new(env!("CARGO_BIN_EXE_notturno")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")))
+}
+
+/// `HH:MM` wherever it stands in a text.
+fn times(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != ':' && c != '+');
+    words.filter(|word| word.len() == 5 && word.as_bytes()[2] == b':' && !word.starts_with('+')).collect()
+}
+
+#[test]
+fn every_time_that_a_plan_shows_is_explained() {
+    for night in ["sogei-2023", "zerocode-release", "prenota-spid", "archivio-730"] {
+        let file = format!("runbooks/{night}.yaml");
+        let plan = in_root(&["plan", &file]).out;
+        let shown = times(&plan);
+        assert!(shown.len() > 15, "{shown:?}");
+        for time in shown {
+            let ran = in_root(&["explain", "-f", &file, time]);
+            assert!(ran.code == 0 && ran.out.contains(time), "{night} {time}: {} {}", ran.out, ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_service_whose_doors_open_with_the_first_binds_the_night_as_they_do() {
+    let text = std::fs::read_to_string(format!("{}/{RUNBOOK}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let hours = "hours: \"Mo-Fr 07:30-16:30; Sa 07:30-12:30; PH off\"";
+    assert!(text.contains(hours));
+    let equal = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("asked-equal.yaml");
+    std::fs::write(&equal, text.replace(hours, "hours: \"Mo-Fr 07:15-16:30; PH off\"")).unwrap();
+    let ran = in_root(&["explain", "-f", equal.to_str().unwrap()]);
+    assert!(ran.out.contains("; so does service sanita/zerocode, with the same moment;"), "{}", ran.out);
+    let of = |service: &str| {
+        let (_, rest) = ran.out.split_once(&format!("deadline {service} ")).expect("its deadline");
+        rest.lines().nth(1).expect("a sentence").to_owned()
+    };
+    for service in ["sanita/cup", "sanita/zerocode"] {
+        assert!(of(service).ends_with("opens 07:15, after the closing; it binds the night"), "{}", of(service));
+    }
+    assert!(of("sanita/portale-ts").contains("; the night has to end earlier, 2023-02-10 07:00 +01:00, for service sanita/"));
 }
 
 #[tokio::test(start_paused = true)]

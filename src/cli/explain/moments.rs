@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use crate::cli::status::when;
 use crate::engine::State;
 use crate::engine::state::{Direction, Work};
 use crate::engine::words::clock;
@@ -16,11 +17,14 @@ use crate::model::span::{Span, after};
 
 use super::sums;
 
+/// The moment that shows a step's start too.
+pub(super) const PLANNED_END: &str = "planned-end";
+
 /// One moment, explained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// `must-serve-by`, `turn-back`, `reopen-by`, `tell-people-by`, `planned-open`; of a step `hard-cap`, `finish-by`; of a service
-    /// `deadline`.
+    /// `must-serve-by`, `turn-back`, `reopen-by`, `tell-people-by`, `planned-open`; of a step `hard-cap`, `planned-end`, `finish-by`; of
+    /// a service `deadline`.
     pub name: &'static str,
     /// The step or service that it is about; none: the whole night.
     pub of: Option<String>,
@@ -87,6 +91,7 @@ pub fn moments(plan: &Plan, state: &State) -> Vec<Moment> {
     all.extend(tell_people_by(plan));
     all.push(planned_open(plan));
     all.extend(hard_caps(plan, state));
+    all.extend((0..plan.steps.len()).filter_map(|index| planned_end(plan, state, index)));
     all.extend((0..plan.steps.len()).filter_map(|index| finish_by(plan, state, index)));
     all.extend(plan.services.iter().filter_map(|service| service.deadline.as_ref()).map(|deadline| service(plan, deadline)));
     all
@@ -97,9 +102,9 @@ fn is_a_choice(state: &State) -> bool {
     state.outcome.is_none() && matches!(state.direction, Direction::Still | Direction::Forward)
 }
 
-/// `sanita/zerocode at prelievi opens 07:15` and the sum behind a deadline.
+/// `service sanita/zerocode at site prelievi (calendar prelievi) opens 07:15` and the sum behind a deadline.
 fn deadline(plan: &Plan, deadline: &Deadline) -> (String, Vec<Line>) {
-    let place = format!("{} at site {} (calendar {})", deadline.service, deadline.site, deadline.calendar);
+    let place = format!("service {} at site {} (calendar {})", deadline.service, deadline.site, deadline.calendar);
     match &deadline.because {
         Because::Opens { at, margin } => (
             format!("{place} opens {}, after the closing", clock(plan, *at)),
@@ -124,17 +129,27 @@ fn must_serve_by(plan: &Plan) -> Moment {
     let (place, sum) = deadline(plan, &plan.deadline);
     let others = plan.services.iter().filter_map(|service| service.deadline.as_ref());
     let next = others.filter(|other| other.service != plan.deadline.service).min_by_key(|other| other.must_serve_by);
-    let next = next.map(|next| format!("; the next is {}, {}", next.service, clock(plan, next.must_serve_by)));
+    let next = next.map(|next| {
+        if next.must_serve_by == plan.deadline.must_serve_by {
+            format!("; so does service {}, with the same moment", next.service)
+        } else {
+            format!("; the next is service {}, {}", next.service, when::moment(plan, next.must_serve_by))
+        }
+    });
     let because =
-        format!("{place}: the first of all, it binds the whole night{}; frozen at acceptance", next.unwrap_or_default());
+        format!("{place}: as nothing is earlier, it binds the whole night{}; frozen at acceptance", next.unwrap_or_default());
     Moment { name: "must-serve-by", of: None, at: Some(plan.deadline.must_serve_by), because, sum, moves: Vec::new() }
 }
 
 fn service(plan: &Plan, own: &Deadline) -> Moment {
     let (place, sum) = deadline(plan, own);
-    let binds = own == &plan.deadline;
-    let because =
-        if binds { format!("{place}; it binds the night") } else { format!("{place}; the night ends earlier for others") };
+    let first = &plan.deadline;
+    let because = if own.must_serve_by == first.must_serve_by {
+        format!("{place}; it binds the night")
+    } else {
+        let earlier = when::moment(plan, first.must_serve_by);
+        format!("{place}; the night has to end earlier, {earlier}, for service {}", first.service)
+    };
     let of = Some(own.service.to_string());
     Moment { name: "deadline", of, at: Some(own.must_serve_by), because, sum, moves: Vec::new() }
 }
@@ -293,6 +308,33 @@ fn hard_caps(plan: &Plan, state: &State) -> Vec<Moment> {
         }
     };
     running.map(explained).collect()
+}
+
+/// When a step ends by its budget, if all before it took theirs.
+fn planned_end(plan: &Plan, state: &State, index: StepIndex) -> Option<Moment> {
+    let step = plan.steps.get(index)?;
+    let ends_then = |before: &&PlannedStep| before.end_at == step.start_at;
+    let before = predecessors(&plan.steps, index).into_iter().filter_map(|before| plan.steps.get(before)).filter(ends_then);
+    let names = before.map(|before| before.name.as_str()).collect::<Vec<_>>().join(" and ");
+    let why = if names.is_empty() { "as planned, with the night".to_owned() } else { format!("as planned, after {names}") };
+    let so_far = match state.steps.get(index).map(|step| &step.work) {
+        Some(Work::Done { at, .. }) => format!("it ended {}", clock(plan, *at)),
+        Some(Work::Failed { at, .. }) => format!("it failed {}", clock(plan, *at)),
+        Some(Work::Running { since, .. }) => format!("it runs since {}", clock(plan, *since)),
+        Some(Work::Waiting) | None => "it has not begun".to_owned(),
+    };
+    Some(Moment {
+        name: PLANNED_END,
+        of: Some(step.name.clone()),
+        at: Some(step.end_at),
+        because: format!("when it ends if everything takes its budget; {so_far}"),
+        sum: vec![
+            sums::at(Sign::From, "start", step.start_at, why),
+            sums::span(Sign::Plus, "budget", step.budget, "declared by the step".to_owned()),
+            sums::at(Sign::Is, "planned end", step.end_at, String::new()),
+        ],
+        moves: Vec::new(),
+    })
 }
 
 /// The latest end of a step from which every later gate still holds, with the gate that says so.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use super::moments::{Line, Moment, Move, Sign, Value};
+use super::moments::{Line, Moment, Move, PLANNED_END, Sign, Value};
 use crate::cli::status::when;
 use crate::engine::words::{clock, rfc3339};
 use crate::model::plan::Plan;
@@ -23,11 +23,28 @@ impl Moment {
     /// Whether people mean it by `asked`: its name, its step or service, both, or a time of day that it is or will be.
     #[must_use]
     pub fn is_meant(&self, plan: &Plan, asked: &str) -> bool {
-        let times = self.at.into_iter().chain(self.moves.iter().map(|later| later.at));
+        let times = self.at.into_iter().chain(self.start()).chain(self.moves.iter().map(|later| later.at));
         asked == self.name
             || self.of.as_deref() == Some(asked)
             || asked.replacen(':', " ", 1) == self.title()
             || times.into_iter().any(|at| clock(plan, at) == asked)
+    }
+
+    /// Where a step's own line begins, which falls on that time too.
+    fn start(&self) -> Option<Timestamp> {
+        match self.sum.first()?.value {
+            Value::At(at) if self.name == PLANNED_END => Some(at),
+            Value::At(_) | Value::For(_) => None,
+        }
+    }
+
+    /// Whether a line of its sum stands at that time of day.
+    #[must_use]
+    pub fn counts_from(&self, plan: &Plan, asked: &str) -> bool {
+        self.sum.iter().any(|line| match line.value {
+            Value::At(at) => clock(plan, at) == asked,
+            Value::For(_) => false,
+        })
     }
 
     /// Its paragraph.
