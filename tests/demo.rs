@@ -92,6 +92,41 @@ fn a_restore_that_fails_leaves_what_it_touched_closed_as_declared_and_says_so_wi
         assert_eq!(service(&report, open)["openAt"], at("06:11"), "{open}");
     }
     assert!(says(&report, "Accesso diretto per i prelievi urgenti"), "what people do instead");
+    let both = "sanita/cup works only in part while sanita/ricetta-elettronica, sanita/anagrafe-assistiti stay closed; instead: ";
+    assert!(says(&report, both) && says(&report, "sanita/portale-ts works only in part while sanita/accesso-ts stays closed"));
+    let missed = "it is 07:00 and not open: sanita/anagrafe-assistiti, sanita/accesso-ts, sanita/ricetta-elettronica; open only in \
+                  part: sanita/cup, sanita/zerocode, sanita/portale-ts";
+    assert!(says(&report, missed), "{report}");
+}
+
+#[test]
+fn what_works_only_in_part_is_told_in_the_same_words_from_the_first_line_to_the_last() {
+    let output = Command::new(env!("CARGO_BIN_EXE_notturno")).args(["demo", "--undo-fails"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = |name: &str| text.lines().rfind(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
+    for (name, words) in [
+        ("cup", "  closed 01:56, then in part         Degraded"),
+        ("portale-ts", "  closed 01:01, in part 06:11        Degraded"),
+        ("accesso-ts", "  closed 01:56, not open again       Dirty"),
+        ("archivio-730", "  closed 01:01, open 06:11 ( 5h10m)  Open"),
+    ] {
+        assert!(row(name).ends_with(words), "{name}: {}", row(name));
+    }
+    let verdict = text.lines().last().unwrap();
+    assert!(
+        verdict.ends_with(
+            "at 07:00 these were closed: accesso-ts, anagrafe-assistiti, ricetta-elettronica; these worked only in part: cup, \
+             portale-ts, zerocode"
+        ),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn an_extension_that_leaves_nothing_for_the_rest_says_so() {
+    let (_, report) = demo(&["--extend-to", "04:55"]);
+    assert!(says(&report, "the work will not fit: the later steps have no time left: the night will turn back"), "{report}");
+    assert!(!says(&report, "≤ 0s"));
 }
 
 #[test]

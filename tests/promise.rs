@@ -130,7 +130,7 @@ fn extended(until: &str) -> nights::Played {
 fn an_extension_holds_up_to_the_turn_back_moment_and_not_a_minute_past_it() {
     let played = extended("04:55");
     let text = played.text();
-    assert!(text.contains("03:40 anna gave step aggiorna until 04:55; the way back holds; the work will not fit unless the later steps take ≤ 0s: the night will turn back when this step ends"), "{text}");
+    assert!(text.contains("03:40 anna gave step aggiorna until 04:55; the way back holds; the work will not fit: the later steps have no time left: the night will turn back when this step ends"), "{text}");
     assert_eq!(played.at(|e| matches!(e, Event::GoingBack { .. })).as_deref(), Some("04:55"), "{text}");
     assert_eq!(played.opened("zerocode").as_deref(), Some("06:40"), "{text}");
 

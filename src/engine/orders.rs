@@ -157,5 +157,10 @@ fn warning(plan: &Plan, state: &State, step: &PlannedStep, until: Timestamp) -> 
         OnFutile::TurnBack => "the night will turn back when this step ends",
         OnFutile::Continue => "the night goes on as far as its gates allow",
     };
-    format!("; the way back holds; the work will not fit unless the later steps take ≤ {left}: {then}")
+    let fits = if left.is_zero() {
+        "the work will not fit: the later steps have no time left".to_owned()
+    } else {
+        format!("the work will not fit unless the later steps take ≤ {left}")
+    };
+    format!("; the way back holds; {fits}: {then}")
 }

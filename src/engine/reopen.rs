@@ -173,7 +173,8 @@ fn degraded(plan: &Plan, index: ServiceIndex, waits_for: &BTreeSet<ServiceIndex>
     let service = id(&index).unwrap_or_else(|| ServiceRef::new("", ""));
     let instead = plan.services.get(index).map(instead).unwrap_or_default();
     let names = because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let why = format!("{service} works only in part while {names} stays closed{instead}");
+    let stay = if because.len() == 1 { "stays" } else { "stay" };
+    let why = format!("{service} works only in part while {names} {stay} closed{instead}");
     (Event::Degraded { service, because }, why)
 }
 
@@ -311,19 +312,20 @@ fn missed(plan: &Plan, state: &State, now: Timestamp) -> Next {
     if state.deadline_missed || now < plan.deadline.must_serve_by {
         return None;
     }
-    let not_open = |index: &ServiceIndex| !is_open(state, *index);
-    let closed: Vec<ServiceRef> = to_open(plan, state)
-        .into_iter()
-        .flatten()
-        .filter(not_open)
-        .filter_map(|index| plan.services.get(index).map(|service| service.id.clone()))
-        .collect();
-    if closed.is_empty() {
+    let late: Vec<ServiceIndex> = to_open(plan, state).into_iter().flatten().filter(|&index| !is_open(state, index)).collect();
+    if late.is_empty() {
         return None;
     }
-    let names = closed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let why = format!("it is {} and not open: {names}", clock(plan, plan.deadline.must_serve_by));
-    Some((Event::DeadlineMissed { services: closed }, why))
+    let id = |index: &ServiceIndex| plan.services.get(*index).map(|service| service.id.clone());
+    let is_in_part = |index: &ServiceIndex| matches!(state.services.get(*index), Some(ServiceState::Degraded { .. }));
+    let (in_part, closed): (Vec<ServiceIndex>, Vec<ServiceIndex>) = late.iter().partition(|index| is_in_part(index));
+    let told = [("not open", closed), ("open only in part", in_part)].into_iter().filter(|(_, some)| !some.is_empty());
+    let told = told.map(|(what, some)| {
+        let names: Vec<String> = some.iter().filter_map(id).map(|id| id.to_string()).collect();
+        format!("{what}: {}", names.join(", "))
+    });
+    let why = format!("it is {} and {}", clock(plan, plan.deadline.must_serve_by), told.collect::<Vec<_>>().join("; "));
+    Some((Event::DeadlineMissed { services: late.iter().filter_map(id).collect() }, why))
 }
 
 /// Nothing is left to open, and nothing to undo.

@@ -67,6 +67,11 @@ impl Night {
         state.unwrap_or("Unknown").to_owned()
     }
 
+    /// Whether it is open as far as it can be while others that it calls are closed.
+    pub(super) fn works_in_part(&self, name: &str) -> bool {
+        self.state_of(name) == "Degraded"
+    }
+
     /// The ledger as a timeline.
     pub(super) fn timeline(&self) -> Vec<Line> {
         timeline(&self.plan, &self.entries)

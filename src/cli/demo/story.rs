@@ -14,6 +14,9 @@ use crate::model::phase::Phase;
 use crate::model::plan::Plan;
 use crate::model::span::Span;
 
+/// Columns of when a service was closed and open: `closed 01:56, open 05:25 ( 3h29m)`.
+const SPAN_COLUMNS: usize = 33;
+
 /// How lines are painted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
@@ -73,22 +76,28 @@ pub(super) fn tail(night: &Night, paint: Paint) -> String {
     let mut text = String::from("\n  seen from outside, asking once a minute\n");
     let width = night.seen.keys().map(String::len).max().unwrap_or_default();
     for (name, seen) in &night.seen {
-        let _ = writeln!(text, "  {name:<width$}  {}  {}", span_of(night, *seen, paint), night.state_of(name));
+        let _ = writeln!(text, "  {name:<width$}  {}  {}", span_of(night, name, *seen, paint), night.state_of(name));
     }
     text.push('\n');
     text.push_str(&comparison(night, paint));
     text
 }
 
-fn span_of(night: &Night, seen: Seen, paint: Paint) -> String {
+fn span_of(night: &Night, name: &str, seen: Seen, paint: Paint) -> String {
     let at = |moment: Timestamp| clock(&night.plan, moment);
-    match (seen.closed_at, seen.open_at) {
-        (None, _) => "never closed                  ".to_owned(),
+    let in_part = night.works_in_part(name);
+    let (closed, then, took) = match (seen.closed_at, seen.open_at) {
+        (None, _) => return format!("{:<SPAN_COLUMNS$}", "never closed"),
+        (Some(closed), Some(open)) if in_part => (at(closed), format!("in part {}", at(open)), String::new()),
+        (Some(closed), None) if in_part => (at(closed), "then in part".to_owned(), String::new()),
         (Some(closed), Some(open)) => {
-            format!("closed {}, open {} ({:>6})", at(closed), paint.good(&at(open)), Span::between(closed, open).to_string())
+            (at(closed), format!("open {}", at(open)), format!(" ({:>6})", Span::between(closed, open).to_string()))
         }
-        (Some(closed), None) => format!("closed {}, {}      ", at(closed), paint.bad("not open again")),
-    }
+        (Some(closed), None) => (at(closed), "not open again".to_owned(), String::new()),
+    };
+    let width = SPAN_COLUMNS.saturating_sub(format!("closed {closed}, {then}{took}").chars().count());
+    let painted = if in_part || seen.open_at.is_none() { paint.bad(&then) } else { paint.good(&then) };
+    format!("closed {closed}, {painted}{took}{:width$}", "")
 }
 
 fn comparison(night: &Night, paint: Paint) -> String {
@@ -98,13 +107,12 @@ fn comparison(night: &Night, paint: Paint) -> String {
     let verdict = if night.kept_the_promise() {
         paint.good(&format!("every service was open at {deadline}"))
     } else {
-        let closed: Vec<&str> = night
-            .seen
-            .iter()
-            .filter(|(_, seen)| !seen.was_open_at(plan.deadline.must_serve_by))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        paint.bad(&format!("at {deadline} these were closed: {}", closed.join(", ")))
+        let in_part = |name: &str| night.works_in_part(name);
+        let not_whole = night.seen.iter().filter(|(name, seen)| in_part(name) || !seen.was_open_at(plan.deadline.must_serve_by));
+        let (in_part, closed): (Vec<&str>, Vec<&str>) = not_whole.map(|(name, _)| name.as_str()).partition(|name| in_part(name));
+        let told = [("these were closed", closed), ("these worked only in part", in_part)].into_iter();
+        let told = told.filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {}", names.join(", ")));
+        paint.bad(&format!("at {deadline} {}", told.collect::<Vec<_>>().join("; ")))
     };
     let happened = "as it happened, 2023  12 hours closed, open 14:00, about 20,000 operations not done";
     format!("  {happened}\n  guarded by notturno   {}: {}; {verdict}\n", night.outcome(), paint.strong(&opened))
