@@ -7,6 +7,7 @@ pub mod by_hand;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub(crate) mod kubeconfig;
 pub mod operator;
 pub mod plan;
 pub mod rbac;

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::kubeconfig::{self, Unusable};
 use crate::api::manifests::{HEARTBEAT_SECRET, HEARTBEAT_URL};
 use crate::operator::effects::pod_security::Level;
 use crate::operator::effects::{Image, LIMIT, Switch, Tenants};
@@ -115,6 +116,9 @@ pub(super) enum OperatorError {
     /// Tell a person.
     #[error("no cluster: neither a ServiceAccount in a Pod nor KUBECONFIG can be used")]
     NoCluster(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Tell a person.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
     /// Tell a person.
     #[error("no client can be made for the cluster")]
     NoClient(#[source] kube::Error),
@@ -272,16 +276,15 @@ fn switch(args: &OperatorArgs) -> Switch {
 }
 
 /// The cluster around this Pod, else the developer's.
-#[allow(clippy::disallowed_methods, reason = "the process's edge: what the environment says becomes an argument here")]
 pub(super) async fn config() -> Result<Config, OperatorError> {
-    match Config::incluster() {
-        Ok(config) => Ok(config),
-        Err(outside) if std::env::var_os("KUBECONFIG").is_none() => Err(OperatorError::NoCluster(outside.into())),
-        Err(_) => {
-            let options = KubeConfigOptions::default();
-            Config::from_kubeconfig(&options).await.map_err(|error| OperatorError::NoCluster(error.into()))
-        }
+    let outside = match Config::incluster() {
+        Ok(config) => return Ok(config),
+        Err(outside) => OperatorError::NoCluster(outside.into()),
+    };
+    if kubeconfig::named().is_empty() {
+        return Err(outside);
     }
+    kubeconfig::of_environment(&KubeConfigOptions::default()).await?.ok_or(outside)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the process's edge: only shown, and used where the API server says no time")]

@@ -55,7 +55,7 @@ pub struct SentinelArgs {
 /// Why a sentinel does not start. Tell a person, whatever it is.
 #[derive(Debug, thiserror::Error)]
 enum SentinelError {
-    #[error("no cluster: {0}")]
+    #[error("{0}")]
     Cluster(String),
     #[error("no client can be made for the cluster")]
     Client(#[source] kube::Error),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use notturno::embedded::{Fault, RequestInfo, Stage};
 use serde_json::json;
 
-use crate::served::serve;
+use crate::served::{ran, serve};
 use crate::world::{NIGHT, World};
 
 #[tokio::test(start_paused = true)]
@@ -156,6 +156,39 @@ async fn a_refused_night_shows_every_reason_with_its_sum() {
         ran.says("centro-dati/notte-9-febbraio Finished, Refused");
         ran.says("reserve 3h20m0s");
     }
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_used_is_named_with_what_is_wrong() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (broken, empty) = (folder.join("asked-broken.yaml"), folder.join("asked-empty.yaml"));
+    std::fs::write(&broken, "clusters: 3\n").unwrap();
+    std::fs::write(&empty, "apiVersion: v1\nkind: Config\n").unwrap();
+    let said = |variable: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_notturno"));
+        command.args(["status", "nessuna"]).args(arguments).env_clear().env("HOME", "/no/such/home");
+        let ran = ran(if variable.is_empty() { &mut command } else { command.env("KUBECONFIG", variable) });
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        ran.err
+    };
+    let missing = said("/no/such/config", &[]);
+    assert!(
+        missing.starts_with("notturno: no cluster: /no/such/config, which KUBECONFIG names, cannot be used: No such file"),
+        "{missing}"
+    );
+    assert!(!missing.contains("set KUBECONFIG"), "it is set: {missing}");
+    let both = format!("{}:{}", empty.display(), broken.display());
+    let second = said(&both, &[]);
+    assert!(
+        second.contains(&format!("{}, which KUBECONFIG names, cannot be used: failed to parse", broken.display())),
+        "{second}"
+    );
+    let nothing = said(&empty.display().to_string(), &[]);
+    assert!(nothing.contains(&format!("KUBECONFIG={} cannot be used: failed to determine", empty.display())), "{nothing}");
+    let flag = said("", &["--kubeconfig", "/no/such/config"]);
+    assert!(flag.contains("kubeconfig /no/such/config cannot be used: No such file"), "{flag}");
+    assert!(said("", &[]).contains("no cluster: give --kubeconfig, or set KUBECONFIG"));
+    assert!(said("", &["--context", "altrove"]).contains("--context needs a kubeconfig"));
 }
 
 #[tokio::test(start_paused = true)]

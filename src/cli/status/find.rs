@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::{Client, Config, ResourceExt};
 
 use super::guard::{self, Guard};
 use crate::api::Intervention;
 use crate::api::status::InterventionStatus;
+use crate::cli::kubeconfig::{self, Unusable};
 use crate::operator::effects::call::{Answer, CallError, LIMIT, within};
 use crate::operator::effects::ledger::{self, LedgerError};
 use crate::operator::effects::names::LedgerNames;
@@ -71,6 +72,12 @@ pub enum FindError {
     /// No cluster is configured.
     #[error("no cluster: give --kubeconfig, or set KUBECONFIG")]
     NoCluster(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is configured cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// A context was asked for.
+    #[error("no cluster: --context needs a kubeconfig, and there is none: give --kubeconfig, or set KUBECONFIG")]
+    NoContext,
     /// The configuration makes no client.
     #[error("no client can be made for the cluster")]
     NoClient(#[source] kube::Error),
@@ -139,17 +146,16 @@ pub async fn stored_page(args: &ClusterArgs, asked: &str) -> Result<Option<Strin
 }
 
 async fn config(args: &ClusterArgs) -> Result<Config, FindError> {
-    let no_cluster = |error: kube::config::KubeconfigError| FindError::NoCluster(error.into());
     let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    let mut config = match &args.kubeconfig {
-        Some(file) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file).map_err(no_cluster)?, &options).await,
-        None => match (Kubeconfig::read(), Config::incluster()) {
-            (Ok(kubeconfig), _) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-            (Err(_), Ok(around)) if args.context.is_none() => Ok(around),
-            (Err(error), _) => Err(error),
-        },
-    }
-    .map_err(no_cluster)?;
+    let declared = match &args.kubeconfig {
+        Some(file) => Some(kubeconfig::of_file(file, &options).await?),
+        None => kubeconfig::of_environment(&options).await?,
+    };
+    let mut config = match declared {
+        Some(config) => config,
+        None if args.context.is_some() => return Err(FindError::NoContext),
+        None => Config::incluster().map_err(|error| FindError::NoCluster(error.into()))?,
+    };
     config.default_retry = false;
     Ok(config)
 }
