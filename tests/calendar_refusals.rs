@@ -53,7 +53,17 @@ fn bad_hours_are_refused_with_the_parsers_words_and_what_to_do() {
     let said = hours_problem("Lu-Ve 08:00-12:00");
     assert!(said.starts_with("cannot read \"Lu-Ve 08:00-12:00\": expected "), "{said}");
     assert!(said.contains(" at character 1; write the hours in the OpenStreetMap opening_hours syntax, such as "), "{said}");
-    assert!(hours_problem("Mo-Fr 8-12").contains("cannot read"));
+    for (written, meant) in [
+        ("Mo-Fr 8-13", "Mo-Fr 08:00-13:00"),
+        ("Mo-Fr 8.30 - 13; Sa 9-12:30; PH off", "Mo-Fr 08:30-13:00; Sa 09:00-12:30; PH off"),
+        ("Mo-Fr 8 to 18", "Mo-Fr 08:00-18:00"),
+        ("8–13", "08:00-13:00"),
+    ] {
+        let said = hours_problem(written);
+        assert!(said.ends_with(&format!("; hours are written with their minutes, \"{meant}\"")), "{said}");
+    }
+    // What would make no sense with minutes either.
+    assert!(hours_problem("Mo-Fr 8-99").contains("such as \"Mo-Fr 07:30-16:30"));
     assert!(hours_problem("Mo-Fr 08:00").contains("expected a closing time at character 12"));
     assert!(hours_problem("2030-2020 Mo").contains("do you mean '2020-2030'?"));
     assert_eq!(

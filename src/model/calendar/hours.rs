@@ -14,7 +14,7 @@
 //!
 //! What is not here: time zones and instants (`instants.rs`), field paths (the parent).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::NaiveDate;
 use jiff::civil::Date;
@@ -24,6 +24,7 @@ use opening_hours_syntax::rules::day::{HolidayKind, WeekDayRange};
 use opening_hours_syntax::rules::time::{Time, TimeSelector, TimeSpan};
 use opening_hours_syntax::rules::{OpeningHoursExpression, RuleOperator, RuleSequence};
 use opening_hours_syntax::{Error as SyntaxError, ExtendedTime, RuleKind};
+use regex::{Captures, Regex};
 
 /// Minutes of a civil day.
 pub(super) const DAY_MINUTES: u16 = 24 * 60;
@@ -257,7 +258,24 @@ fn syntax_problem(text: &str, error: &SyntaxError) -> String {
         }
         other => other.to_string(),
     };
-    format!("cannot read \"{}\": {said}; write the hours in the OpenStreetMap opening_hours syntax, such as {EXAMPLE}", cut(text))
+    let advice = match with_minutes(text) {
+        Some(meant) => format!("hours are written with their minutes, \"{}\"", cut(&meant)),
+        None => format!("write the hours in the OpenStreetMap opening_hours syntax, such as {EXAMPLE}"),
+    };
+    format!("cannot read \"{}\": {said}; {advice}", cut(text))
+}
+
+/// `8-13`, `8.30-13`, `8 to 13`.
+static BARE_HOURS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\b(\d{1,2})(?:[:.](\d{2}))?\s*(?:-|–|to|alle)\s*(\d{1,2})(?:[:.](\d{2}))?\b").ok());
+
+/// The same hours as they have to be written, if that makes them readable.
+fn with_minutes(text: &str) -> Option<String> {
+    let written = BARE_HOURS.as_ref()?.replace_all(text, |found: &Captures<'_>| {
+        let part = |index: usize| found.get(index).map_or("00", |part| part.as_str());
+        format!("{:0>2}:{}-{:0>2}:{}", part(1), part(2), part(3), part(4))
+    });
+    written.parse::<OpeningHours>().is_ok().then(|| written.into_owned())
 }
 
 /// The parser lists the names of its grammar's rules.
