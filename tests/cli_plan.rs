@@ -73,6 +73,17 @@ fn the_replay_of_2023_is_accepted_with_its_moments() {
 }
 
 #[test]
+fn what_no_file_is_to_blame_for_has_no_empty_place_before_it() {
+    let nothing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
+    let words = "the files hold no Intervention: give one that says when the night is";
+    for arguments in [&["plan", "-"][..], &["explain", "-f", "-"]] {
+        let ran = run(arguments, nothing);
+        assert_eq!((ran.code, ran.err.as_str()), (2, format!("notturno: {words}\n").as_str()), "{arguments:?}");
+    }
+    assert_eq!(json(&plan(nothing))["errors"], serde_json::json!([{"message": words}]));
+}
+
+#[test]
 fn a_night_in_a_group_that_is_almost_ours_is_refused_and_not_missed() {
     let report = json(&plan(&SOGEI.replace("notturno.dev/v1alpha1", "notturno.exmaple/v1alpha1")));
     assert_eq!((&report["intervention"], &report["accepted"]), (&"centro-dati/notte-9-febbraio".into(), &false.into()));

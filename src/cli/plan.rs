@@ -67,7 +67,10 @@ pub(super) fn verdict(files: &[String], intervention: Option<&str>) -> Result<(S
 fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
     match format {
         Format::Json => say(&format!("{}\n", report::unreadable(problems))),
-        Format::Table => problems.iter().for_each(|problem| note(&problem.to_string())),
+        // What no file is to blame for is said by the program, as by every other verb.
+        Format::Table => problems.iter().for_each(|problem| {
+            note(&if problem.file.is_empty() { format!("notturno: {problem}") } else { problem.to_string() });
+        }),
     }
     ExitCode::from(2)
 }

@@ -48,7 +48,7 @@ pub(super) const NOT_YAML: &str = "NotYaml";
 pub struct ReadProblem {
     /// The kind of problem, one CamelCase word.
     pub reason: &'static str,
-    /// As it was named; `-` for standard input.
+    /// As it was named; `-` for standard input; empty when all the files together are meant.
     pub file: String,
     /// From 1.
     pub line: Option<u32>,
@@ -60,6 +60,9 @@ pub struct ReadProblem {
 
 impl fmt::Display for ReadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_empty() {
+            return write!(f, "{}", self.message);
+        }
         write!(f, "{}", self.file)?;
         match (self.line, self.column) {
             (Some(line), Some(column)) => write!(f, ":{line}:{column}")?,
