@@ -141,6 +141,25 @@ fn the_table_of_rules_is_the_checks() {
 }
 
 #[test]
+fn it_says_which_rust_builds_it_and_that_some_of_it_is_c() {
+    let text = readme();
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"')).expect("a version");
+    assert!(text.contains(&format!("Rust ({version} or newer) and a C compiler")), "{version}");
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    assert!(lock.contains("name = \"cc\""), "nothing is compiled from C any more: say so");
+}
+
+#[test]
+fn what_is_recorded_and_not_acted_on_stands_among_its_limits() {
+    let text = readme();
+    let limits = text.split("**Its limits, in this version:**").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    for word in ["`Decision`", "`MaintenanceWindow`", "Ramps", "`contacts[].notify`", "override a freeze"] {
+        assert!(limits.contains(word), "{word}: {limits}");
+    }
+}
+
+#[test]
 fn every_file_and_folder_that_it_names_exists() {
     let text = readme();
     let named = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains([' ', '<', '…', '*', ':']));
