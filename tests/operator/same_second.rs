@@ -30,6 +30,8 @@ struct Account {
     objects: BTreeMap<String, (String, Value, Option<u32>)>,
     /// How often each spec changed.
     changes: BTreeMap<String, usize>,
+    /// Writes to what the sentinels hold: each was judged.
+    judged: usize,
     problems: Vec<String>,
 }
 
@@ -51,6 +53,7 @@ impl Account {
         if spec != spec_before {
             *self.changes.entry(name.clone()).or_default() += 1;
         }
+        self.judged += usize::from(epoch_before == Some(2));
         // Whoever finds the night over may take its token away.
         if epoch_before == Some(2) && user != "sentinel" && (spec != spec_before || epoch.is_some()) {
             self.problems.push(format!("{name} was changed by the deposed operator"));
@@ -78,6 +81,8 @@ fn keep_account(world: &World) -> Arc<Mutex<Account>> {
 /// What came of one night.
 struct Course {
     taken_over: bool,
+    /// Objects that were closed.
+    closed_count: usize,
     closest: Option<SignedDuration>,
 }
 
@@ -112,7 +117,8 @@ async fn played(seed: u64, hangs: bool, cut_at: u64) -> Option<Course> {
     world.outcome(NIGHT).await;
     sleep(Duration::from_secs(120)).await;
     let log = world.embedded.log().split_off(before);
-    assert_eq!(found(&world, &told).await, by_day, "{told}");
+    let left = found(&world, &told).await;
+    assert!(!left.is_empty() && left == by_day, "{told}: {left:#?}");
     let entries = world.ledger().await.entries;
     let happened = |is: &dyn Fn(&Event) -> bool| entries.iter().filter(|entry: &&Entry| is(&entry.event)).count();
     let taken_count = happened(&|event| matches!(event, Event::TakenOver { .. }));
@@ -120,10 +126,13 @@ async fn played(seed: u64, hangs: bool, cut_at: u64) -> Option<Course> {
     let finished = happened(&|event| matches!(event, Event::Finished { .. }));
     assert!(taken_count <= 1 && (turned, finished) == (1, 1), "{told}: {entries:?}");
     let account = account.lock().unwrap();
+    let (seen_count, judged_count) = (account.objects.len(), account.judged);
+    assert!(seen_count > 0 && (judged_count > 0) == (taken_count == 1), "{told}: {seen_count} objects, {judged_count} writes");
     assert!(account.problems.is_empty(), "{told}: {:?}", account.problems);
     assert!(account.changes.values().all(|count| *count <= 2), "{told}: closed once and opened once: {:?}", account.changes);
     drop((operator, sentinels));
-    Some(Course { taken_over: taken_count == 1, closest: closest(log.iter().filter(|one| one.at <= ended_at)) })
+    let closest = closest(log.iter().filter(|one| one.at <= ended_at));
+    Some(Course { taken_over: taken_count == 1, closed_count: account.changes.len(), closest })
 }
 
 /// How close a write of one side and one of the other came to each other.
@@ -153,7 +162,7 @@ fn writes_of(hangs: bool) -> (u64, u64) {
 
 #[test]
 fn whatever_the_operator_was_about_to_write_the_night_has_one_end_when_both_sides_take_it_back_in_the_same_second() {
-    let (mut played_count, mut taken, mut raced) = (0, 0, 0);
+    let (mut played_count, mut taken, mut raced, mut closed) = (0, 0, 0, 0);
     let writes = [writes_of(true), writes_of(false)];
     for seed in 0..SEEDS {
         let hangs = seed % 2 == 0;
@@ -162,10 +171,13 @@ fn whatever_the_operator_was_about_to_write_the_night_has_one_end_when_both_side
         let Some(course) = paused(played(seed, hangs, cut_at)) else { continue };
         played_count += 1;
         taken += u64::from(course.taken_over);
+        closed += u64::from(course.closed_count > 0);
         raced += u64::from(course.closest.is_some_and(|closest| closest <= SAME_SECOND));
     }
-    println!("{played_count} nights, {taken} taken over, in {raced} both sides wrote within a second");
-    assert!(played_count > SEEDS / 2, "{played_count}");
+    println!(
+        "{played_count} nights, {taken} taken over, in {closed} something was closed, in {raced} both sides wrote within a second"
+    );
+    assert!(played_count > SEEDS / 2 && taken > 0 && closed > 0, "{played_count} nights, {taken} taken over, {closed} closed");
     assert!(raced * 100 >= played_count * RACED_PERCENT_MIN, "only {raced} of {played_count} nights were raced for");
 }
 
