@@ -222,7 +222,7 @@ async fn an_operator_that_was_told_no_image_arms_nothing_and_says_so() {
 async fn a_plan_or_a_ledger_that_somebody_deletes_is_noticed_at_once() {
     for which in ["plan", "ledger"] {
         let world = hanging();
-        let _operator = world.operator_guarded();
+        let operator = world.operator_guarded();
         world.until(IN_THE_NIGHT).await;
         let deleted_at = world.clock.now();
         let maps = world.embedded.objects().into_iter().filter(|object| object["kind"] == "ConfigMap");
@@ -232,6 +232,8 @@ async fn a_plan_or_a_ledger_that_somebody_deletes_is_noticed_at_once() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let back = moment_of(&world, |event| matches!(event, Event::GoingBack { cause: Cause::LedgerChanged })).await;
         assert_eq!(back, Some(deleted_at), "{which}");
+        let text = operator.context.metrics.text(world.clock.now()).unwrap();
+        assert!(text.contains("notturno_turn_backs_total{cause=\"ledger-changed\"} 1\n"), "{which}: {text}");
     }
 }
 
