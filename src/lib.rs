@@ -8,7 +8,7 @@
 //! | [`plan`] | before the night: words → a frozen plan, or every refusal at once | sees the night |
 //! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, or waits without a reason |
 //! | [`api`] | custom resources: raw → model with every problem; state → conditions | decides |
-//! | [`operator`] | the shell: observe → decide → record → perform → report | acts before its intention is seen in the ledger |
+//! | [`operator`] | the shell: observe → decide → record → tell → perform → report | acts before its intention is seen in the ledger |
 //! | [`sentinel`] | the dead man's switch: a second shell round the same engine, backward only | knows our custom resources |
 //! | [`embedded`] | an in-memory Kubernetes for demos and crash tests | is used in a real night |
 //! | [`clock`] | civil time on the monotonic clock, which tests may stop | is seen by model, plan or engine |

@@ -94,8 +94,9 @@ pub struct InterventionStatus {
     /// The dead man's switch: who takes over when the operator is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<SwitchReport>,
-    /// The last record in the ledger by another hand than the operator's, as a sentinel's, that was told as Events and counted in the
-    /// metrics. An operator that comes back goes on from there.
+    /// The last record in the ledger of which people were told: all its entries, and those of every record before it, are Events and
+    /// counted in the metrics, whoever wrote them. It never runs ahead of what was told and may lag behind; an operator that comes
+    /// back tells what follows it. An Event that the API server did not take for some minutes counts as told: it stands in the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_up_to: Option<i32>,
     /// Ready, Reconciling, Stalled, Complete and Failed, as kstatus and kubectl wait read them.

@@ -39,8 +39,8 @@ pub(super) struct Book {
     /// The plan's `ConfigMap`, once it was asked for.
     pub(super) identity: Option<PlanIdentity>,
     head: Head,
-    /// Records that were not the operator's when it was read: their places, and where their entries are.
-    others: Vec<(u32, Range<usize>)>,
+    /// All records, whoever wrote them: their places, and where their entries are.
+    records: Vec<(u32, Range<usize>)>,
 }
 
 /// Why a ledger cannot be had now. Retry later, whatever it is; while it lasts, people see the reason.
@@ -77,7 +77,7 @@ impl Book {
             is_changed: deleting,
             identity: None,
             head,
-            others: others(&records),
+            records: places(&records),
         }))
     }
 
@@ -93,14 +93,17 @@ impl Book {
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
-        Ok(Self { plan: Arc::new(plan), preimages: None, entries, is_changed: false, identity: None, head, others: Vec::new() })
+        let records = vec![(head.seq, 0..entries.len())];
+        Ok(Self { plan: Arc::new(plan), preimages: None, entries, is_changed: false, identity: None, head, records })
     }
 
     /// Appends one record; it was seen in the ledger when this returns.
     pub(super) async fn append(&mut self, context: &Context, entries: &[Entry]) -> Result<(), BookError> {
         let tenant = self.tenant(context).await?;
         self.head = ledger::append(&tenant, &self.plan, &self.head, BY, entries.to_vec()).await?;
+        let first = self.entries.len();
         self.entries.extend_from_slice(entries);
+        self.records.push((self.head.seq, first..self.entries.len()));
         Ok(())
     }
 
@@ -130,9 +133,10 @@ impl Book {
         self.entries.starts_with(&before.entries)
     }
 
-    /// What others than the operator have recorded, each record with its place.
-    pub(super) fn others(&self) -> impl Iterator<Item = (u32, &[Entry])> {
-        self.others.iter().filter_map(|(seq, place)| Some((*seq, self.entries.get(place.clone())?)))
+    /// The records after this one, each with its place, whoever wrote them.
+    pub(super) fn records_after(&self, seq: u32) -> impl Iterator<Item = (u32, &[Entry])> {
+        let after = self.records.iter().filter(move |(place, _)| *place > seq);
+        after.filter_map(|(place, entries)| Some((*place, self.entries.get(entries.clone())?)))
     }
 
     pub(super) fn seq(&self) -> u32 {
@@ -145,15 +149,13 @@ impl Book {
     }
 }
 
-fn others(records: &[(String, usize)]) -> Vec<(u32, Range<usize>)> {
+fn places(records: &[usize]) -> Vec<(u32, Range<usize>)> {
     let mut first = 0;
-    let mut others = Vec::new();
-    for (seq, (by, count)) in (1..).zip(records) {
+    let mut places = Vec::new();
+    for (seq, count) in (1..).zip(records) {
         let next = first + count;
-        if by != BY {
-            others.push((seq, first..next));
-        }
+        places.push((seq, first..next));
         first = next;
     }
-    others
+    places
 }

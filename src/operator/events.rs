@@ -1,9 +1,9 @@
 //! One Kubernetes Event for each entry of the journal, for people who watch with `kubectl`.
 //!
-//! In: entries as appended. Out: Events on the Intervention. Invariants: best effort, beside the night and never in its way; names come
-//! from the night's UID and the place of the entry, so that a repetition is refused by the API server and shown to nobody. Each entry
-//! is an object of its own and is never counted up: a series would show the first sentence for ever.
-//! Not here: the journal itself: an Event that was lost is still there; the sentences ([`sentences`]).
+//! In: entries as they stand in the ledger. Out: Events on the Intervention. Invariants: names come from the night's UID and the place of
+//! the entry, so that a repetition is refused by the API server and shown to nobody. Each entry is an object of its own and is never
+//! counted up: a series would show the first sentence for ever.
+//! Not here: the sentences ([`sentences`]), who sends them ([`super::herald`]).
 
 mod sentences;
 
@@ -11,24 +11,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event as KubeEvent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Api, PostParams};
-use tokio::task::JoinSet;
 
-use super::context::Context;
-use super::effects::call::{Answer, LIMIT, within};
-use super::story::story;
 use crate::engine::{Entry, Event};
 
 /// The API server's limits.
 const NAME_BYTES_MAX: usize = 253;
 const NOTE_BYTES_MAX: usize = 1024;
 const ACTION_BYTES_MAX: usize = 128;
-/// Waves of Events that may be under way for one night; more are dropped.
-const WAVES_MAX: usize = 16;
-
-/// The Events of one night that are under way; dropping it gives them up.
-#[derive(Debug, Default)]
-pub(super) struct Herald(JoinSet<()>);
 
 /// On what the Events are.
 #[derive(Clone, Debug)]
@@ -48,41 +37,6 @@ pub(super) struct Notice {
     pub(super) action: String,
     pub(super) note: String,
     pub(super) warning: bool,
-}
-
-impl Herald {
-    /// Sends notices, in order, without anybody waiting.
-    pub(super) fn tell(&mut self, context: &Context, regarding: &Regarding, notices: Vec<Notice>) {
-        while self.0.try_join_next().is_some() {}
-        if self.0.len() >= WAVES_MAX {
-            context.metrics.told("lost", u64::try_from(notices.len()).unwrap_or(u64::MAX));
-            return;
-        }
-        if notices.is_empty() {
-            return;
-        }
-        let events: Vec<KubeEvent> = notices.into_iter().map(|notice| event(regarding, notice)).collect();
-        let metrics = context.metrics.clone();
-        let api: Api<KubeEvent> = Api::namespaced(context.client.clone(), &regarding.namespace);
-        // Boxed: a task that is over keeps its place until somebody asks for it, and a thousand nights that wait do not ask.
-        self.0.spawn(Box::pin(async move {
-            for event in events {
-                match within(LIMIT, "creating an Event", api.create(&PostParams::default(), &event)).await {
-                    Ok(_) => metrics.told("told", 1),
-                    Err(error) if error.answer() == Some(Answer::AlreadyExists) => metrics.told("known", 1),
-                    Err(error) => {
-                        metrics.told("lost", 1);
-                        tracing::warn!(error = story(&error), "an Event was lost");
-                    }
-                }
-            }
-        }));
-    }
-
-    /// Waits for what is under way.
-    pub(super) async fn finish(&mut self) {
-        while self.0.join_next().await.is_some() {}
-    }
 }
 
 /// The notices of one record.
@@ -110,7 +64,8 @@ fn reason(event: &Event) -> String {
     name
 }
 
-fn event(regarding: &Regarding, notice: Notice) -> KubeEvent {
+/// The Event that says it.
+pub(super) fn event(regarding: &Regarding, notice: Notice) -> KubeEvent {
     let Notice { place, at, reason, action, note, warning } = notice;
     let uid8: String = regarding.uid.chars().take(8).collect();
     let stem = cut(&regarding.name, NAME_BYTES_MAX.saturating_sub(place.len() + uid8.len() + 2));

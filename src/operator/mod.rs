@@ -1,7 +1,7 @@
 //! The shell round the engine: the only place that acts, on Kubernetes, over sockets, by the clock.
 //!
 //! In: `Intervention`s. Out: their nights, played: ledger, effects, statuses, events. One task per night turns one loop,
-//! **observe → decide → record → perform → report** ([`reconcile`]), and rests until something rings or a moment comes.
+//! **observe → decide → record → tell → perform → report** ([`reconcile`]), and rests until something rings or a moment comes.
 //! Invariants: nothing is sent before its intention was seen in the ledger; nothing flows back but as new facts; what one night
 //! does, or fails at, hurts only itself; an idle night asks the API nothing; every call has its own deadline.
 //! Not here: any decision ([`crate::engine`]), any arithmetic of the night ([`crate::model`], [`crate::plan`]).
@@ -11,7 +11,7 @@
 //! | [`run`] | watches Interventions, gives each its task, stops them all gracefully |
 //! | [`lead`], [`lease`] | which of several replicas does so |
 //! | `night` | one night's loop: who wakes it, how it rests, what a panic does to it |
-//! | `reconcile` | one pass, in five steps |
+//! | `reconcile` | one pass, in six steps |
 //! | `mailbox`, [`context`] | what a night hears of its Intervention; what all nights share |
 //! | `introductions` | which nights may be introduced now, when there are very many |
 //! | `introduce`, `declared`, `book` | a new Intervention: its ledger, or a plan, or refusals |
@@ -22,7 +22,7 @@
 //! | [`effects`] | how each command is carried out, with the tenant's rights |
 //! | [`connect`] | clients: one stack, with a limit for every call |
 //! | `jobs`, [`watching`], `probe`, `check`, [`orders`] | what wakes a night besides the clock |
-//! | `telling`, `report`, `events`, `story` | status, conditions, Events and errors, for people |
+//! | `telling`, `report`, `events`, `herald`, `story` | status, conditions, Events, who sends them, and errors, for people |
 //! | [`server_time`], [`metrics`], [`health`] | clock, numbers, endpoints |
 //! | [`heart`], [`heartbeat`] | the proof of life, and the ping that carries it outside |
 //! | [`http_get`], [`http_allow`] | how probes and checks ask, and whom they may |
@@ -39,6 +39,7 @@ mod events;
 pub mod health;
 pub mod heart;
 pub mod heartbeat;
+mod herald;
 pub mod http_allow;
 pub mod http_get;
 mod introduce;

@@ -13,16 +13,16 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use super::book::{Book, BookError, Whose};
 use super::call_back::{CallBack, Heeded};
 use super::check::Checkers;
 use super::context::Context;
-use super::effects::call::{CallError, heard_by};
-use super::events::{Herald, Regarding};
+use super::effects::call::{CallError, LIMIT, heard_by};
 use super::heart::Rounds;
+use super::herald::Herald;
 use super::introduce::{self, Introduced};
 use super::looks::Looks;
 use super::mailbox::Mailbox;
@@ -139,12 +139,23 @@ pub(super) async fn live(mut night: Box<Night>, context: Context, mut stop: watc
                 Rest::Until(moment) => night.rest(moment, &context, &mut stop).await,
             }
         }
-        // What people are still told may take its time.
+        // What people are still told may take its time, until the operator stops: then whoever comes next tells it.
         drop(night.rounds);
-        night.herald.finish().await;
+        tokio::select! {
+            biased;
+            () = night.herald.finish(&context) => {}
+            () = stops_soon(&mut stop) => {}
+        }
     }
     .instrument(span)
     .await;
+}
+
+/// A call's time after the operator was told to stop.
+async fn stops_soon(stop: &mut watch::Receiver<bool>) {
+    // Whoever would say so may be gone: that is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await.map(drop);
+    sleep(LIMIT).await;
 }
 
 impl Night {
@@ -157,6 +168,7 @@ impl Night {
             night_uid: object.uid().unwrap_or_default(),
         };
         let reporter = Reporter::of(&object);
+        let herald = Herald::after(reporter.told_up_to(), &whose);
         let mailbox = Arc::new(Mailbox::new(object));
         let id = format!("{}/{}", whose.namespace, whose.name);
         context.orders.attach(&id, mailbox.bell());
@@ -183,7 +195,7 @@ impl Night {
             guard_watch: NightWatch::default(),
             ledger_eye: Arc::default(),
             switch: SwitchBook::default(),
-            herald: Herald::default(),
+            herald,
             reporter,
             report_tries: Attempt::default(),
             look_tries: Attempt::default(),
@@ -197,11 +209,6 @@ impl Night {
     /// `namespace/name`.
     pub(super) fn id(&self) -> String {
         format!("{}/{}", self.whose.namespace, self.whose.name)
-    }
-
-    pub(super) fn regarding(&self) -> Regarding {
-        let Whose { namespace, service_account: _, name, night_uid } = self.whose.clone();
-        Regarding { namespace, name, uid: night_uid }
     }
 
     /// What calls the night away from its work: news that the last decision did not know, or this moment.
@@ -225,6 +232,7 @@ impl Night {
             () = self.mailbox.heard() => {}
             () = self.looks.one_ends() => {}
             () = self.lanes.one_ends() => {}
+            () = self.herald.goes_on(context) => {}
             () = moment => {}
         }
     }
@@ -319,7 +327,7 @@ impl Night {
             Introduced::Nothing => Ok(Introduction::Rest(self.settled(context))),
             Introduced::Refused { refusals, needs_human } => {
                 telling::refusals(self, &refusals, context);
-                self.reporter.write(object, report::refused(&refusals, needs_human), context).await?;
+                self.reporter.write(object, report::refused(&refusals, needs_human), &mut self.herald, context).await?;
                 introduce::unmark(object, context).await?;
                 context.metrics.over(Outcome::Refused);
                 Ok(Introduction::Rest(self.settled(context)))
@@ -327,17 +335,13 @@ impl Night {
             Introduced::Rehearsal(plan) => {
                 let rehearsed = Box::pin(rehearse(&plan, context)).await?;
                 telling::refusals(self, &rehearsed.findings, context);
-                self.herald.tell(context, &self.regarding(), vec![rehearsed.notice(context.time.now())]);
-                self.reporter.write(object, rehearsed.status, context).await?;
+                self.herald.tell(context, vec![rehearsed.notice(context.time.now())]);
+                self.reporter.write(object, rehearsed.status, &mut self.herald, context).await?;
                 introduce::unmark(object, context).await?;
                 Ok(Introduction::Rest(self.settled(context)))
             }
             Introduced::Night(book) => {
                 self.whose.service_account.clone_from(&book.plan.service_account);
-                if book.entries.len() == 1 {
-                    let told = super::events::of_record(book.seq(), &book.entries);
-                    self.herald.tell(context, &self.regarding(), told);
-                }
                 Ok(Introduction::Book(book))
             }
         }
@@ -384,7 +388,7 @@ mod tests {
         let context = Context::new(client, tenants, time, getter).expect("numbers");
         let mut night = Box::new(Night::new(DynamicObject::new("notte", &ApiResource::erase::<Intervention>(&())), &context));
         let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
-        night.herald.tell(&context, &night.regarding(), of_record(1, &vec![entry; 60]));
+        night.herald.tell(&context, of_record(1, &vec![entry; 60]));
         night.mailbox.gone();
         let (_stop, stopped) = watch::channel(false);
         let living = tokio::spawn(live(night, context.clone(), stopped));

@@ -1,4 +1,4 @@
-//! One pass over a night: observe → decide → record → perform → report.
+//! One pass over a night: observe → decide → record → tell → perform → report.
 //!
 //! In: a night and its book. Out: when to look again. Invariants: one append per decision; nothing is sent before it was seen in the
 //! ledger, and the clock is looked at again then; a command that fails holds no other; the number of rounds is bounded.
@@ -15,7 +15,6 @@ use super::call_back::Heeded;
 use super::context::Context;
 use super::effects::call::Answer;
 use super::effects::{self, PerformError, Seen, Switch};
-use super::events;
 use super::introduce;
 use super::looks::{self, Looked, clock_calls_at};
 use super::night::{Night, Rest, Trouble};
@@ -25,7 +24,7 @@ use super::probe::to_probe;
 use super::server_time::WIDTH_MAX;
 use super::story::story;
 use super::switch;
-use super::telling::{self, report, tell_overwritten};
+use super::telling::{is_all_told, report, tell, tell_overwritten};
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, CalledOff, ClosingFact};
@@ -41,7 +40,10 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
     for _ in 0..ROUNDS_MAX {
         let facts = observe(night, book, context).await;
         let decision = decide(book, &facts, context);
-        record(night, book, &decision, &facts, context).await?;
+        let recorded = record(night, book, &decision, &facts, context).await;
+        // What stands in the ledger is told, also while nothing more can be recorded.
+        tell(night, book, context);
+        recorded?;
         let write_count = perform(night, book, &decision, context).await?;
         let quiet = decision.events.is_empty() && write_count == 0;
         // On the way back people are told once there is nothing to do at once: a status that hangs delays nothing.
@@ -58,7 +60,6 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
 /// What is known just now. What cannot be seen is left out: the clock's rules work without it.
 async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts {
     outage::read_again(night, book, context).await;
-    telling::others(night, book, context);
     let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
     let guarded = context.switch != Switch::Without && engine::switch::is_wanted(&book.plan, &state, context.time.now());
@@ -168,11 +169,6 @@ async fn record(
     }
     night.outage.ends();
     night.unrecorded.clear();
-    for entry in &decision.events {
-        tracing::info!(phase = %decision.phase, event = ?entry.event, why = entry.why, "recorded");
-        context.metrics.recorded(&entry.event);
-    }
-    night.herald.tell(context, &night.regarding(), events::of_record(book.seq(), &decision.events));
     Ok(())
 }
 
@@ -314,8 +310,13 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
 /// The next moment at which anything becomes due; or the end.
 async fn rest(night: &mut Night, book: &Book, decision: &Decision, context: &Context) -> Result<Rest, Trouble> {
     let over = decision.phase == Phase::Finished && decision.commands.is_empty() && night.report_tries.next_at().is_none();
-    if over {
+    if over && is_all_told(night, book) {
         return settle(night, book, context).await;
+    }
+    if over {
+        // Whoever comes next would leave a night alone that was let go.
+        night.herald.wakes_when_sent();
+        return Ok(Rest::Until(None));
     }
     let arming = decision.commands.contains(&Command::Arm).then(|| night.arming_tries.next_at()).flatten();
     let moments: [Option<Timestamp>; 5] = [

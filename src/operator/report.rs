@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::effects::call::{CallError, within};
+use super::herald::Herald;
 use super::introduce::interventions;
 use crate::api::conditions::{Standing, conditions};
 use crate::api::status::{BoundBy, InterventionStatus, RefusalReport, ServiceReport, StepReport, TermReport};
@@ -34,8 +35,8 @@ const STATUS_FOR_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Reporter {
     written: Box<InterventionStatus>,
-    /// The last record of another hand that was told to people.
-    told_up_to: u32,
+    /// This operator has not written any yet.
+    is_first: bool,
 }
 
 impl Reporter {
@@ -43,21 +44,16 @@ impl Reporter {
     pub(super) fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned();
         let written: Box<InterventionStatus> = status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
-        let told_up_to = written.told_up_to.and_then(|seq| u32::try_from(seq).ok()).unwrap_or_default();
-        Self { written, told_up_to }
+        Self { written, is_first: true }
     }
 
-    /// The last record of another hand that was told, by this operator or by one before it.
+    /// The last record that people were told, as the last status says; 0 when it does not say.
     pub(super) fn told_up_to(&self) -> u32 {
-        self.told_up_to
+        self.written.told_up_to.and_then(|seq| u32::try_from(seq).ok()).unwrap_or_default()
     }
 
-    /// Records of other hands are told up to this one; the next status says so.
-    pub(super) fn tells_up_to(&mut self, seq: u32) {
-        self.told_up_to = self.told_up_to.max(seq);
-    }
-
-    /// Writes the status when it says something new.
+    /// Writes the status when it says something new. How far people were told goes with it; by itself it is new only to an operator's
+    /// first status and when the night is over.
     ///
     /// # Errors
     /// When it could not be written: it is new then still.
@@ -65,14 +61,20 @@ impl Reporter {
         &mut self,
         object: &DynamicObject,
         mut status: InterventionStatus,
+        herald: &mut Herald,
         context: &Context,
     ) -> Result<(), CallError> {
         let generation = object.metadata.generation.unwrap_or_default();
         status.observed_generation = Some(generation);
-        status.told_up_to = i32::try_from(self.told_up_to).ok().filter(|seq| *seq > 0);
         status.conditions = conditions(standing(&status), generation, context.time.now(), &self.written.conditions);
-        let status = status.within_bounds();
-        if essence(&status) == essence(&self.written) {
+        let mut status = status.within_bounds();
+        let (is_news, is_last) = (essence(&status) != essence(&self.written), status.phase == Some(Phase::Finished));
+        if is_news || is_last || self.is_first {
+            herald.soon(context).await;
+        }
+        status.told_up_to = i32::try_from(herald.told_up_to()).ok().filter(|seq| *seq > 0);
+        let tells_more = herald.is_idle() && status.told_up_to != self.written.told_up_to;
+        if !is_news && !(tells_more && (is_last || self.is_first)) {
             return Ok(());
         }
         let operations = json!([
@@ -86,7 +88,7 @@ impl Reporter {
         let answer = within(STATUS_FOR_MAX, &what, api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await;
         context.metrics.status_written(answer.is_ok());
         answer?;
-        *self.written = status;
+        (*self.written, self.is_first) = (status, false);
         Ok(())
     }
 
@@ -96,11 +98,13 @@ impl Reporter {
     }
 }
 
-/// Without what moves by itself. Before the night the sentence is about what people have to mend, so it counts.
+/// Without what moves by itself, and how far people were told. Before the night the sentence is about what people have to mend, so it
+/// counts.
 fn essence(status: &InterventionStatus) -> InterventionStatus {
     let mut status = status.clone();
     status.slack = None;
     status.wake_at = None;
+    status.told_up_to = None;
     if !matches!(status.phase, None | Some(Phase::Pending)) {
         status.why = None;
         status.conditions.iter_mut().for_each(|condition| condition.message.clear());

@@ -1,6 +1,6 @@
 //! The dead man's switch of one night, as its operator knows it.
 //!
-//! In: what a look found, the operator's flags. Out: the fact for the engine, the report and the Events for people. Invariants: what could
+//! In: what a look found, the operator's flags. Out: the fact for the engine, the report and the notices for people. Invariants: what could
 //! not be looked at is not known, and never counts as lost; a loss is counted from when it was first seen; nothing here has to outlive the
 //! process. Not here: how it is made ([`super::effects::sentinel`]), what follows from its loss (the engine).
 
@@ -107,10 +107,12 @@ pub(super) struct SwitchBook {
     trouble: Option<String>,
     was_ready: bool,
     is_gone: bool,
+    /// What is new of it and has not been told yet.
+    untold: Option<Notice>,
 }
 
 impl SwitchBook {
-    /// Takes in what was found: the fact, and what people are told.
+    /// Takes in what was found: the fact; what is new is kept for people.
     pub(super) fn hear(
         &mut self,
         look: Option<Look>,
@@ -118,13 +120,13 @@ impl SwitchBook {
         state: &State,
         context: &Context,
         now: Timestamp,
-    ) -> (SwitchFact, Option<Notice>) {
+    ) -> SwitchFact {
         let fact = self.known(look, book, state, context, now);
         if matches!(fact, SwitchFact::NotYet { .. }) {
             // What is not known says nothing of what was.
-            return (fact, None);
+            return fact;
         }
-        let told = self.told(&fact, &sentinel::place(&book.plan), now);
+        self.untold = self.news(&fact, &sentinel::place(&book.plan), now).or(self.untold.take());
         if std::mem::discriminant(&self.fact) != std::mem::discriminant(&fact) {
             self.since = Some(now);
         }
@@ -132,11 +134,11 @@ impl SwitchBook {
             (self.trouble, self.was_ready) = (None, true);
         }
         self.fact = fact.clone();
-        (fact, told)
+        fact
     }
 
     /// What is new of it.
-    fn told(&self, fact: &SwitchFact, place: &str, now: Timestamp) -> Option<Notice> {
+    fn news(&self, fact: &SwitchFact, place: &str, now: Timestamp) -> Option<Notice> {
         let before = is_ready(&self.fact);
         let (reason, warning, note) = match fact {
             SwitchFact::Ready { count } if !self.was_ready => {
@@ -184,6 +186,11 @@ impl SwitchBook {
             SwitchFact::NotAsked | SwitchFact::NotYet { .. } | SwitchFact::Ready { .. } | SwitchFact::Gone => now,
         };
         SwitchFact::NotReady { reason: format!("Deployment {}: {reason}{trouble}", sentinel::place(&book.plan)), since }
+    }
+
+    /// What people were not told yet.
+    pub(super) fn take_untold(&mut self) -> Option<Notice> {
+        self.untold.take()
     }
 
     /// It could not be made or mended, or could.
@@ -237,17 +244,12 @@ pub(super) fn watch(night: &mut Night, book: &Book, works: bool, guarded: bool, 
     night.guard_watch.set(Kinds::Guard, guarded, || Watched::of(&night.whose, context), (&bell, &eye));
 }
 
-/// Takes in what a look gave: the fact, which the engine gets, and Events for people.
+/// Takes in what a look gave: the fact, which the engine gets.
 pub(super) fn hear(night: &mut Night, book: &mut Book, state: &State, look: Option<Look>, context: &Context) -> SwitchFact {
     if let Some(identity) = look.as_ref().and_then(|look| look.identity.clone()) {
         book.identity = Some(identity);
     }
-    let (fact, told) = night.switch.hear(look, book, state, context, context.time.now());
-    if let Some(notice) = told {
-        tracing::info!(reason = notice.reason, note = notice.note, "the dead man's switch");
-        night.herald.tell(context, &night.regarding(), vec![notice]);
-    }
-    fact
+    night.switch.hear(look, book, state, context, context.time.now())
 }
 
 fn is_ready(fact: &SwitchFact) -> bool {

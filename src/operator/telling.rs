@@ -1,10 +1,13 @@
 //! What people are told of a night while it goes on: its status and its numbers, and whose work it wrote over.
 //!
 //! In: a night, its book, a decision. Out: one status where it says something new, numbers, Events. Invariants: nothing here changes the
-//! night; a report that fails is tried again after a pause. What another hand recorded is told once for each night: how far stands in
-//! the status, written after it was told, so that an operator that dies between the two tells it again: under the same names, which
-//! the API server refuses while the Events are there, but its numbers count anew. Not here: the words ([`super::report`],
-//! [`super::events`]).
+//! night; a report that fails is tried again after a pause. There is one way to tell what was recorded, whoever wrote it and whether or
+//! not its writer saw the answer: from the ledger, after the last record that was told. How far stands in the status (`toldUpTo`), which
+//! says it after the Events are there; a night is let go when all is told. An operator that dies before tells again what its status did
+//! not say: under the same names, which the API server refuses while the Events are there, but its numbers count anew. So it does with
+//! all of a night that began under an operator whose status did not say how far. What stands in no record (the switch, what was written
+//! over) is told by whoever saw it or by nobody. Not here: the words ([`super::report`], [`super::events`]), who sends Events
+//! ([`super::herald`]).
 
 use std::panic::AssertUnwindSafe;
 
@@ -28,6 +31,32 @@ use crate::model::refusal::Refusal;
 
 /// The most refusals that become Events; the status has them all.
 const REFUSALS_TOLD_MAX: usize = 16;
+
+/// What stands in the ledger and was not told yet, whoever wrote it, and what is new of the dead man's switch. Nobody waits for it.
+pub(super) fn tell(night: &mut Night, book: &Book, context: &Context) {
+    for (seq, entries) in book.records_after(night.herald.taken_up_to()) {
+        if !night.herald.has_room() {
+            // The rest stays in the ledger until those are sent.
+            night.herald.wakes_when_sent();
+            break;
+        }
+        for entry in entries {
+            tracing::info!(seq, event = ?entry.event, why = entry.why, "recorded");
+            context.metrics.recorded(&entry.event);
+        }
+        night.herald.take(seq, events::of_record(seq, entries));
+    }
+    let switch = night.switch.take_untold();
+    if let Some(notice) = &switch {
+        tracing::info!(reason = notice.reason, note = notice.note, "the dead man's switch");
+    }
+    night.herald.tell(context, switch.into_iter().collect());
+}
+
+/// Nothing stands in the ledger that people were not told.
+pub(super) fn is_all_told(night: &Night, book: &Book) -> bool {
+    book.records_after(night.herald.told_up_to()).next().is_none()
+}
 
 /// The status, when it says something new; a failure is tried again later.
 pub(super) async fn report(night: &mut Night, book: &Book, decision: &Decision, context: &Context) {
@@ -59,7 +88,7 @@ pub(super) async fn report(night: &mut Night, book: &Book, decision: &Decision, 
     };
     let switch = Some(night.switch.report(&book.plan, context));
     let status = InterventionStatus { switch, ..report::status(&book.plan, &book.entries, &state, decision, &why) };
-    match night.reporter.write(&object, status, context).await {
+    match night.reporter.write(&object, status, &mut night.herald, context).await {
         Ok(()) => night.report_tries = Attempt::default(),
         Err(error) if error.answer() == Some(Answer::NotFound) => night.report_tries = Attempt::default(),
         Err(error) => {
@@ -82,24 +111,8 @@ pub(super) fn tell_overwritten(night: &mut Night, command: &str, overwritten: &[
     let told: Vec<Notice> = overwritten.iter().enumerate().map(notice).collect();
     if !told.is_empty() {
         tracing::warn!(?overwritten, "what another hand had changed was written over");
-        night.herald.tell(context, &night.regarding(), told);
+        night.herald.tell(context, told);
     }
-}
-
-/// What others have recorded while this operator was away or beside it, as it would have told its own.
-pub(super) fn others(night: &mut Night, book: &Book, context: &Context) {
-    let mut told = Vec::new();
-    for (seq, entries) in book.others().filter(|(seq, _)| *seq > night.reporter.told_up_to()) {
-        for entry in entries {
-            tracing::info!(seq, event = ?entry.event, why = entry.why, "recorded by another hand");
-            context.metrics.recorded(&entry.event);
-        }
-        told.extend(events::of_record(seq, entries));
-    }
-    if let Some((last, _)) = book.others().last() {
-        night.reporter.tells_up_to(last);
-    }
-    night.herald.tell(context, &night.regarding(), told);
 }
 
 /// Why the night may not take place.
@@ -114,7 +127,7 @@ pub(super) fn refusals(night: &mut Night, refusals: &[Refusal], context: &Contex
         warning: true,
     };
     let told = refusals.iter().take(REFUSALS_TOLD_MAX).enumerate().map(notice).collect();
-    night.herald.tell(context, &night.regarding(), told);
+    night.herald.tell(context, told);
 }
 
 /// What people have to mend before it can be accepted.
@@ -129,7 +142,7 @@ pub(super) async fn waiting(night: &mut Night, why: &str, context: &Context) {
         switch_ready: None,
     };
     context.metrics.stands(&night.id(), standing);
-    if let Err(error) = night.reporter.write(&object, report::pending(why), context).await {
+    if let Err(error) = night.reporter.write(&object, report::pending(why), &mut night.herald, context).await {
         tracing::warn!(error = story(&error), "the status could not be written");
     }
 }
@@ -146,10 +159,12 @@ pub(super) async fn quarantine(night: &mut Night, panic: &str, context: &Context
         note: why.clone(),
         warning: true,
     };
-    night.herald.tell(context, &night.regarding(), vec![notice]);
+    night.herald.tell(context, vec![notice]);
     if let Some(object) = night.object.clone() {
         let status = night.reporter.with_fault(why);
-        if let Ok(Err(error)) = AssertUnwindSafe(night.reporter.write(&object, status, context)).catch_unwind().await {
+        if let Ok(Err(error)) =
+            AssertUnwindSafe(night.reporter.write(&object, status, &mut night.herald, context)).catch_unwind().await
+        {
             tracing::warn!(error = story(&error), "the status could not be written");
         }
     }

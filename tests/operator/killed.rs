@@ -7,6 +7,7 @@ use notturno::embedded::{Fault, FaultFn, RequestInfo, Stage};
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::told::of_records;
 use crate::world::{NIGHT, Running, World};
 
 /// A hanging night that turns back, and what a person finds after it.
@@ -63,7 +64,9 @@ impl Killed {
         let _second = (self.operator)(&world);
         assert_eq!(world.outcome(NIGHT).await, "RolledBack", "write {number}, {stage:?}");
         tokio::time::sleep(Duration::from_secs(120)).await;
-        assert_eq!(world.ledger().await.broken, None, "write {number}, {stage:?}");
+        let ledger = world.ledger().await;
+        assert_eq!(ledger.broken, None, "write {number}, {stage:?}");
+        assert_eq!(of_records(&world).len(), ledger.entries.len(), "write {number}, {stage:?}: all is told");
         assert!(world.starts().iter().all(|(_, starts)| *starts <= 1), "write {number}, {stage:?}: {:?}", world.starts());
         assert_eq!(world.switch(), None, "write {number}, {stage:?}");
         let finalizers = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];

@@ -25,6 +25,7 @@ mod sentinel;
 mod server_time;
 mod switch;
 mod told;
+mod untold;
 mod waiting;
 mod waits;
 mod world;

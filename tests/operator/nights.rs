@@ -96,6 +96,7 @@ async fn a_night_writes_what_it_has_to_and_nothing_twice() {
     let records = ledger.head.unwrap().seq;
     let statuses = writes[&("Patch".to_owned(), "interventions status".to_owned())];
     assert!(statuses <= records, "one status a wave at most: {statuses} of {records}");
+    assert_eq!(world.status(NIGHT)["toldUpTo"], records, "which says how far people were told");
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,8 +44,8 @@ pub struct LedgerRead {
     pub preimages: Option<Preimages>,
     /// The journal, as far as its chain holds.
     pub entries: Vec<Entry>,
-    /// Who wrote each record of it, in order, and how many entries that has.
-    pub records: Vec<(String, usize)>,
+    /// How many entries each record of it has, in order.
+    pub records: Vec<usize>,
     /// Where the next record goes; none when acceptance was interrupted before the ledger was created: accept again.
     pub head: Option<Head>,
     /// Why the journal is not to be believed.

@@ -194,7 +194,7 @@ pub const CATALOGUE: &[Row] = &[
         name: Name::Events,
         labels: &[Label { name: "result", values: "told, known, lost" }],
         unit: "Events",
-        meaning: "Events for people: told, known already (told before a restart), or lost",
+        meaning: "Events for people: told, known already (told before a restart), or lost (given up after some minutes)",
     },
     Row {
         name: Name::Heartbeat,
