@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 mod addresses;
+mod answers;
 mod applied;
 mod arming;
 mod by_hand;

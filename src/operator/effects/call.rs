@@ -139,6 +139,12 @@ impl CallError {
         }
     }
 
+    /// An answer that is not what was asked for.
+    pub(super) fn not_understood(what: &str, why: &str) -> Self {
+        let source = <serde_json::Error as serde::de::Error>::custom(why);
+        Self::Unreachable { what: what.to_owned(), source: Box::new(kube::Error::SerdeError(source)) }
+    }
+
     /// How the server refused; none when there was no answer.
     #[must_use]
     pub fn answer(&self) -> Option<Answer> {

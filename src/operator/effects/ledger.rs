@@ -261,11 +261,16 @@ pub async fn append(tenant: &Tenant, plan: &Plan, head: &Head, by: &str, entries
         replace("/data/head", next.to_string()),
         add(&format!("/data/{}", next.key()), record.text()),
     ];
-    let Err(error) = tenant.patch(&place(tenant, &names.ledger), &patch).await else { return Ok(next) };
+    let holds = |ledger: &Value| text(ledger, &["data", &next.key()]) == record.text();
+    let error = match tenant.patch(&place(tenant, &names.ledger), &patch).await {
+        Ok(ledger) if holds(&ledger) => return Ok(next),
+        Ok(_) => CallError::not_understood("appending a record", "the answer does not show it"),
+        Err(error) => error,
+    };
     let Ok(Some(ledger)) = look(tenant, &names.ledger).await else {
         return Err(if error.is_unknown() { AppendError::Unknown(error) } else { AppendError::Refused(error) });
     };
-    if text(&ledger, &["data", &next.key()]) == record.text() {
+    if holds(&ledger) {
         return Ok(next);
     }
     Err(match text(&ledger, &["data", "head"]) == head.to_string() {

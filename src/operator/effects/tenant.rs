@@ -98,17 +98,20 @@ impl Tenant {
 
     /// The object at `path`.
     pub(super) async fn get(&self, path: &str) -> Result<Value, CallError> {
-        self.call(&format!("reading {}", short(path)), "GET", path, "", None).await
+        let what = format!("reading {}", short(path));
+        self.call(&what, "GET", path, "", None).await.and_then(|answer| named(&what, path, answer))
     }
 
     /// The items at `path` that bear the label: a quorum read.
     pub(super) async fn list(&self, path: &str, label: &str, value: &str) -> Result<Vec<Value>, CallError> {
         let query = format!("labelSelector={}%3D{value}", label.replace('/', "%2F"));
-        let mut list = self.call(&format!("listing {}", short(path)), "GET", path, &query, None).await?;
-        Ok(match list.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
-        })
+        let what = format!("listing {}", short(path));
+        let mut list = self.call(&what, "GET", path, &query, None).await?;
+        let is_whole = text(&list, &["metadata", "continue"]).is_empty();
+        match list.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) if is_whole => Ok(items),
+            _ => Err(CallError::not_understood(&what, "the answer is no whole list")),
+        }
     }
 
     /// Creates `object` in the collection at `path`; the object as stored.
@@ -121,7 +124,8 @@ impl Tenant {
     /// Applies the JSON Patch to the object at `path`; the object as stored.
     pub(super) async fn patch(&self, path: &str, patch: &[Value]) -> Result<Value, CallError> {
         let query = format!("fieldManager={US}");
-        self.call(&format!("changing {}", short(path)), "PATCH", path, &query, Some(&json!(patch))).await
+        let what = format!("changing {}", short(path));
+        self.call(&what, "PATCH", path, &query, Some(&json!(patch))).await.and_then(|answer| named(&what, path, answer))
     }
 
     /// The object as the JSON Patch would leave it.
@@ -228,6 +232,15 @@ impl Tenant {
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
         within(limit, what, async { self.client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }).await
     }
+}
+
+/// The answer, if it is the object at `path`: what something in between answered instead is no knowledge of it.
+fn named(what: &str, path: &str, answer: Value) -> Result<Value, CallError> {
+    let asked = path.rsplit('/').next().unwrap_or_default();
+    if text(&answer, &["metadata", "name"]) == asked {
+        return Ok(answer);
+    }
+    Err(CallError::not_understood(what, "the answer is another object"))
 }
 
 /// A path as people know it.
