@@ -1,7 +1,8 @@
-//! Answers that are none: what is not what was asked for is no knowledge and no proof.
+//! Answers that are none: what is not what was asked for is no knowledge and no proof, and what is said at length is cut.
 
 use kube::Client;
 use kube::client::Body;
+use notturno::embedded::Fault;
 use notturno::engine::facts::Pods;
 use notturno::engine::{Entry, Event, JobKey};
 use notturno::operator::effects::Tenant;
@@ -63,4 +64,16 @@ async fn a_record_is_in_the_ledger_when_it_was_seen_there_whatever_the_answer_wa
         assert!(appended.is_err(), "{appended:?}");
     }
     append(&scene.tenant, &scene.plan, &head, "operator-0", entry()).await.unwrap();
+}
+
+/// It becomes part of records, of which a ledger has room for a mebibyte.
+#[tokio::test(start_paused = true)]
+async fn what_the_api_server_says_at_length_is_cut() {
+    let armed = Scene::armed().await;
+    armed.scene.fault(|request, _| {
+        let write = request.write_number.is_some();
+        if write { Fault::Status(403, "però ".repeat(100_000)) } else { Fault::None }
+    });
+    let refused = armed.perform(close(1)).await.unwrap_err();
+    assert!(refused.to_string().len() < 4000, "{}", refused.to_string().len());
 }

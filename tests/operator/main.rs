@@ -8,6 +8,7 @@ mod crashes;
 mod endpoints;
 mod half_done;
 mod heartbeat;
+mod hostile;
 mod isolation;
 mod killed;
 mod kstatus;

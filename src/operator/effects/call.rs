@@ -13,6 +13,9 @@ use kube::core::Status;
 /// The limit of every call of the night; the server is told the same limit.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
+/// What is kept of the words of an API server, or of whoever speaks through it.
+const WORDS_CHARS_MAX: usize = 1000;
+
 /// Hears that something long goes on.
 pub type Listener = Arc<dyn Fn() + Send + Sync>;
 
@@ -134,7 +137,10 @@ impl CallError {
     fn of(what: &str, error: kube::Error) -> Self {
         let what = what.to_owned();
         match error {
-            kube::Error::Api(status) => Self::Refused { what, answer: Answer::of(&status), status },
+            kube::Error::Api(mut status) => {
+                status.message = cut(status.message);
+                Self::Refused { what, answer: Answer::of(&status), status }
+            }
             other => Self::Unreachable { what, source: Box::new(other) },
         }
     }
@@ -179,7 +185,15 @@ impl CallError {
             Self::Timeout { .. } => None,
             Self::Unreachable { source, .. } => Some(chain(source.as_ref())),
         };
-        server.map_or_else(|| self.to_string(), |server| format!("{self}: {server}"))
+        server.map_or_else(|| self.to_string(), |server| format!("{self}: {}", cut(server)))
+    }
+}
+
+/// What is kept of a text that others wrote, so that a record that tells it always has room in the ledger.
+pub(super) fn cut(text: String) -> String {
+    match text.char_indices().nth(WORDS_CHARS_MAX) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, ServiceIndex, StepIndex};
 use crate::model::reference::Target;
 
-use super::call::{Advice, CallError, LIMIT};
+use super::call::{Advice, CallError, LIMIT, cut};
 use super::look::Look;
 use super::marks;
 use super::names::job_names;
@@ -132,7 +132,7 @@ fn job_end(job: &Value) -> Option<JobEnd> {
     let failed = holds("Failed")?;
     let reason = [text(failed, &["reason"]), text(failed, &["message"])];
     let reason = reason.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
-    Some(JobEnd::Failed { reason })
+    Some(JobEnd::Failed { reason: cut(reason) })
 }
 
 /// Each object is read once, whatever steps change it: what is said of one step must not be older than what is said of another.
