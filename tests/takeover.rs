@@ -185,3 +185,22 @@ fn a_service_that_is_closed_again_after_finished_work_holds_no_other_and_no_take
     let held = whole.state().services.iter().any(|service| matches!(service, ServiceState::HeldClosed { .. }));
     assert!(held && taken_over(&whole.journal).is_none(), "{}", whole.text());
 }
+
+#[test]
+fn whoever_takes_a_night_over_gives_up_no_undo_before_it_has_looked() {
+    let mut night: Night = sogei();
+    night.runbook.smoke = None;
+    night.step("aggiorna").hard_cap = Some(Span::minutes(240));
+    night.when_dirty("anagrafe-assistiti", nights::opens());
+    let plan = night.plan();
+    let world = World { takes: hours("aggiorna", None), ..World::default() };
+    let whole = play(&plan, &world, t("12:00"));
+    let released = whole.journal.iter().position(|entry| matches!(entry.event, Event::UndoReleased { .. })).unwrap() + 1;
+    let journal = &whole.journal[..released];
+    let due = due(&plan, &State::fold(&plan, journal)).unwrap();
+    let sentinel = Facts { epoch: Epoch::SENTINELS, ..Facts::default() };
+    let decision = decide(&plan, journal, &sentinel, after(due.at, grace(&plan)));
+    // Its Job may be complete: nobody has asked yet.
+    let names: Vec<String> = decision.events.iter().map(|entry| entry.event.name()).collect();
+    assert_eq!(names, ["takenOver"], "{}\n{}", due.what, whole.text());
+}

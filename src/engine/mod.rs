@@ -54,6 +54,8 @@ type Next = Option<(Event, String)>;
 pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> Decision {
     let mut state = State::fold(plan, journal);
     let known = facts.unrecorded.then(|| state.clone());
+    // Whoever only waited has looked at nothing yet, and without a record nothing is asked: beyond the turn they decide nothing.
+    let only_turns = facts.unrecorded || takeover::part(&state, facts) == Part::Waits;
     let mut events = Vec::new();
     // Each event moves a step or a service forward, and each has a handful of states to pass.
     let bound = 16 + 8 * (plan.steps.len() + plan.services.len());
@@ -66,6 +68,9 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
             break;
         }
         events.push(entry);
+        if only_turns && matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. }) {
+            break;
+        }
     }
     // What was just recorded may have changed who has the night.
     let part = takeover::part(&state, facts);

@@ -4,14 +4,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
+use serde_json::{Value, json};
+
 use crate::sentinel::found;
 use crate::world::{NIGHT, World, at};
-use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
+
+const UNTOUCHED: [&str; 2] = ["portale-ts", "archivio-730"];
+const TOUCHED: [&str; 3] = ["ricetta-elettronica", "anagrafe-assistiti", "accesso-ts"];
 
 fn world() -> World {
     let world = World::new(true);
     world.declare(|_| {});
     world
+}
+
+fn replicas(world: &World, name: &str) -> Value {
+    world.embedded.object("apps", "deployments", "sanita", name).unwrap()["spec"]["replicas"].clone()
+}
+
+fn undo_runs(world: &World) -> bool {
+    world.starts().iter().any(|(name, starts)| name.contains("undo") && *starts > 0)
 }
 
 /// The first change of `portale-ts` tonight is refused, with more words than a ledger has room for.
@@ -32,4 +45,43 @@ async fn a_refusal_of_a_million_characters_keeps_no_night_from_going_back() {
     world.until("2023-02-10T02:00:00+01:00").await;
     assert_eq!(world.status(NIGHT)["outcome"], "RolledBack", "refused at 01:00, it needs no hour");
     assert_eq!(found(&world, "").await, by_day);
+}
+
+/// Both died and were made anew, and nobody lets them read.
+#[tokio::test(start_paused = true)]
+async fn sentinels_that_never_read_the_ledger_give_back_what_was_never_touched() {
+    let world = world();
+    let operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    drop(operator);
+    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
+        let ledger = request.resource == "configmaps" && stage == Stage::Before && request.user == "sentinel";
+        if ledger { Fault::Status(403, "Forbidden".to_owned()) } else { Fault::None }
+    })));
+    let _sentinels = ["a", "b"].map(|by| world.stands_watch(by));
+    world.until("2023-02-10T06:14:00+01:00").await;
+    assert_eq!(UNTOUCHED.map(|name| replicas(&world, name)), [2, 2], "no step touches them");
+    assert_eq!(TOUCHED.map(|name| replicas(&world, name)), [0, 0, 0], "the upgrade had begun");
+    assert!(!undo_runs(&world), "a commit might be in the ledger");
+}
+
+/// Their Deployment was left, the ledger was not, and a node that is drained makes them anew.
+#[tokio::test(start_paused = true)]
+async fn sentinels_that_are_made_anew_the_day_after_write_over_nothing() {
+    let world = world();
+    let _operator = world.operator();
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+    world.until("2023-02-11T12:00:00+01:00").await;
+    let scaled = json!({"spec": {"replicas": 5}}).to_string().into_bytes();
+    let request = http::Request::patch("/apis/apps/v1/namespaces/sanita/deployments/portale-ts");
+    let request = request.header("content-type", "application/merge-patch+json").body(scaled).unwrap();
+    world.embedded.client("another").request::<Value>(request).await.unwrap();
+    let before = world.restored();
+    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, stage: Stage| {
+        let ledger = request.resource == "configmaps" && stage == Stage::Before && request.user == "sentinel";
+        if ledger { Fault::Status(404, "NotFound".to_owned()) } else { Fault::None }
+    })));
+    let _sentinels = ["a", "b"].map(|by| world.stands_watch(by));
+    tokio::time::sleep(std::time::Duration::from_secs(1800)).await;
+    assert_eq!(world.restored(), before);
 }
