@@ -216,7 +216,8 @@ fn any_service() -> impl Strategy<Value = ServiceFact> {
         Just(ClosingFact::Closed),
         Just(ClosingFact::Refused { reason: "x".to_owned() })
     ];
-    let probes = prop_oneof![Just(Probes::NotAsked), Just(Probes::Red { reason: "x".to_owned() }), Just(Probes::Green)];
+    let red = (0_u32..30).prop_map(|asked| Probes::Red { reason: "x".to_owned(), asked_for: Span::minutes(asked) });
+    let probes = prop_oneof![Just(Probes::NotAsked), red, Just(Probes::Green)];
     let degraded = closing.clone();
     (closing, degraded, probes, any::<bool>(), any::<bool>()).prop_map(|(closing, degraded, probes, burned, restored)| {
         ServiceFact { closing, burned, restored, degraded, preimages: std::collections::BTreeMap::default(), probes }

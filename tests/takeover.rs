@@ -187,6 +187,21 @@ fn a_service_that_is_closed_again_after_finished_work_holds_no_other_and_no_take
 }
 
 #[test]
+fn a_service_that_is_to_be_closed_again_has_the_whole_of_its_time_whoever_asks_it() {
+    let mut night: Night = sogei();
+    night.services[0].when_red = WhenRed::CloseAgain;
+    let plan = night.plan();
+    let world = World { reopening: [("anagrafe-assistiti".to_owned(), Span::minutes(2))].into(), ..World::default() };
+    let whole = play(&plan, &world, t("12:00"));
+    let committed = whole.journal.iter().position(|entry| entry.event == Event::Committed {}).unwrap() + 1;
+    for dies_after in committed..whole.journal.len() {
+        let played = play(&plan, &dying(&world, dies_after), t("12:00"));
+        let again = played.at(|event| matches!(event, Event::ClosedAgain { .. }));
+        assert_eq!((again, played.state().outcome), (None, Some(Outcome::Completed)), "{dies_after}\n{}", played.text());
+    }
+}
+
+#[test]
 fn whoever_takes_a_night_over_gives_up_no_undo_before_it_has_looked() {
     let mut night: Night = sogei();
     night.runbook.smoke = None;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, PlannedAction, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::span::Span;
 
 /// Everything that has come to be known since the last decision. What is absent was not looked at, has not answered yet or does not exist;
 /// nothing is concluded from it. On the way back a look may have begun before the last write to its object landed.
@@ -290,6 +291,8 @@ pub enum Probes {
     Red {
         /// The last answer.
         reason: String,
+        /// For how long whoever looks has asked by now.
+        asked_for: Span,
     },
     /// Enough good answers in a row.
     Green,

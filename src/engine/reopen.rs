@@ -112,13 +112,16 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
                     Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
                         Some(degraded(plan, index, &waits_for))
                     }
-                    Some(Probes::Red { reason }) if gone && !late => Some(opening_late(state, planned, reason)),
+                    Some(Probes::Red { reason, .. }) if gone && !late => Some(opening_late(state, planned, reason)),
                     Some(Probes::NotAsked) | None if gone && !late => {
                         let fact = facts.services.get(&index);
                         let reason = dirty::not_degraded(fact).or(in_the_way(fact)).unwrap_or("no answer yet");
                         Some(opening_late(state, planned, reason))
                     }
-                    Some(Probes::Red { reason }) if *late && ours && is_closed_when_red(state, planned) => {
+                    // Who returns or takes over asks anew: nothing is closed again before somebody asked for the whole of its time.
+                    Some(Probes::Red { reason, asked_for })
+                        if *late && ours && is_closed_when_red(state, planned) && *asked_for >= planned.reopen_budget =>
+                    {
                         let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
                         Some((Event::ClosedAgain { service: planned.id.clone(), reason: reason.clone() }, why))
                     }
@@ -154,7 +157,7 @@ fn opening_late(state: &State, planned: &PlannedService, reason: &str) -> (Event
     (Event::OpeningLate { service: id.clone(), reason: reason.to_owned() }, why)
 }
 
-fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {
+pub(super) fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {
     planned.when_red == WhenRed::CloseAgain && matches!(state.direction, Direction::Committed { .. })
 }
 

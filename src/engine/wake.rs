@@ -9,13 +9,14 @@ use jiff::Timestamp;
 
 use crate::model::action::OnSilence;
 use crate::model::need::{reopen_by, turn_back_at};
-use crate::model::plan::{Plan, PlannedAction};
+use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
 use crate::model::span::{Span, after};
 
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
-use super::facts::{Burned, Facts, Pods, SwitchFact};
+use super::facts::{Burned, Facts, Pods, Probes, SwitchFact};
 use super::forward::{gate_now, not_before, ready, start_held};
+use super::reopen::is_closed_when_red;
 use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 use super::switch;
 use super::words::{clock, said};
@@ -85,7 +86,7 @@ fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec
             due.push((after(at, planned.undo_budget()), format!("the budget of the undo of {}", planned.name)));
         }
     }
-    for (planned, service) in plan.services.iter().zip(&state.services) {
+    for (index, (planned, service)) in plan.services.iter().zip(&state.services).enumerate() {
         match service {
             ServiceState::Opening { since, late: false, .. } => {
                 due.push((after(*since, planned.reopen_budget), format!("the reopening budget of {}", planned.id)));
@@ -97,6 +98,10 @@ fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec
             ServiceState::Expiring { since } => {
                 let why = format!("the proof that nothing works on the data of {} any more", planned.id);
                 due.push((after(*since, planned.reopen_budget), why));
+            }
+            ServiceState::Opening { late: true, .. } if is_closed_when_red(state, planned) => {
+                let left = planned.reopen_budget.less(asked_for(facts, index));
+                due.push((after(now, left), format!("whether {} answers at all", planned.id)));
             }
             ServiceState::Open
             | ServiceState::Closed { .. }
@@ -111,6 +116,13 @@ fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec
         if let (Some(Burned::Started), Some(at), Pods::NoneSeen) = (job.burned, job.burned_at, &job.pods) {
             due.push((after(at, STALE_CONTROLLER), "no Pod can be created any more".to_owned()));
         }
+    }
+}
+
+fn asked_for(facts: &Facts, service: ServiceIndex) -> Span {
+    match facts.services.get(&service).map(|fact| &fact.probes) {
+        Some(Probes::Red { asked_for, .. }) => *asked_for,
+        Some(Probes::NotAsked | Probes::Green) | None => Span::ZERO,
     }
 }
 

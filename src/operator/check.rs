@@ -83,7 +83,7 @@ impl Checker {
         match self {
             Self::Asking(prober) => match prober.fact() {
                 Probes::NotAsked => CheckFact::NotAsked,
-                Probes::Red { reason } => CheckFact::Pending { reason },
+                Probes::Red { reason, .. } => CheckFact::Pending { reason },
                 Probes::Green => CheckFact::Passed,
             },
             Self::Watching { seen, .. } => seen.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -12,12 +12,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::context::Getter;
 use crate::engine::facts::{Probes, ServiceFact};
 use crate::engine::{Command, Facts};
 use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::service::Probe;
+use crate::model::span::Span;
 
 /// The longest text kept of an answer.
 const REASON_CHARS_MAX: usize = 200;
@@ -30,6 +32,7 @@ pub(crate) struct Probers(BTreeMap<ServiceIndex, Prober>);
 #[derive(Debug)]
 pub(crate) struct Prober {
     answers: Arc<Mutex<Vec<Answers>>>,
+    since: Instant,
     _asking: JoinSet<()>,
 }
 
@@ -90,15 +93,19 @@ impl Prober {
         for (index, probe) in probes.iter().enumerate() {
             asking.spawn(ask(probe.clone(), index, Arc::clone(&answers), Arc::clone(getter), Arc::clone(bell)));
         }
-        Self { answers, _asking: asking }
+        Self { answers, since: Instant::now(), _asking: asking }
     }
 
     pub(crate) fn fact(&self) -> Probes {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         match answers.iter().find(|answers| !answers.is_green) {
             None => Probes::Green,
-            Some(red) => red.last.clone().map_or(Probes::NotAsked, |reason| Probes::Red { reason }),
+            Some(red) => red.last.clone().map_or(Probes::NotAsked, |reason| Probes::Red { reason, asked_for: self.asked_for() }),
         }
+    }
+
+    fn asked_for(&self) -> Span {
+        Span::seconds(u32::try_from(self.since.elapsed().as_secs()).unwrap_or(u32::MAX))
     }
 }
 
@@ -139,7 +146,6 @@ impl Answers {
 #[allow(clippy::panic, reason = "a test may")]
 mod tests {
     use super::*;
-    use crate::model::span::Span;
 
     fn probe() -> Probe {
         let status = vec![200, 204];
@@ -163,7 +169,7 @@ mod tests {
         let getter: Getter = Arc::new(|_| panic!("poison"));
         let prober = Prober::start(&[probe()], &getter, &bell);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(prober.fact(), Probes::Red { reason: "vive: the prober itself failed".into() });
+        assert_eq!(prober.fact(), Probes::Red { reason: "vive: the prober itself failed".into(), asked_for: Span::seconds(1) });
     }
 
     fn of_url(url: &str) -> Probe {
@@ -178,7 +184,7 @@ mod tests {
         let prober = Prober::start(&[of_url("http://buona/"), of_url("http://cattiva/")], &getter, &bell);
         assert_eq!(prober.fact(), Probes::NotAsked);
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert_eq!(prober.fact(), Probes::Red { reason: "http://cattiva/: refused".into() });
+        assert_eq!(prober.fact(), Probes::Red { reason: "http://cattiva/: refused".into(), asked_for: Span::seconds(60) });
     }
 
     #[tokio::test(start_paused = true)]

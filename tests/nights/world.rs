@@ -351,7 +351,8 @@ fn observe(plan: &Plan, world: &World, journal: &[Entry], facts: &mut Facts, doi
         let fact = facts.services.entry(*service).or_default();
         let red = world.red.contains(&plan.services[*service].id.name);
         let green = !red && answers_at(plan, world, *service, *since) <= now && upstreams_open;
-        fact.probes = if green { Probes::Green } else { Probes::Red { reason: "503".to_owned() } };
+        fact.probes =
+            if green { Probes::Green } else { Probes::Red { reason: "503".to_owned(), asked_for: Span::between(*since, now) } };
     }
     let over = |since: &Timestamp, takes: Option<Span>| takes.is_some_and(|takes| *since + takes.get() <= now);
     for (step, since) in &doing.changing {
