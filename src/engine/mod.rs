@@ -38,6 +38,7 @@ pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
 pub use state::State;
+pub use unrecorded::torn;
 
 use journal::Cause;
 use state::Direction;
@@ -80,6 +81,10 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
             None => commands::commands(plan, &state, facts, part, now),
         },
         wake: match part {
+            Part::Acts if known.is_some() => {
+                let all = [wake::wake(plan, &state, facts, now), unrecorded::wake(plan, now)];
+                all.into_iter().flatten().min_by_key(|wake| wake.at)
+            }
             Part::Acts => wake::wake(plan, &state, facts, now),
             Part::Waits => takeover::wake(plan, &state, now),
             Part::Reports => None,

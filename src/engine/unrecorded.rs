@@ -5,15 +5,45 @@
 //! may be dirty stays as it is: a commit might stand in what cannot be read. Not here: how long a ledger is out of reach before this holds
 //! (the shell's).
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::model::need::reopen_by;
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex, StepIndex};
 
-use super::command::Command;
+use super::command::{Command, Wake};
 use super::facts::{Burned, Facts, JobKey};
+use super::journal::{Entry, Event};
 use super::state::{Direction, State};
 use super::{commands, dirty};
+
+/// What is left of a journal whose rest is lost: more may have happened, and that the night began has to be thought.
+#[must_use]
+pub fn torn(plan: &Plan, plan_hash: &str, mut left: Vec<Entry>, why: &str) -> Vec<Entry> {
+    let state = State::fold(plan, &left);
+    let accepted = || Event::Accepted { plan_hash: plan_hash.to_owned() };
+    let begun = [
+        state.plan_hash.is_none().then(accepted),
+        (!state.armed).then_some(Event::Armed {}),
+        (state.direction == Direction::Still).then_some(Event::WorkBegun {}),
+    ];
+    // Accepted a second time, it makes no sense, which is what it is.
+    let events = begun.into_iter().flatten().chain([accepted()]);
+    left.extend(events.map(|event| Entry { at: plan.start_at, event, why: why.to_owned() }));
+    left
+}
+
+/// When what is clean comes back: whatever is planned to be closed may be closed.
+pub(super) fn wake(plan: &Plan, now: Timestamp) -> Option<Wake> {
+    let at = reopen_by(plan, &planned(plan));
+    (at > now).then(|| Wake { at, why: "what is clean comes back without a record".to_owned() })
+}
+
+/// Another replica may have recorded more than was read: whatever the night plans to close may be closed.
+fn planned(plan: &Plan) -> BTreeSet<ServiceIndex> {
+    (0..plan.services.len()).filter(|&index| plan.services.get(index).is_some_and(|one| one.close_at.is_some())).collect()
+}
 
 /// What may be done. `known` is what was read, `state` what follows from it.
 pub(super) fn commands(plan: &Plan, known: &State, state: &State, facts: &Facts, now: Timestamp) -> Vec<Command> {
@@ -25,9 +55,7 @@ pub(super) fn commands(plan: &Plan, known: &State, state: &State, facts: &Facts,
         return Vec::new();
     }
     let mut all = commands::burns(plan, state, facts);
-    // Another replica may have recorded more than was read: whatever the night plans to close may be closed.
-    let planned = (0..plan.services.len()).filter(|&index| plan.services.get(index).is_some_and(|one| one.close_at.is_some()));
-    let planned: std::collections::BTreeSet<ServiceIndex> = planned.collect();
+    let planned = planned(plan);
     if now >= reopen_by(plan, &planned) {
         let shut = |index: &ServiceIndex| facts.services.get(index).is_some_and(|fact| fact.burned && !fact.restored);
         let open = planned.into_iter().filter(|index| shut(index) && is_clean(plan, known, facts, *index));

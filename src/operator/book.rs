@@ -13,7 +13,7 @@ use super::context::Context;
 use super::effects::ledger::{self, AppendError, Head, LedgerError, PlanIdentity};
 use super::effects::tenants::TenantError;
 use super::effects::{Preimages, Tenant};
-use crate::engine::{Entry, Event, State};
+use crate::engine::{Entry, Event, State, torn};
 use crate::model::plan::Plan;
 
 /// Who writes, in every record.
@@ -36,6 +36,8 @@ pub(super) struct Book {
     pub(super) entries: Vec<Entry>,
     /// Another hand deletes plan or ledger, or has changed them: go back.
     pub(super) is_changed: bool,
+    /// Part of what the night recorded is lost, and with it what may be undone: only what needs no record is done (PROTOCOL rule 22).
+    pub(super) is_torn: bool,
     /// The plan's `ConfigMap`, once it was asked for.
     pub(super) identity: Option<PlanIdentity>,
     head: Head,
@@ -62,19 +64,27 @@ impl Book {
     pub(super) async fn open(context: &Context, whose: &Whose) -> Result<Option<Self>, BookError> {
         let tenant = context.tenants.of(&whose.namespace, &whose.service_account).await?;
         let Some(read) = ledger::read(&tenant, &whose.name, &whose.night_uid).await? else { return Ok(None) };
-        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, deleting } = read;
+        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, is_torn, deleting } = read;
+        let now = context.time.now();
+        let is_over = State::fold(&plan, &entries).outcome.is_some();
+        // Before its start, or unarmed, nothing was closed.
+        let is_torn = is_torn && preimages.is_some() && !is_over && now >= plan.start_at;
         let head = match head {
             Some(head) => head,
             None if broken.is_some() => Head { seq: 0, hash: String::new() },
-            None => return Self::begin(context, plan, context.time.now()).await.map(Some),
+            None => return Self::begin(context, plan, now).await.map(Some),
         };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
-        entries.extend(broken.map(|why| Entry { at: context.time.now(), event: Event::Accepted { plan_hash }, why }));
+        match broken {
+            Some(why) if is_torn => entries = torn(&plan, &plan_hash, entries, &why),
+            broken => entries.extend(broken.map(|why| Entry { at: now, event: Event::Accepted { plan_hash }, why })),
+        }
         Ok(Some(Self {
             plan: Arc::new(plan),
             preimages,
             entries,
             is_changed: deleting,
+            is_torn,
             identity: None,
             head,
             records: places(&records),
@@ -93,8 +103,8 @@ impl Book {
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
-        let records = vec![(head.seq, 0..entries.len())];
-        Ok(Self { plan: Arc::new(plan), preimages: None, entries, is_changed: false, identity: None, head, records })
+        let (plan, records) = (Arc::new(plan), vec![(head.seq, 0..entries.len())]);
+        Ok(Self { plan, preimages: None, entries, is_changed: false, is_torn: false, identity: None, head, records })
     }
 
     /// Appends one record; it was seen in the ledger when this returns.

@@ -110,10 +110,11 @@ pub(super) async fn read_again(night: &mut Night, book: &mut Book, context: &Con
     }
 }
 
-/// Where the night stands; with a ledger out of reach for so long that it is gone on without, as if what was decided had been recorded.
+/// Where the night stands; with a ledger that is torn, or out of reach for so long that it is gone on without, as if what was decided had
+/// been recorded.
 pub(super) fn expected(night: &Night, book: &Book) -> State {
     let mut state = State::fold(&book.plan, &book.entries);
-    if night.outage.is_heeded {
+    if night.outage.is_heeded || book.is_torn {
         night.unrecorded.iter().for_each(|entry| state.apply(&book.plan, entry));
     }
     state

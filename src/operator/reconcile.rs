@@ -45,7 +45,7 @@ pub(super) async fn reconcile(night: &mut Night, book: &mut Book, context: &Cont
         tell(night, book, context);
         recorded?;
         let write_count = perform(night, book, &decision, context).await?;
-        let quiet = decision.events.is_empty() && write_count == 0;
+        let quiet = (decision.events.is_empty() || book.is_torn) && write_count == 0;
         // On the way back people are told once there is nothing to do at once: a status that hangs delays nothing.
         if quiet || !is_going_back(&decision) {
             report(night, book, &decision, context).await;
@@ -111,6 +111,7 @@ fn heed(night: &mut Night, book: &Book, context: &Context) -> Facts {
         orders: context.orders.of(&night.id()),
         clock_unbounded,
         called_off: called_off(night, book),
+        unrecorded: book.is_torn,
         disarmed: night.disarmed,
         ..Facts::default()
     }
@@ -138,6 +139,11 @@ async fn record(
 ) -> Result<(), Trouble> {
     if decision.events.is_empty() {
         night.outage.ends_if_sure();
+        return Ok(());
+    }
+    if book.is_torn {
+        // Nobody would believe a record behind what is lost.
+        night.unrecorded.clone_from(&decision.events);
         return Ok(());
     }
     let began_at = context.time.now();

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::engine::{Entry, Event};
+use crate::engine::{Entry, torn};
 use crate::model::plan::Plan;
 use crate::operator::effects::Head;
 use crate::operator::effects::ledger::Chain;
@@ -28,7 +28,7 @@ pub(super) struct Known {
 impl Known {
     /// It was read.
     pub(super) fn take(&mut self, chain: Chain) {
-        let Chain { entries, head, by, records: _, broken } = chain;
+        let Chain { entries, head, by, records: _, broken, is_torn: _ } = chain;
         match (head, broken) {
             (Some(head), None) if head.seq >= self.head.as_ref().map(|known| known.seq).unwrap_or_default() => {
                 // Somebody could write.
@@ -66,9 +66,7 @@ impl Known {
         if self.head.is_some() {
             return self.entries.clone();
         }
-        let entry = |event: Event| Entry { at: plan.start_at, event, why: "the ledger was never read".to_owned() };
-        let accepted = || entry(Event::Accepted { plan_hash: plan_hash.to_owned() });
-        vec![accepted(), entry(Event::Armed {}), entry(Event::WorkBegun {}), accepted()]
+        torn(plan, plan_hash, Vec::new(), "the ledger was never read")
     }
 
     /// When something last came forward.
@@ -86,6 +84,7 @@ fn since(place: &mut Option<(Instant, String)>, why: String) {
 #[allow(clippy::expect_used, reason = "a test may")]
 mod tests {
     use super::*;
+    use crate::engine::Event;
 
     fn chain(seq: u32) -> Chain {
         let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };

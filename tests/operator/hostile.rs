@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
+use notturno::engine::Event;
+use notturno::operator::effects::ledger::LedgerRead;
 use serde_json::{Value, json};
 
-use crate::sentinel::found;
-use crate::world::{NIGHT, World, at};
+use crate::sentinel::{found, paused};
+use crate::world::{NIGHT, WORK, World, at};
 
 const UNTOUCHED: [&str; 2] = ["portale-ts", "archivio-730"];
 const TOUCHED: [&str; 3] = ["ricetta-elettronica", "anagrafe-assistiti", "accesso-ts"];
@@ -84,4 +86,41 @@ async fn sentinels_that_are_made_anew_the_day_after_write_over_nothing() {
     let _sentinels = ["a", "b"].map(|by| world.stands_watch(by));
     tokio::time::sleep(std::time::Duration::from_secs(1800)).await;
     assert_eq!(world.restored(), before);
+}
+
+/// Somebody writes another text into this record.
+async fn damage(world: &World, seq: u32) {
+    let uid = world.intervention(NIGHT).unwrap()["metadata"]["uid"].as_str().unwrap()[..8].to_owned();
+    let patch = json!({"data": {(format!("{seq:06}")): "{}"}});
+    let at = format!("/api/v1/namespaces/{WORK}/configmaps/notturno-{NIGHT}-{uid}-ledger");
+    let request = http::Request::patch(at).header("content-type", "application/merge-patch+json");
+    let request = request.body(patch.to_string().into_bytes()).unwrap();
+    world.embedded.client("another").request::<Value>(request).await.unwrap();
+}
+
+async fn damaged_while_dead(seq: impl Fn(&LedgerRead) -> u32, told: &str) {
+    let world = world();
+    let operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    drop(operator);
+    let before = world.ledger().await;
+    damage(&world, seq(&before)).await;
+    let _returned = world.operator();
+    world.until("2023-02-10T06:14:00+01:00").await;
+    let status = world.status(NIGHT);
+    assert_eq!(UNTOUCHED.map(|name| replicas(&world, name)), [2, 2], "{told}: no step touches them: {status}");
+    assert_eq!(TOUCHED.map(|name| replicas(&world, name)), [0, 0, 0], "{told}: the upgrade had begun");
+    assert!(!undo_runs(&world), "{told}: a commit might be in what cannot be read");
+    world.until("2023-02-10T07:30:00+01:00").await;
+    let status = world.status(NIGHT);
+    assert_eq!((&status["outcome"], &status["needsHuman"]), (&Value::Null, &json!(true)), "{told}: {status}");
+    assert!(!world.ledger_has(|event| matches!(event, Event::Finished { .. })).await, "{told}");
+}
+
+#[test]
+fn an_operator_that_returns_to_a_damaged_ledger_gives_back_what_was_never_touched_and_calls_a_person() {
+    for (told, seq) in [("the second record", 2), ("one in the middle", 5)] {
+        paused(damaged_while_dead(|_| seq, told));
+    }
+    paused(damaged_while_dead(|read| read.head.as_ref().unwrap().seq, "the last record"));
 }

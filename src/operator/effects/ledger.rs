@@ -50,6 +50,8 @@ pub struct LedgerRead {
     pub head: Option<Head>,
     /// Why the journal is not to be believed.
     pub broken: Option<String>,
+    /// Part of what was recorded is lost.
+    pub is_torn: bool,
     /// Somebody deletes one of the two: go back.
     pub deleting: bool,
 }
@@ -158,8 +160,9 @@ pub async fn read(tenant: &Tenant, name: &str, uid: &str) -> Result<Option<Ledge
     };
     let going = |object: &Value| at(object, &["metadata", "deletionTimestamp"]).is_some();
     let deleting = going(&stored) || ledger.as_ref().is_some_and(going);
-    let Chain { entries, head, by: _, records, broken } = chain;
-    Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, records, head, broken: broken.or(unreadable), deleting }))
+    let Chain { entries, head, by: _, records, broken, is_torn } = chain;
+    let broken = broken.or(unreadable);
+    Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, records, head, broken, is_torn, deleting }))
 }
 
 /// The journal alone, of an armed night whose plan is known.

@@ -95,13 +95,19 @@ pub struct Chain {
     pub records: Vec<usize>,
     /// Why what follows is not believed.
     pub broken: Option<String>,
+    /// Part of what was recorded is not there, or is not what was recorded.
+    pub is_torn: bool,
 }
 
 impl Chain {
     /// One of which nothing can be believed.
     #[must_use]
     pub fn broken(reason: String) -> Self {
-        Self { broken: Some(reason), ..Self::default() }
+        Self::default().torn(reason)
+    }
+
+    fn torn(self, reason: String) -> Self {
+        Self { broken: self.broken.or(Some(reason)), is_torn: true, ..self }
     }
 }
 
@@ -117,26 +123,25 @@ pub(super) fn verify(data: Option<&Map<String, Value>>, plan_hash: &str) -> Chai
     if count != head.seq {
         chain.broken = Some(format!("the ledger has {count} records and its head says {}", head.seq));
     }
-    for seq in 1..=head.seq.min(count) {
+    for seq in 1..=head.seq {
         match link(stored(&key(seq)), seq, &prev) {
             Ok(record) => {
                 chain.records.push(record.entries.len());
                 chain.entries.extend(record.entries);
                 chain.by = record.by;
             }
-            Err(reason) => {
-                chain.broken = Some(format!("record {seq} {reason}"));
-                return chain;
-            }
+            Err(reason) => return chain.torn(format!("record {seq} {reason}")),
         }
         prev = sha256(stored(&key(seq)));
     }
-    if chain.broken.is_none() && prev != head.hash {
-        chain.broken = Some("the head is not the hash of the last record".to_owned());
+    if prev != head.hash {
+        let unsure = chain.records.pop().unwrap_or_default();
+        chain.entries.truncate(chain.entries.len().saturating_sub(unsure));
+        return chain.torn("the head is not the hash of the last record".to_owned());
     }
     let accepted = chain.entries.first().map(|entry| &entry.event);
-    if chain.broken.is_none() && !matches!(accepted, Some(Event::Accepted { plan_hash: accepted }) if accepted == plan_hash) {
-        chain.broken = Some("the journal does not begin with the acceptance of this plan".to_owned());
+    if !matches!(accepted, Some(Event::Accepted { plan_hash: accepted }) if accepted == plan_hash) {
+        return chain.torn("the journal does not begin with the acceptance of this plan".to_owned());
     }
     chain
 }
@@ -187,7 +192,14 @@ mod tests {
 
         let mut last = ledger();
         last["000002"] = json!(last["000002"].as_str().map(|text| text.replace("because", "why not")));
-        assert!(verify(Some(&last), "h").broken.is_some_and(|reason| reason.contains("not the hash of the last record")));
+        let chain = verify(Some(&last), "h");
+        assert!(chain.broken.is_some_and(|reason| reason.contains("not the hash of the last record")));
+        assert_eq!((chain.entries.len(), chain.is_torn), (1, true), "the last record is not the one that was written");
+
+        let mut more = ledger();
+        more.insert("000003".to_owned(), json!("{}"));
+        let chain = verify(Some(&more), "h");
+        assert_eq!((chain.entries.len(), chain.is_torn, chain.broken.is_some()), (3, false, true), "nothing is lost");
 
         assert!(verify(Some(&ledger()), "another").broken.is_some_and(|reason| reason.contains("acceptance of this plan")));
         assert!(verify(None, "h").broken.is_some());
