@@ -4,13 +4,16 @@
 //! is shorter, or whose chain does not hold, is a ledger out of reach and replaces nothing; what was never read is a journal that makes no
 //! sense. Not here: when it is read.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::engine::{Entry, torn};
 use crate::model::plan::Plan;
 use crate::operator::effects::Head;
 use crate::operator::effects::ledger::Chain;
+
+/// How long the other sentinel's last record keeps this one from acting.
+const OTHER_ACTS_FOR: SignedDuration = SignedDuration::from_secs(3);
 
 /// What is known of the ledger.
 #[derive(Debug, Default)]
@@ -69,9 +72,11 @@ impl Known {
         torn(plan, plan_hash, Vec::new(), "the ledger was never read")
     }
 
-    /// When something last came forward.
-    pub(super) fn written_at(&self) -> Option<Timestamp> {
-        self.entries.last().map(|entry| entry.at)
+    /// Until when the other one, which wrote last, is let go on. One whose clock is far ahead may be dead long before that moment.
+    pub(super) fn other_acts_until(&self, own: &str, now: Timestamp) -> Option<Timestamp> {
+        let at = self.entries.last().map(|entry| entry.at).filter(|_| self.by != own && self.out().is_none())?;
+        let until = at.checked_add(OTHER_ACTS_FOR).ok()?;
+        (until > now && at.duration_since(now) <= OTHER_ACTS_FOR).then_some(until)
     }
 }
 
@@ -90,6 +95,19 @@ mod tests {
         let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
         let entries = vec![entry; seq as usize];
         Chain { entries, head: Some(Head { seq, hash: String::new() }), by: "operator".to_owned(), ..Chain::default() }
+    }
+
+    #[test]
+    fn the_other_one_is_let_go_on_for_seconds_and_one_whose_clock_is_a_day_ahead_is_not_waited_for() {
+        let until = |by: &str, seconds: i64| {
+            let now = Timestamp::UNIX_EPOCH - SignedDuration::from_secs(seconds);
+            let mut known = Known::default();
+            known.take(chain(2));
+            by.clone_into(&mut known.by);
+            known.other_acts_until("sentinel a", now).map(|at| at.duration_since(now).as_secs())
+        };
+        assert_eq!([until("sentinel b", -4), until("sentinel b", -1), until("sentinel b", 2)], [None, Some(2), Some(5)]);
+        assert_eq!([until("sentinel a", 0), until("sentinel b", 24 * 3600)], [None, None]);
     }
 
     #[tokio::test]

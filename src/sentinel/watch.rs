@@ -30,8 +30,6 @@ use crate::operator::tries::{EFFECT_PAUSE_MAX, RECORD_PAUSE_MAX, Tries, pause};
 use crate::operator::watching::WATCH_FOR_SECONDS;
 use crate::operator::wave::{self, Hands, Lanes};
 
-/// How long the other sentinel's last record keeps this one from acting.
-const OTHER_ACTS_FOR: SignedDuration = SignedDuration::from_secs(3);
 /// How often the way back is rehearsed again, and after a rehearsal that found something.
 const REHEARSED_EVERY: Duration = Duration::from_secs(900);
 const REHEARSED_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -198,9 +196,7 @@ impl Watch {
     }
 
     fn lets_the_other_act(&self) -> Option<Rest> {
-        let at = self.known.written_at().filter(|_| self.known.by != self.post.by && self.known.out().is_none())?;
-        let until = at.checked_add(OTHER_ACTS_FOR).ok()?;
-        (until > self.post.time.now()).then(|| self.until(until))
+        self.known.other_acts_until(&self.post.by, self.post.time.now()).map(|until| self.until(until))
     }
 
     fn no_facts(&self) -> Facts {
