@@ -60,6 +60,7 @@ impl Audit {
     /// Every write since then.
     pub fn writes(&self) -> Vec<Write> {
         let mut file = File::open(&self.path).unwrap();
+        assert!(file.metadata().unwrap().len() >= self.from, "the log was turned over: what was written is not known");
         file.seek(SeekFrom::Start(self.from)).unwrap();
         let lines = BufReader::new(file).lines().map_while(std::io::Result::ok);
         // A line that is being written just now is not whole.
