@@ -1,4 +1,4 @@
-//! Which cluster is meant, as `kubectl` has it: a file that is named, those of KUBECONFIG, or the one at home.
+//! Which cluster is meant: a file that is named, those of KUBECONFIG, or the one at home.
 //!
 //! In: a file's name, the environment. Out: a configuration, or what is wrong with which file. Invariants: a file that is named and cannot
 //! be used is an error that names it, never a silent turn to another cluster; nothing is sent. Not here: clients, the cluster around a Pod.

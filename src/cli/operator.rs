@@ -175,8 +175,8 @@ pub(super) fn log_to_stderr(what: &str) {
 }
 
 fn filter(what: &str) -> tracing_subscriber::EnvFilter {
-    // TLS would name the host that is pinged, which may be a secret.
-    let without = |what: &str| format!("{what},rustls=off");
+    // They would name the host that is pinged, which may be a secret.
+    let without = |what: &str| format!("{what},rustls=off,hyper_util=off");
     tracing_subscriber::EnvFilter::try_new(without(what)).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(without("info")))
 }
 

@@ -114,7 +114,7 @@ async fn a_monitor_is_asked_over_tls_if_its_authority_is_known_and_nothing_of_it
     let cluster = cluster().await;
     let (address, mut asked, _serving) = monitor().await;
     let url = format!("https://localhost:{}/segreto", address.port());
-    let log = "--log=trace,hyper=info";
+    let log = "--log=trace";
     for (authority, result) in [("authority.pem", "ok"), ("monitor.pem", "failed")] {
         let trusted = tls(authority);
         let environment = [(HEARTBEAT_URL, url.as_str()), ("SSL_CERT_FILE", trusted.to_str().unwrap())];
