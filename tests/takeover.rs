@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nights::{Night, Played, World, play, play_before, sogei, t};
 use notturno::engine::journal::Cause;
 use notturno::engine::state::{ServiceState, Work};
-use notturno::engine::{Command, Entry, Event, Facts, State, decide, due};
+use notturno::engine::{Command, Entry, Event, Facts, State, decide, due, torn};
 use notturno::model::epoch::Epoch;
 use notturno::model::need::grace;
 use notturno::model::phase::Outcome;
@@ -199,6 +199,22 @@ fn a_service_that_is_to_be_closed_again_has_the_whole_of_its_time_whoever_asks_i
         let again = played.at(|event| matches!(event, Event::ClosedAgain { .. }));
         assert_eq!((again, played.state().outcome), (None, Some(Outcome::Completed)), "{dies_after}\n{}", played.text());
     }
+}
+
+#[test]
+fn whoever_is_deposed_does_nothing_without_a_record_either() {
+    let plan = sogei().plan();
+    let whole = play(&plan, &dying(&World::default(), 6), t("12:00"));
+    let taken = whole.journal.iter().position(|entry| matches!(entry.event, Event::TakenOver { .. })).unwrap();
+    let left = torn(&plan, "h", whole.journal[..=taken + 1].to_vec(), "lost");
+    let facts = |epoch| Facts { epoch, unrecorded: true, ..Facts::default() };
+    for now in ["02:00", "06:30"] {
+        let [deposed, sentinel] = [Epoch::OPERATOR, Epoch::SENTINELS].map(|epoch| decide(&plan, &left, &facts(epoch), t(now)));
+        assert_eq!((deposed.events, deposed.commands), (vec![], vec![]), "{now}");
+        assert!(!sentinel.commands.is_empty(), "{now}: who has the night takes rights back");
+    }
+    let next_day = after(plan.deadline.must_serve_by, Span::minutes(24 * 60 + 1));
+    assert_eq!(decide(&plan, &left, &facts(Epoch::SENTINELS), next_day).commands, [], "people have worked since");
 }
 
 #[test]

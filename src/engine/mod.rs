@@ -38,7 +38,7 @@ pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
 pub use state::State;
-pub use unrecorded::torn;
+pub use unrecorded::{NIGHT_FOR_MAX, torn};
 
 use journal::Cause;
 use state::Direction;
@@ -77,7 +77,8 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
     let part = takeover::part(&state, facts);
     Decision {
         commands: match &known {
-            Some(known) => unrecorded::commands(plan, known, &state, facts, now),
+            Some(known) if part == Part::Acts => unrecorded::commands(plan, known, &state, facts, now),
+            Some(_) => Vec::new(),
             None => commands::commands(plan, &state, facts, part, now),
         },
         wake: match part {

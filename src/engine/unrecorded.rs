@@ -1,9 +1,9 @@
 //! The way back without a record: what PROTOCOL rule 22 allows while the ledger is out of reach.
 //!
-//! In: plan, what was last read of the journal, what follows from it and cannot be recorded, facts, now. Out: commands. Invariants: rights
-//! are taken back and clean services get their objects again, at the latest at reopen-by; no undo is released, nothing is asked, and what
-//! may be dirty stays as it is: a commit might stand in what cannot be read. Not here: how long a ledger is out of reach before this holds
-//! (the shell's).
+//! In: plan, what was last read of the journal, what follows from it and cannot be recorded, facts, now. Out: commands. Invariants:
+//! rights are taken back and clean services get their objects again, at the latest at reopen-by, and nothing a day after the doors; no
+//! undo is released, nothing is asked, and what may be dirty stays as it is: a commit might stand in what cannot be read. Not here: how
+//! long a ledger is out of reach before this holds (the shell's).
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,16 @@ use jiff::Timestamp;
 
 use crate::model::need::reopen_by;
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex, StepIndex};
+use crate::model::span::{Span, after};
 
 use super::command::{Command, Wake};
 use super::facts::{Burned, Facts, JobKey};
 use super::journal::{Entry, Event};
 use super::state::{Direction, State};
 use super::{commands, dirty};
+
+/// How long after its doors a night of which not all is known may still be one: later, what people did since is worth more.
+pub const NIGHT_FOR_MAX: Span = Span::minutes(24 * 60);
 
 /// What is left of a journal whose rest is lost: more may have happened, and that the night began has to be thought.
 #[must_use]
@@ -51,7 +55,7 @@ pub(super) fn commands(plan: &Plan, known: &State, state: &State, facts: &Facts,
         Direction::Back { .. } | Direction::Committed { .. } => state.outcome.is_none(),
         Direction::Still | Direction::Forward => false,
     };
-    if !goes_back {
+    if !goes_back || now > after(plan.deadline.must_serve_by, NIGHT_FOR_MAX) {
         return Vec::new();
     }
     let mut all = commands::burns(plan, state, facts);

@@ -1,8 +1,8 @@
 //! One night's ledger as this operator has read and written it.
 //!
-//! In: whose night, entries. Out: plan, journal, pre-images, the tenant's hands. Invariants: what is in `entries` was seen in the ledger;
-//! after an append that is not known to have landed nothing here is used again: it is read anew. Not here: how a ledger is kept
-//! ([`super::effects::ledger`]), what is recorded.
+//! In: whose night, entries. Out: plan, journal, pre-images, the tenant's hands. Invariants: what is in `entries` was seen in the ledger,
+//! but for what says that part of it is lost; after an append that is not known to have landed nothing here is used again: it is read
+//! anew. Not here: how a ledger is kept ([`super::effects::ledger`]), what is recorded.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,11 +64,12 @@ impl Book {
     pub(super) async fn open(context: &Context, whose: &Whose) -> Result<Option<Self>, BookError> {
         let tenant = context.tenants.of(&whose.namespace, &whose.service_account).await?;
         let Some(read) = ledger::read(&tenant, &whose.name, &whose.night_uid).await? else { return Ok(None) };
-        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, is_torn, deleting } = read;
+        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, is_torn, is_armed, deleting } =
+            read;
         let now = context.time.now();
         let is_over = State::fold(&plan, &entries).outcome.is_some();
         // Before its start, or unarmed, nothing was closed.
-        let is_torn = is_torn && preimages.is_some() && !is_over && now >= plan.start_at;
+        let is_torn = is_torn && is_armed && !is_over && now >= plan.start_at;
         let head = match head {
             Some(head) => head,
             None if broken.is_some() => Head { seq: 0, hash: String::new() },
@@ -76,7 +77,14 @@ impl Book {
         };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
         match broken {
-            Some(why) if is_torn => entries = torn(&plan, &plan_hash, entries, &why),
+            Some(why) if is_torn => {
+                tracing::error!(
+                    why,
+                    "part of the ledger is lost: only what needs no record is done, and a person has to end the night"
+                );
+                entries = torn(&plan, &plan_hash, entries, &why);
+            }
+            _ if is_over => {}
             broken => entries.extend(broken.map(|why| Entry { at: now, event: Event::Accepted { plan_hash }, why })),
         }
         Ok(Some(Self {

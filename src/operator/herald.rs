@@ -8,13 +8,14 @@
 //! ledger and is taken when the others are sent; any other notice is lost. Whoever drops this gives up nothing for the night: the next
 //! operator tells what was not told. Not here: what an Event says ([`super::events`]), what is told when ([`super::telling`]).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use k8s_openapi::api::events::v1::Event as KubeEvent;
 use kube::api::{Api, PostParams};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 use super::book::Whose;
 use super::context::Context;
@@ -45,6 +46,8 @@ pub(super) struct Herald {
     is_slow: bool,
     /// The night rests until all is sent.
     wakes: bool,
+    /// What stands in no record and was told once for the night.
+    once: BTreeSet<&'static str>,
 }
 
 /// What an errand brings back.
@@ -60,8 +63,8 @@ impl Herald {
         let Whose { namespace, service_account: _, name, night_uid: uid } = whose.clone();
         let regarding = Regarding { namespace, name, uid };
         let (waiting, errand) = (VecDeque::new(), JoinSet::new());
-        let (gave_up, is_slow, wakes) = (false, false, false);
-        Self { regarding, waiting, taken_up_to: told_up_to, told_up_to, errand, gave_up, is_slow, wakes }
+        let (gave_up, is_slow, wakes, once) = (false, false, false, BTreeSet::new());
+        Self { regarding, waiting, taken_up_to: told_up_to, told_up_to, errand, gave_up, is_slow, wakes, once }
     }
 
     /// The last record of which all is told or given up, as it is of all before it.
@@ -100,6 +103,11 @@ impl Herald {
             }
         }
         self.set_out(context);
+    }
+
+    /// Whether this is the first time for what is told once for the night.
+    pub(super) fn is_first(&mut self, place: &'static str) -> bool {
+        self.once.insert(place)
     }
 
     /// The night is to be woken when all is sent.
@@ -154,12 +162,15 @@ impl Herald {
         let api: Api<KubeEvent> = Api::namespaced(context.client.clone(), &regarding.namespace);
         let (metrics, mut gave_up) = (context.metrics.clone(), self.gave_up);
         // Boxed: a task that is over keeps its place until somebody asks for it.
-        self.errand.spawn(Box::pin(async move {
-            for notice in notices {
-                gave_up = send(&api, &event(&regarding, notice), gave_up, &metrics).await;
+        self.errand.spawn(Box::pin(
+            async move {
+                for notice in notices {
+                    gave_up = send(&api, &event(&regarding, notice), gave_up, &metrics).await;
+                }
+                Errand { told_up_to, gave_up }
             }
-            Errand { told_up_to, gave_up }
-        }));
+            .in_current_span(),
+        ));
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) async fn introduce(object: &DynamicObject, context: &Context, now: Ti
     let start_by = after(night.start_at, night.start_tolerance);
     let runbook = match account(object) {
         Some(account) => match Box::pin(Book::open(context, &whose(object, &account))).await? {
+            // One whose ledger is torn and whose finalizer was taken off was ended by a person.
             Some(book) if (book.is_over() || book.is_torn) && !is_marked(object) => return Ok(Introduced::Nothing),
             Some(book) => return Ok(Introduced::Night(Box::new(book))),
             None if now >= night.start_at => return Ok(without_ledger(object)),

@@ -1,8 +1,8 @@
 //! One pass over a night: observe → decide → record → tell → perform → report.
 //!
 //! In: a night and its book. Out: when to look again. Invariants: one append per decision; nothing is sent before it was seen in the
-//! ledger, and the clock is looked at again then; a command that fails holds no other; the number of rounds is bounded.
-//! Not here: acceptance, rest, how anything is done to the world.
+//! ledger, but for what needs no record (PROTOCOL rule 22), and the clock is looked at again then; a command that fails holds no other;
+//! the number of rounds is bounded. Not here: acceptance, how anything is done to the world.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -315,7 +315,9 @@ fn note(night: &mut Night, (command, result): Tried, context: &Context) -> u32 {
 
 /// The next moment at which anything becomes due; or the end.
 async fn rest(night: &mut Night, book: &Book, decision: &Decision, context: &Context) -> Result<Rest, Trouble> {
-    let over = decision.phase == Phase::Finished && decision.commands.is_empty() && night.report_tries.next_at().is_none();
+    // What was lost may be more than the end: only a person ends a torn night.
+    let ended = decision.phase == Phase::Finished && !book.is_torn;
+    let over = ended && decision.commands.is_empty() && night.report_tries.next_at().is_none();
     if over && is_all_told(night, book) {
         return settle(night, book, context).await;
     }

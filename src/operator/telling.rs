@@ -32,6 +32,9 @@ use crate::model::refusal::Refusal;
 /// The most refusals that become Events; the status has them all.
 const REFUSALS_TOLD_MAX: usize = 16;
 
+/// Where the one Event about a torn ledger has its name from.
+const LEDGER_TORN: &str = "ledger-torn";
+
 /// What stands in the ledger and was not told yet, whoever wrote it, and what is new of the dead man's switch. Nobody waits for it.
 pub(super) fn tell(night: &mut Night, book: &Book, context: &Context) {
     for (seq, entries) in book.records_after(night.herald.taken_up_to()) {
@@ -45,6 +48,13 @@ pub(super) fn tell(night: &mut Night, book: &Book, context: &Context) {
             context.metrics.recorded(&entry.event);
         }
         night.herald.take(seq, events::of_record(seq, entries));
+    }
+    if book.is_torn && night.herald.is_first(LEDGER_TORN) {
+        let (reason, action) = ("LedgerTorn".to_owned(), "Record".to_owned());
+        let note =
+            "part of the ledger is lost: rights are taken back and what is clean opens; a person has to do the rest".to_owned();
+        let notice = Notice { place: LEDGER_TORN.to_owned(), at: context.time.now(), reason, action, note, warning: true };
+        night.herald.tell(context, vec![notice]);
     }
     let switch = night.switch.take_untold();
     if let Some(notice) = &switch {

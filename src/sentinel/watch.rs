@@ -17,9 +17,10 @@ use super::health::Readiness;
 use super::known::Known;
 use super::post::Post;
 use crate::engine::state::Direction;
-use crate::engine::{self, Command, Decision, Entry, Event, Facts, Interest, State, decide};
+use crate::engine::{self, Command, Decision, Entry, Event, Facts, Interest, NIGHT_FOR_MAX, State, decide};
 use crate::model::need::grace;
 use crate::model::phase::Phase;
+use crate::model::span::after;
 use crate::operator::effects::ledger::{self, AppendError};
 use crate::operator::effects::{Head, Preimages, Switch, prove};
 use crate::operator::looks::{Eyes, Looks, look_with};
@@ -39,8 +40,6 @@ const REHEARSAL_FOR_MAX: Duration = Duration::from_secs(60);
 const RESTLESS_FOR: Duration = Duration::from_secs(1);
 /// The longest pause between two looks while the night is taken back: what no watch tells, as the other sentinel's writes.
 const LOOKS_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(32);
-/// How long after its doors a night of which nothing can be read may still be one.
-const NIGHT_FOR_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// The longest rest: a clock that a machine's sleep has stopped is measured again.
 const REST_MAX: Duration = Duration::from_secs(300);
 
@@ -303,7 +302,7 @@ impl Watch {
         let for_max: Duration = grace(&self.post.plan).get().try_into().unwrap_or_default();
         let out = self.known.out().is_some_and(|(since, _)| since.elapsed() >= for_max);
         // Long after the doors, a ledger that was never read was cleared away: what stands there now is not this night's.
-        let is_over = self.known.head.is_none() && self.post.time.now().duration_since(self.must_serve_by()) > NIGHT_FOR_MAX;
+        let is_over = self.known.head.is_none() && self.post.time.now() > after(self.must_serve_by(), NIGHT_FOR_MAX);
         out && (acts || takes_over) && !is_over && decision.phase != Phase::Finished
     }
 

@@ -10,6 +10,7 @@ use notturno::operator::effects::ledger::LedgerRead;
 use serde_json::{Value, json};
 
 use crate::sentinel::{found, paused};
+use crate::told::events;
 use crate::world::{NIGHT, WORK, World, at};
 
 const UNTOUCHED: [&str; 2] = ["portale-ts", "archivio-730"];
@@ -115,6 +116,10 @@ async fn damaged_while_dead(seq: impl Fn(&LedgerRead) -> u32, told: &str) {
     let status = world.status(NIGHT);
     assert_eq!((&status["outcome"], &status["needsHuman"]), (&Value::Null, &json!(true)), "{told}: {status}");
     assert!(!world.ledger_has(|event| matches!(event, Event::Finished { .. })).await, "{told}");
+    let torn = |event: &&Value| event["reason"] == "LedgerTorn" && event["type"] == "Warning";
+    assert_eq!(events(&world).iter().filter(torn).count(), 1, "{told}: people are told");
+    let held = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
+    assert!(held.as_array().is_some_and(|held| !held.is_empty()), "{told}: only a person lets it go");
 }
 
 #[test]

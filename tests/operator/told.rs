@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::world::{NIGHT, Running, WORK, World};
 
-fn events(world: &World) -> Vec<Value> {
+pub fn events(world: &World) -> Vec<Value> {
     world.embedded.objects().into_iter().filter(|object| object["kind"] == "Event").collect()
 }
 

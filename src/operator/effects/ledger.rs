@@ -52,6 +52,8 @@ pub struct LedgerRead {
     pub broken: Option<String>,
     /// Part of what was recorded is lost.
     pub is_torn: bool,
+    /// Pre-images were written, whether or not they can be read.
+    pub is_armed: bool,
     /// Somebody deletes one of the two: go back.
     pub deleting: bool,
 }
@@ -161,8 +163,8 @@ pub async fn read(tenant: &Tenant, name: &str, uid: &str) -> Result<Option<Ledge
     let going = |object: &Value| at(object, &["metadata", "deletionTimestamp"]).is_some();
     let deleting = going(&stored) || ledger.as_ref().is_some_and(going);
     let Chain { entries, head, by: _, records, broken, is_torn } = chain;
-    let broken = broken.or(unreadable);
-    Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, records, head, broken, is_torn, deleting }))
+    let (broken, is_armed) = (broken.or(unreadable), is_armed(&stored));
+    Ok(Some(LedgerRead { plan, plan_hash, preimages, entries, records, head, broken, is_torn, is_armed, deleting }))
 }
 
 /// The journal alone, of an armed night whose plan is known.

@@ -109,6 +109,20 @@ impl Chain {
     fn torn(self, reason: String) -> Self {
         Self { broken: self.broken.or(Some(reason)), is_torn: true, ..self }
     }
+
+    /// A night whose last record is whole and says that it is over is over, whatever was lost before.
+    fn ended(mut self, last: &str, plan_hash: &str) -> Self {
+        let is_last = self.head.as_ref().is_some_and(|head| head.hash == sha256(last));
+        let Some(record) = serde_json::from_str::<Record>(last).ok().filter(|_| is_last) else { return self };
+        if let Some(end) = record.entries.into_iter().find(|entry| matches!(entry.event, Event::Finished { .. })) {
+            if self.entries.is_empty() {
+                let event = Event::Accepted { plan_hash: plan_hash.to_owned() };
+                self.entries.push(Entry { at: end.at, event, why: end.why.clone() });
+            }
+            self.entries.push(end);
+        }
+        self
+    }
 }
 
 /// Follows the chain in a ledger's data up to its head.
@@ -130,7 +144,7 @@ pub(super) fn verify(data: Option<&Map<String, Value>>, plan_hash: &str) -> Chai
                 chain.entries.extend(record.entries);
                 chain.by = record.by;
             }
-            Err(reason) => return chain.torn(format!("record {seq} {reason}")),
+            Err(reason) => return chain.torn(format!("record {seq} {reason}")).ended(stored(&head.key()), plan_hash),
         }
         prev = sha256(stored(&key(seq)));
     }
@@ -160,6 +174,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::phase::Outcome;
 
     fn entry(event: Event) -> Entry {
         Entry { at: Timestamp::UNIX_EPOCH, event, why: "because".to_owned() }
@@ -195,6 +210,21 @@ mod tests {
         let chain = verify(Some(&last), "h");
         assert!(chain.broken.is_some_and(|reason| reason.contains("not the hash of the last record")));
         assert_eq!((chain.entries.len(), chain.is_torn), (1, true), "the last record is not the one that was written");
+
+        let mut over = ledger();
+        let head = verify(Some(&over), "h").head;
+        let end = Record::after(head.as_ref(), "us", vec![entry(Event::Finished { outcome: Outcome::RolledBack })]);
+        over.insert("000003".to_owned(), json!(end.text()));
+        over["head"] = json!(end.head().to_string());
+        for lost in ["000001", "000002"] {
+            let mut over = over.clone();
+            over[lost] = json!("{}");
+            let events = verify(Some(&over), "h").entries.into_iter().map(|entry| entry.event).collect::<Vec<_>>();
+            let ended = [Event::Accepted { plan_hash: "h".into() }, Event::Finished { outcome: Outcome::RolledBack }];
+            assert_eq!(events, ended, "{lost}: the end is whole");
+        }
+        over["000003"] = json!("{}");
+        assert_eq!(verify(Some(&over), "h").entries.len(), 3, "the end is what was lost");
 
         let mut more = ledger();
         more.insert("000003".to_owned(), json!("{}"));
