@@ -39,13 +39,11 @@ enum Mended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TakenOver {
     /// All, and nobody but they reopened anything.
-    EveryNight,
-    /// Those of these tenants, whoever reopened what.
-    Of(&'static [&'static str]),
+    All,
     /// Any, or none: an operator that lives may be late.
-    AnyNight,
+    Any,
     /// None: nobody deposes a healthy operator.
-    NoNight,
+    None,
 }
 
 /// One fault.
@@ -76,7 +74,7 @@ const FAULT: Fault = Fault {
     mended: Mended::AfterDoors,
     mend: strikes::leave,
     goes_on: false,
-    taken_over: TakenOver::AnyNight,
+    taken_over: TakenOver::Any,
     reserve: RESERVE,
     may_stay_closed: &[],
     settles: true,
@@ -86,7 +84,7 @@ const OPERATOR_DELETED: Fault = Fault {
     name: "operator's Deployment deleted",
     strike: strikes::delete_operator,
     mend: strikes::operator_comes_back,
-    taken_over: TakenOver::EveryNight,
+    taken_over: TakenOver::All,
     ..FAULT
 };
 const API_SERVER_AWAY: Fault = Fault {
@@ -102,7 +100,7 @@ const BOTH_SENTINELS_DELETED: Fault = Fault {
     name: "both sentinel Pods deleted, operator dead",
     strike: strikes::delete_operator_and_both_sentinels,
     mend: strikes::operator_comes_back,
-    taken_over: TakenOver::EveryNight,
+    taken_over: TakenOver::All,
     ..FAULT
 };
 

@@ -4,16 +4,16 @@
 
 use super::{BOTH_SENTINELS_DELETED, FAULT, Fault, Mended, TakenOver, played_with, strikes};
 
-const BY_SENTINELS: Fault = Fault { mend: strikes::operator_comes_back, taken_over: TakenOver::EveryNight, ..FAULT };
+const BY_SENTINELS: Fault = Fault { mend: strikes::operator_comes_back, taken_over: TakenOver::All, ..FAULT };
 
 #[test]
 fn without_any_fault_five_nights_that_hang_turn_back_and_open_in_time() {
-    played_with(&Fault { name: "none, held until they turn back", taken_over: TakenOver::NoNight, ..FAULT });
+    played_with(&Fault { name: "none, held until they turn back", taken_over: TakenOver::None, ..FAULT });
 }
 
 #[test]
 fn without_any_fault_five_nights_complete() {
-    let fault = Fault { name: "none, let go on", mended: Mended::AtOnce, goes_on: true, taken_over: TakenOver::NoNight, ..FAULT };
+    let fault = Fault { name: "none, let go on", mended: Mended::AtOnce, goes_on: true, taken_over: TakenOver::None, ..FAULT };
     played_with(&fault);
 }
 
@@ -59,7 +59,7 @@ fn with_the_operators_rights_deleted_the_sentinels_reopen_everything() {
 
 #[test]
 fn with_the_lease_stolen_the_sentinels_reopen_everything() {
-    played_with(&Fault { name: "Lease stolen", strike: strikes::steal_lease, taken_over: TakenOver::EveryNight, ..FAULT });
+    played_with(&Fault { name: "Lease stolen", strike: strikes::steal_lease, taken_over: TakenOver::All, ..FAULT });
 }
 
 #[test]
@@ -133,10 +133,9 @@ fn with_the_operator_deleted_right_after_the_work_was_committed_the_sentinels_fi
     let fault = Fault {
         name: "operator deleted once committed",
         strike: strikes::delete_operator_once_committed,
-        mend: strikes::operator_comes_back,
+        mend: strikes::grant_rights_again,
         goes_on: true,
-        // The doors of the others need no Pod: they were open before it was dead.
-        taken_over: TakenOver::Of(&["anagrafe", "tributi", "biblioteca"]),
+        taken_over: TakenOver::All,
         ..FAULT
     };
     played_with(&fault);

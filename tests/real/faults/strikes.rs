@@ -157,18 +157,34 @@ fn quota_of(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/resourcequotas/pieno")
 }
 
-/// The nights go on until their work is committed, while no Pod of a service can come back; then the operator goes, and there is room.
+/// The nights go on until their work is committed and doors have to open, while the accounts of the work may open none; then the operator
+/// goes. The sentinels have rights of their own.
 pub fn delete_operator_once_committed(five: &Five) -> Damage {
-    let none = json!({"pods": "0"});
-    ask_for_quota(&five.cluster, CITY, &none);
-    until_quota(&five.cluster, CITY, &none);
+    let bindings = five.cluster.list(&format!("{RBAC}/namespaces/{CITY}/rolebindings"));
+    let of_work = bindings.iter().filter(|binding| binding["subjects"][0]["name"] == "lavori");
+    let roles: Vec<&str> = of_work.map(|binding| binding["roleRef"]["name"].as_str().unwrap()).collect();
+    assert_eq!(roles.len(), TENANTS.len(), "{roles:?}");
+    for role in roles {
+        may_only_read(&five.cluster, role);
+    }
     five.let_go();
     wait(60, "nights that are committed", || {
         five.nights.iter().all(|night| five.ledger(night).is_some_and(|ledger| ledger.has("opening", ""))).then_some(())
     });
-    let damage = delete_operator(five);
-    five.cluster.delete(&quota_of(CITY));
-    damage
+    delete_operator(five)
+}
+
+/// A role in the city changes nothing any more.
+fn may_only_read(cluster: &Cluster, name: &str) {
+    let path = format!("{RBAC}/namespaces/{CITY}/roles/{name}");
+    let mut role = cluster.get(&path).unwrap();
+    for rule in role["rules"].as_array_mut().unwrap() {
+        rule["verbs"].as_array_mut().unwrap().retain(|verb| verb != "patch");
+    }
+    cluster.delete(&path);
+    let metadata = json!({"name": name, "namespace": CITY});
+    let read_only = json!({"apiVersion": role["apiVersion"], "kind": "Role", "metadata": metadata, "rules": role["rules"]});
+    cluster.apply(&read_only.to_string());
 }
 
 /// There is room again, and the operator is back.

@@ -151,7 +151,7 @@ pub fn at_the_end(five: &Five, fault: &Fault) {
             let by = reopening(&writes, service).map(|write| hand(night, &write.user));
             match by.as_deref() {
                 Some("sentinel") => {}
-                Some("operator") if fault.taken_over != TakenOver::EveryNight => {}
+                Some("operator") if fault.taken_over != TakenOver::All => {}
                 other => problem(format!("{} was reopened by {other:?}", service.name)),
             }
         }
@@ -181,10 +181,9 @@ pub fn at_the_end(five: &Five, fault: &Fault) {
 fn problem_of_takeover(five: &Five, fault: &Fault, night: &Night) -> Option<String> {
     let taken_over = five.ledger(night).is_some_and(|ledger| ledger.has("takenOver", "2"));
     let expected = match fault.taken_over {
-        TakenOver::EveryNight => true,
-        TakenOver::Of(tenants) => tenants.contains(&night.tenant.name),
-        TakenOver::AnyNight => return None,
-        TakenOver::NoNight => false,
+        TakenOver::All => true,
+        TakenOver::Any => return None,
+        TakenOver::None => false,
     };
     (taken_over != expected).then(|| format!("taken over: {taken_over}, and that should be {expected}"))
 }
