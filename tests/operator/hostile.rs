@@ -129,3 +129,26 @@ fn an_operator_that_returns_to_a_damaged_ledger_gives_back_what_was_never_touche
     }
     paused(damaged_while_dead(|read| read.head.as_ref().unwrap().seq, "the last record"));
 }
+
+/// It died between the end and letting go, because its Events found nobody; then somebody damaged the very end.
+#[tokio::test(start_paused = true)]
+async fn a_night_whose_end_is_lost_is_let_go_by_a_person_alone() {
+    let world = world();
+    let operator = world.operator();
+    world.until("2023-02-10T04:48:00+01:00").await;
+    world.embedded.set_fault(Some(Arc::new(|request: &RequestInfo, _: Stage| {
+        if request.resource == "events" { Fault::Status(503, "Unavailable".to_owned()) } else { Fault::None }
+    })));
+    let finished = |event: &Event| matches!(event, Event::Finished { .. });
+    while !world.ledger_has(finished).await {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    drop(operator);
+    damage(&world, world.ledger().await.head.unwrap().seq).await;
+    world.embedded.set_fault(None);
+    let _returned = world.operator();
+    tokio::time::sleep(std::time::Duration::from_secs(900)).await;
+    assert_eq!(world.status(NIGHT)["needsHuman"], true, "{}", world.status(NIGHT));
+    let held = &world.intervention(NIGHT).unwrap()["metadata"]["finalizers"];
+    assert!(held.as_array().is_some_and(|held| !held.is_empty()), "what was lost may be more than the end");
+}
