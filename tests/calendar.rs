@@ -374,15 +374,17 @@ proptest! {
             prop_assert!(!calendar.open_during(next - tick, next));
         }
         let mut was_open = calendar.is_open_at(t);
-        let mut probe = t;
-        while probe < t + horizon {
-            probe += SignedDuration::from_mins(47);
+        let step = SignedDuration::from_mins(47);
+        let mut probe = t + step;
+        // What opens beyond the horizon was not asked for.
+        while probe <= t + horizon {
             let open = calendar.is_open_at(probe);
             if open && !was_open {
                 prop_assert!(next.is_some_and(|next| next <= probe), "{} opened by {}", hours, calendar.display(probe));
                 break;
             }
             was_open = open;
+            probe += step;
         }
     }
 }
