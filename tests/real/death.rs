@@ -10,16 +10,14 @@ use super::process;
 use super::stage::Stage;
 use super::tenant::SERVICES;
 
-/// The most memory that any of its sentinels has needed so far, in KiB.
-fn memory_kib_max(cluster: &Cluster) -> u64 {
+/// What a sentinel may need, in bytes.
+const SENTINEL_MEMORY_MAX: u64 = 16 << 20;
+
+/// The most memory that any sentinel has needed so far, in bytes.
+fn memory_max(cluster: &Cluster) -> u64 {
     let pods = cluster.list("/api/v1/namespaces/centro-dati/pods?labelSelector=notturno.dev%2Frole%3Dsentinel");
     assert_eq!(pods.len(), 2, "the sentinels of this night alone");
-    pods.iter().map(|pod| process::resident_kib_max(process::of(pod).expect("a sentinel that runs"))).max().unwrap()
-}
-
-/// What they may need, in KiB. `tests/real/memory` says it of an optimised program; another one's pages are many.
-fn memory_kib_allowed() -> u64 {
-    std::env::var("NOTTURNO_SENTINEL_KIB_MAX").map_or(u64::MAX, |given| given.parse().expect("KiB"))
+    pods.iter().map(|pod| process::memory_max(process::of(pod).expect("a sentinel that runs"))).max().unwrap()
 }
 
 #[test]
@@ -37,9 +35,9 @@ fn with_the_operator_dead_for_good_during_the_upgrade_the_sentinels_restore_the_
     let all_are_open = || (stage.doors.asked_since(ended_at) > 3 && stage.doors.all_open()).then_some(());
     wait(left(), "doors that are all open, to everybody who still knocks", all_are_open);
     assert!(Timestamp::now() <= night.must_serve_by, "in time");
-    let memory_kib_max = memory_kib_max(&stage.cluster);
-    say(format!("a sentinel has needed {memory_kib_max} KiB of memory"));
-    assert!(memory_kib_max <= memory_kib_allowed(), "{memory_kib_max} KiB");
+    let memory_max = memory_max(&stage.cluster);
+    say(format!("a sentinel has needed {} KiB of memory", memory_max >> 10));
+    assert!((1 << 20..=SENTINEL_MEMORY_MAX).contains(&memory_max), "{memory_max} bytes");
     let ledger = night.ledger().unwrap();
     assert_eq!(before.events, ledger.events[..before.events.len()], "what was written stays written");
     assert!(ledger.at("takenOver", "2").unwrap() > dead.at("stepIntended", "aggiorna").unwrap(), "{}", ledger.story());

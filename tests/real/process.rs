@@ -19,9 +19,22 @@ pub fn of(pod: &Value) -> Option<u32> {
     ids.into_iter().find(ours)
 }
 
-/// The most memory that a process has had resident so far, in KiB, its program's pages included: `VmHWM` of proc(5).
-pub fn resident_kib_max(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process with memory");
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+/// The most memory, in bytes, that its container has been charged with so far, as requests and limits count it, without what is charged
+/// of files now: pages of the program are everybody's, and are given back when room is needed.
+pub fn memory_max(process: u32) -> u64 {
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+    let of_memory = groups.lines().find_map(|line| line.split_once(":memory:"));
+    let (group, peak, files) = match of_memory {
+        Some((_, group)) => (format!("/sys/fs/cgroup/memory{group}"), "memory.max_usage_in_bytes", "cache "),
+        None => (
+            format!("/sys/fs/cgroup{}", groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap()),
+            "memory.peak",
+            "file ",
+        ),
+    };
+    let read =
+        |name: &str| fs::read_to_string(format!("{group}/{name}")).unwrap_or_else(|error| panic!("{group}/{name}: {error}"));
+    let stat = read("memory.stat");
+    let files = stat.lines().find_map(|line| line.strip_prefix(files)).expect("what is charged of files");
+    read(peak).trim().parse::<u64>().unwrap().saturating_sub(files.parse().unwrap())
 }
