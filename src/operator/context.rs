@@ -93,3 +93,23 @@ impl Context {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test may")]
+pub(super) mod tests {
+    use futures::FutureExt;
+    use jiff::Timestamp;
+    use kube::client::Body;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    /// Of an API server that never answers.
+    pub fn unanswered() -> Context {
+        let nobody = |_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, kube::Error>>();
+        let client = Client::new(tower::service_fn(nobody), "default");
+        let tenants = Tenants::new(client.clone(), Arc::new(|_| panic!("no tenant is asked")));
+        let getter: Getter = Arc::new(|_| std::future::ready(Ok(200)).boxed());
+        Context::new(client, tenants, ServerTime::of(Clock::starting_at(Timestamp::UNIX_EPOCH)), getter).expect("numbers")
+    }
+}

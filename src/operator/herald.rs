@@ -215,29 +215,17 @@ fn tries_max(error: &CallError) -> u32 {
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::panic, reason = "a test may")]
 mod tests {
-    use std::sync::Arc;
-
-    use futures::FutureExt;
     use jiff::Timestamp;
-    use kube::Client;
-    use kube::client::Body;
     use tokio::time::Instant;
 
-    use super::super::effects::Tenants;
-    use super::super::{Getter, ServerTime};
+    use super::super::context::tests::unanswered;
     use super::*;
-    use crate::clock::Clock;
 
     /// A night whose API server never answers.
-    fn unanswered() -> (Context, Herald) {
-        let nobody = |_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, kube::Error>>();
-        let client = Client::new(tower::service_fn(nobody), "default");
-        let tenants = Tenants::new(client.clone(), Arc::new(|_| panic!("no tenant is asked")));
-        let getter: Getter = Arc::new(|_| std::future::ready(Ok(200)).boxed());
-        let context = Context::new(client, tenants, ServerTime::of(Clock::starting_at(Timestamp::UNIX_EPOCH)), getter);
+    fn night() -> (Context, Herald) {
         let whose =
             Whose { namespace: "n".into(), service_account: String::new(), name: "notte".into(), night_uid: "0f0e0d0c".into() };
-        (context.expect("numbers"), Herald::after(3, &whose))
+        (unanswered(), Herald::after(3, &whose))
     }
 
     fn notices(count: usize) -> Vec<Notice> {
@@ -255,7 +243,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn beyond_its_room_a_record_stays_in_the_ledger_and_any_other_notice_is_lost() {
-        let (context, mut herald) = unanswered();
+        let (context, mut herald) = night();
         herald.take(4, notices(2));
         herald.tell(&context, Vec::new());
         herald.take(5, notices(NOTICES_MAX));
@@ -269,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_status_waits_for_slow_events_a_moment_and_once() {
-        let (context, mut herald) = unanswered();
+        let (context, mut herald) = night();
         let since = Instant::now();
         herald.soon(&context).await;
         assert_eq!(since.elapsed(), Duration::ZERO, "there is nothing to wait for");
@@ -283,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_night_that_rests_is_woken_by_the_last_event_only_when_it_waits_for_that() {
-        let (context, mut herald) = unanswered();
+        let (context, mut herald) = night();
         herald.take(4, notices(1));
         let an_hour = Duration::from_secs(3600);
         assert!(timeout(an_hour, herald.goes_on(&context)).await.is_err());

@@ -365,27 +365,18 @@ fn said(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use kube::Client;
     use kube::api::ApiResource;
-    use kube::client::Body;
 
-    use super::super::effects::Tenants;
+    use super::super::context::tests::unanswered;
     use super::super::events::of_record;
     use super::super::heart::tests::is_alive;
-    use super::super::{Getter, ServerTime};
     use super::*;
     use crate::api::Intervention;
-    use crate::clock::Clock;
     use crate::engine::Event;
 
     #[tokio::test(start_paused = true)]
     async fn a_settled_night_whose_last_events_are_long_in_coming_is_no_silence() {
-        let nobody = |_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, kube::Error>>();
-        let client = Client::new(tower::service_fn(nobody), "default");
-        let tenants = Tenants::new(client.clone(), Arc::new(|_| panic!("no tenant is asked")));
-        let getter: Getter = Arc::new(|_| std::future::ready(Ok(200)).boxed());
-        let time = ServerTime::of(Clock::starting_at(Timestamp::UNIX_EPOCH));
-        let context = Context::new(client, tenants, time, getter).expect("numbers");
+        let context = unanswered();
         let mut night = Box::new(Night::new(DynamicObject::new("notte", &ApiResource::erase::<Intervention>(&())), &context));
         let entry = Entry { at: Timestamp::UNIX_EPOCH, event: Event::Armed {}, why: String::new() };
         night.herald.tell(&context, of_record(1, &vec![entry; 60]));
