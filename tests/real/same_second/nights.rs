@@ -16,9 +16,9 @@ use crate::tenant::fill;
 const STARTS_IN: SignedDuration = SignedDuration::from_secs(90);
 /// From the start to the moment at which the operator wakes.
 const RACE_AFTER: SignedDuration = SignedDuration::from_secs(60);
-/// What `oggetti/secondo/notte.yaml` needs to go back: the undo and the reopening; and the most that is reserved.
-const NEED: SignedDuration = SignedDuration::from_secs(60 + 20);
-const RESERVE_MAX: SignedDuration = SignedDuration::from_secs(8);
+/// What every night needs to go back, and the most that is reserved beside it.
+const NEED: SignedDuration = SignedDuration::from_secs(80);
+const RESERVE_MAX: SignedDuration = SignedDuration::from_secs(10);
 
 /// What the operator has made of a night when it falls asleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,26 +37,36 @@ impl Kind {
     /// How many of a round.
     const fn count(self) -> usize {
         match self {
-            Self::Works => 13,
-            Self::Stops | Self::Returns => 6,
+            Self::Works => 15,
+            Self::Stops | Self::Returns => 5,
         }
     }
 
-    /// The first and the last turn-back moment before the race, in milliseconds. A night that works on is taken over one grace after it, one
-    /// that has turned two graces after its last record; the operator needs a moment from waking to writing.
+    /// The first and the last turn-back moment before the race, in milliseconds: on either side of the moment from which the takeover
+    /// comes as the operator wakes. It comes one grace after the turn-back moment while a night works, two graces after the last record
+    /// of one that turned, and one grace after the budget of what was being given back.
     const fn turns_before_ms(self) -> (i64, i64) {
         match self {
-            Self::Works => (2600, 600),
-            Self::Stops => (5000, 3600),
-            Self::Returns => (4000, 3350),
+            Self::Works => (1800, 800),
+            Self::Stops => (4500, 3700),
+            Self::Returns => (4000, 3400),
         }
     }
 
-    /// A quarter of it is the grace. Two graces of what is being given back are as long as the operator sleeps.
+    /// A quarter of it is the grace.
     const fn reserve(self) -> SignedDuration {
         match self {
-            Self::Works | Self::Stops => RESERVE_MAX,
-            Self::Returns => super::ASLEEP_FOR.saturating_mul(2),
+            Self::Works => SignedDuration::from_secs(8),
+            Self::Stops => RESERVE_MAX,
+            Self::Returns => SignedDuration::from_secs(6),
+        }
+    }
+
+    /// How long its service may take to come back, and what is reserved for that: with the undo's budget they make up what it needs.
+    const fn reopening(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Works | Self::Stops => ("20s", "20s"),
+            Self::Returns => ("2s", "78s"),
         }
     }
 
@@ -124,8 +134,16 @@ impl<'a> Nights<'a> {
         let one = |(kind, number, must_serve_by): &(Kind, String, Timestamp)| {
             let (start, margin) = (start_at.to_string(), small.margin(*must_serve_by));
             let (steps, reserve) = (kind.steps(), format!("{}ms", kind.reserve().as_millis()));
-            let fields =
-                [("STEPS", steps.trim_end()), ("RESERVE", &reserve), ("N", number), ("START", &start), ("MARGIN", &margin)];
+            let (opens, reopening) = kind.reopening();
+            let fields = [
+                ("STEPS", steps.trim_end()),
+                ("RESERVE", &reserve),
+                ("OPENS", opens),
+                ("REOPENING", reopening),
+                ("N", number),
+                ("START", &start),
+                ("MARGIN", &margin),
+            ];
             fill(include_str!("../oggetti/secondo/notte.yaml"), &fields)
         };
         cluster.apply(&planned.iter().map(one).collect::<Vec<_>>().join("\n---\n"));
