@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::effects::ledger::{self, AppendError, Head, LedgerError, PlanIdentity};
+use super::effects::ledger::{self, AppendError, Head, LedgerError, LedgerRead, PlanIdentity, Record};
+use super::effects::names::LedgerNames;
 use super::effects::tenants::TenantError;
 use super::effects::{Preimages, Tenant};
 use crate::engine::{Entry, Event, State, torn};
@@ -64,17 +65,19 @@ impl Book {
     pub(super) async fn open(context: &Context, whose: &Whose) -> Result<Option<Self>, BookError> {
         let tenant = context.tenants.of(&whose.namespace, &whose.service_account).await?;
         let Some(read) = ledger::read(&tenant, &whose.name, &whose.night_uid).await? else { return Ok(None) };
-        let ledger::LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, is_torn, is_armed, deleting } =
-            read;
         let now = context.time.now();
+        if read.head.is_none() && read.broken.is_none() {
+            return Self::begin(context, read.plan, now).await.map(Some);
+        }
+        Ok(Some(Self::of(read, now)))
+    }
+
+    /// What was read, `now`.
+    fn of(read: LedgerRead, now: Timestamp) -> Self {
+        let LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, is_torn, is_armed, deleting } = read;
         let is_over = State::fold(&plan, &entries).outcome.is_some();
         // Before its start, or unarmed, nothing was closed.
         let is_torn = is_torn && is_armed && !is_over && now >= plan.start_at;
-        let head = match head {
-            Some(head) => head,
-            None if broken.is_some() => Head { seq: 0, hash: String::new() },
-            None => return Self::begin(context, plan, now).await.map(Some),
-        };
         // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
         match broken {
             Some(why) if is_torn => {
@@ -87,19 +90,19 @@ impl Book {
             _ if is_over => {}
             broken => entries.extend(broken.map(|why| Entry { at: now, event: Event::Accepted { plan_hash }, why })),
         }
-        Ok(Some(Self {
+        Self {
             plan: Arc::new(plan),
             preimages,
             entries,
             is_changed: deleting,
             is_torn,
             identity: None,
-            head,
+            head: head.unwrap_or(Head { seq: 0, hash: String::new() }),
             records: places(&records),
-        }))
+        }
     }
 
-    /// Freezes the plan and begins its journal.
+    /// Freezes the plan and begins its journal, unless another replica was first: then its journal is the one.
     pub(super) async fn begin(context: &Context, plan: Plan, now: Timestamp) -> Result<Self, BookError> {
         let tenant = context.tenants.of(&plan.namespace, &plan.service_account).await?;
         let why = format!(
@@ -110,7 +113,13 @@ impl Book {
             plan.requester
         );
         let entries = vec![Entry { at: now, event: Event::Accepted { plan_hash: ledger::plan_hash(&plan) }, why }];
+        let ours = Record::after(None, BY, entries.clone()).head();
         let head = ledger::accept(&tenant, &plan, BY, entries.clone()).await?;
+        if head != ours {
+            let read = ledger::read(&tenant, &plan.name, &plan.uid).await?;
+            let gone = || LedgerError::PlanGone { name: LedgerNames::of(&plan.name, &plan.uid).plan };
+            return Ok(Self::of(read.ok_or_else(gone)?, now));
+        }
         let (plan, records) = (Arc::new(plan), vec![(head.seq, 0..entries.len())]);
         Ok(Self { plan, preimages: None, entries, is_changed: false, is_torn: false, identity: None, head, records })
     }

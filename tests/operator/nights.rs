@@ -1,8 +1,11 @@
 //! Whole nights: as planned, hanging, deleted, refused, and the hours in which nothing happens.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::engine::Event;
 use notturno::engine::facts::{Ask, Order};
@@ -141,6 +144,28 @@ async fn a_night_that_does_not_fit_is_refused_with_every_reason_and_touches_noth
     assert_eq!(world.restored(), before);
     let made = world.embedded.objects().into_iter().filter(|one| one["kind"] == "ConfigMap" || one["kind"] == "Job").count();
     assert_eq!(made, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_operators_that_accept_one_night_at_once_go_by_the_acceptance_that_came_first() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let slow = AtomicBool::new(true);
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let ledger = request.verb == Verb::Create && request.name.ends_with("-ledger") && stage == Stage::Before;
+        if ledger && slow.swap(false, Ordering::Relaxed) { Fault::Delay(Duration::from_secs(8)) } else { Fault::None }
+    })));
+    let _first = world.operator();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let _second = world.operator();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let accepted = world.ledger().await.entries.remove(0);
+    assert!(
+        accepted.at > world.clock.now() - SignedDuration::from_secs(4),
+        "the second one's, while the first one's is under way"
+    );
+    assert_eq!(world.outcome(NIGHT).await, "Completed");
+    assert_eq!(world.ledger().await.entries[0], accepted);
 }
 
 #[tokio::test(start_paused = true)]
