@@ -32,6 +32,7 @@
 mod access;
 pub mod annotations;
 mod apply;
+mod audit;
 mod call;
 mod change;
 mod create;
@@ -72,6 +73,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 
 pub use access::{Access, ForbiddenFn};
+pub use audit::{AUDITED_MAX, Audited};
 pub use call::Verb;
 pub use deployments::Readiness;
 pub use failure::Failure;

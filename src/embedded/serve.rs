@@ -120,18 +120,20 @@ impl Embedded {
             return access::review(call, plural, user, forbidden.as_ref()).map(|(code, body)| Done::Answer(code, body));
         }
         access::check(call, user, forbidden.as_ref())?;
-        self.perform(call, place)
+        self.perform(call, user, place)
     }
 
-    fn perform(&self, call: &Call, place: u64) -> Result<Done, Failure> {
+    fn perform(&self, call: &Call, user: &str, place: u64) -> Result<Done, Failure> {
         self.enter(|world| {
             let before = world.revision();
+            world.audit.asking = Some(user.into());
             let done = match &call.target {
                 Target::Objects(kind) if call.verb == Verb::Watch => self.watch(world, kind, call),
                 Target::Objects(_) | Target::Review(_) | Target::Document(_) => {
                     execute(world, call).map(|(code, body)| Done::Answer(code, body))
                 }
             };
+            world.audit.asking = None;
             if world.revision() != before {
                 self.requests().changed(place);
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::audit::Audit;
 use super::deployments::{Rollout, Saying};
 use super::fields;
 use super::jobs::Attempts;
@@ -97,6 +98,7 @@ pub(super) struct World {
     pub(super) scripts: BTreeMap<String, usize>,
     pub(super) dirty: BTreeSet<Key>,
     pub(super) due: BTreeSet<(Timestamp, Key)>,
+    pub(super) audit: Audit,
     objects: BTreeMap<Key, Arc<Value>>,
     uids: BTreeMap<String, Key>,
     history: VecDeque<Change>,
@@ -121,6 +123,7 @@ impl World {
             recoveries: BTreeMap::new(),
             dirty: BTreeSet::new(),
             due: BTreeSet::new(),
+            audit: Audit::default(),
             objects: BTreeMap::new(),
             uids: BTreeMap::new(),
             history: VecDeque::new(),
@@ -253,6 +256,7 @@ impl World {
 
     fn note(&mut self, change: Change) {
         self.mark_dirty(&change);
+        self.audit.note(self.now, &change);
         self.history.push_back(change);
         self.forget_all_but(HISTORY_MAX);
     }

@@ -192,3 +192,29 @@ async fn the_log_says_who_asked_what_and_counts_it() {
     assert_eq!(log[0].request.user, "anna@centro-dati");
     assert_eq!(embedded.counts()[&(Verb::Patch, String::new(), "configmaps".to_owned())], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_change_is_in_the_audit_log_with_who_asked_for_it_and_what_it_changed() {
+    let embedded = embedded();
+    create::<ConfigMap>(&embedded, config("prima", &json!({"a": "1"}))).await;
+    embedded.keep_audit();
+    create::<Job>(&embedded, job("lavoro", &json!({}), &json!({}))).await;
+    let merge = Patch::Merge(json!({"data": {"a": "2"}}));
+    api::<ConfigMap>(&embedded).patch("prima", &PatchParams::default(), &merge).await.unwrap();
+    // It changes nothing, so it is no change.
+    api::<ConfigMap>(&embedded).patch("prima", &PatchParams::default(), &merge).await.unwrap();
+    api::<ConfigMap>(&embedded).delete("prima", &DeleteParams::default()).await.unwrap();
+    let audit = embedded.audit();
+    let told = |one: &Audited| format!("{} {} {}", one.user.as_deref().unwrap_or("-"), one.resource, one.name);
+    let by_anna: Vec<String> = audit.iter().filter(|one| one.user.is_some()).map(told).collect();
+    assert_eq!(
+        by_anna,
+        ["anna@centro-dati jobs lavoro", "anna@centro-dati configmaps prima", "anna@centro-dati configmaps prima"]
+    );
+    assert!(audit.iter().any(|one| one.user.is_none() && one.resource == "pods" && one.before.is_none()), "the Job's Pod");
+    let [.., changed, removed] = &audit[..] else { panic!("{audit:?}") };
+    let data = |object: &Option<std::sync::Arc<Value>>| object.as_ref().map(|object| object["data"]["a"].clone());
+    assert_eq!((data(&changed.before), data(&changed.after)), (Some(json!("1")), Some(json!("2"))));
+    assert_eq!((data(&removed.before), data(&removed.after)), (Some(json!("2")), None));
+    assert!(audit.windows(2).all(|pair| pair[0].revision < pair[1].revision), "in the order of the store");
+}

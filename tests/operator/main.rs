@@ -19,6 +19,8 @@ mod nights;
 mod numbers;
 mod outage;
 mod pings;
+#[path = "../processes/mod.rs"]
+mod processes;
 mod rehearsal;
 mod rehearsal_beside;
 mod same_second;

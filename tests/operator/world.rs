@@ -1,53 +1,34 @@
 //! The invented data centre of the tests, with the night of 2023 on it, and an operator that can be killed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, annotations};
 use notturno::engine::Event;
-use notturno::model::epoch::Epoch;
 use notturno::model::phase::Outcome;
-use notturno::operator::effects::ledger::{self, LedgerRead};
+use notturno::operator::effects::ledger::LedgerRead;
 use notturno::operator::effects::tenants::ClientForToken;
-use notturno::operator::effects::{Image, Judge, Switch, Tenant, Tenants};
-use notturno::operator::{Context, Getter, ServerTime, health, run};
-use notturno::sentinel::{self, Post, Readiness};
+use notturno::operator::effects::{Judge, Switch};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::processes::{self, Whose};
+
+pub use crate::processes::Running;
 
 pub const NIGHT: &str = "notte-9-febbraio";
 pub const WORK: &str = "centro-dati";
 pub const SERVICES: [&str; 7] =
     ["anagrafe-assistiti", "accesso-ts", "ricetta-elettronica", "cup", "zerocode", "archivio-730", "portale-ts"];
-const USER: &str = "notturno";
+const WHOSE: Whose = Whose { namespace: WORK, name: NIGHT };
 
 /// One embedded cluster with everything that the night needs.
 pub struct World {
     pub embedded: Embedded,
     pub clock: Clock,
-}
-
-/// An operator; dropped, it is dead at once.
-pub struct Running {
-    tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
-    pub context: Context,
-}
-
-impl Running {
-    /// SIGTERM, and the end.
-    pub async fn stopped(mut self) {
-        self.stop.send_replace(true);
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.expect("the operator ends well");
-        }
-    }
 }
 
 pub fn at(text: &str) -> Timestamp {
@@ -88,60 +69,38 @@ impl World {
     }
 
     pub fn operator(&self) -> Running {
-        let tokens = self.embedded.clone();
-        self.operator_with(Arc::new(move |token| Ok(tokens.client_for_token(token))))
+        self.operator_with(processes::directly(&self.embedded))
     }
 
     /// An operator whose tenants' clients are made so.
     pub fn operator_with(&self, client_for_token: ClientForToken) -> Running {
-        self.start(client_for_token, |_| {})
+        processes::operator(&self.embedded, client_for_token, |_| {})
     }
 
     /// An operator whose administrator allows only what `judge` does.
     pub fn operator_where(&self, judge: Judge) -> Running {
-        let tokens = self.embedded.clone();
-        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.judge = judge)
+        processes::operator(&self.embedded, processes::directly(&self.embedded), |context| context.judge = judge)
     }
 
     /// An operator that arms the dead man's switch.
     pub fn operator_guarded(&self) -> Running {
-        let tokens = self.embedded.clone();
-        self.operator_guarded_with(Arc::new(move |token| Ok(tokens.client_for_token(token))))
+        self.operator_guarded_with(processes::directly(&self.embedded))
     }
 
     /// The same, whose tenants' clients are made so.
     pub fn operator_guarded_with(&self, client_for_token: ClientForToken) -> Running {
-        let image = Image { name: "registro.example/notturno@sha256:0".to_owned(), pull_policy: "IfNotPresent".to_owned() };
-        let guarded = move |context: &mut Context| context.switch = Switch::Image(image);
-        self.start(client_for_token, guarded)
+        processes::operator(&self.embedded, client_for_token, |context| context.switch = processes::image())
     }
 
     /// An operator that was told nothing about the dead man's switch.
     pub fn operator_untold(&self) -> Running {
-        let tokens = self.embedded.clone();
-        self.start(Arc::new(move |token| Ok(tokens.client_for_token(token))), |context| context.switch = Switch::Missing)
+        processes::operator(&self.embedded, processes::directly(&self.embedded), |context| context.switch = Switch::Missing)
     }
 
     /// The Deployment of the night's dead man's switch.
     pub fn switch(&self) -> Option<Value> {
         let found = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Deployment");
         found.into_iter().find(|object| object["metadata"]["labels"]["notturno.dev/role"] == "sentinel")
-    }
-
-    fn start(&self, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
-        let tenants = Tenants::new(self.embedded.client(USER), client_for_token);
-        let asked = self.embedded.clone();
-        let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
-        let time = ServerTime::of(self.clock);
-        let mut context = Context::new(self.embedded.client(USER), tenants, time.clone(), getter).expect("numbers");
-        context.switch = Switch::Without;
-        change(&mut context);
-        let (_, pulse) = health::health(context.metrics.clone(), time);
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        let own = context.clone();
-        tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
-        Running { tasks, stop, context }
     }
 
     /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
@@ -151,35 +110,11 @@ impl World {
 
     /// The same, with this client.
     pub fn stands_watch_through(&self, by: &str, client: Client) -> JoinSet<()> {
-        let (embedded, clock) = (self.embedded.clone(), self.clock);
-        let by = format!("sentinel {by}");
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let world = World { embedded: embedded.clone(), clock };
-            let (plan, plan_hash, preimages) = loop {
-                let read = world.ledger_if_any().await;
-                if let Some(LedgerRead { plan, plan_hash, preimages: Some(preimages), .. }) = read {
-                    break (plan, plan_hash, preimages);
-                }
-                tokio::time::sleep(Duration::from_secs(60)).await;
-            };
-            let tenant = Tenant::new(client, WORK, "").with_epoch(Epoch::SENTINELS);
-            let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
-            let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time: ServerTime::of(clock), getter, by };
-            let (_stop, stopped) = watch::channel(false);
-            sentinel::stand(post, Readiness::default(), stopped).await;
-        });
-        tasks
-    }
-
-    async fn ledger_if_any(&self) -> Option<LedgerRead> {
-        let uid = self.intervention(NIGHT)?["metadata"]["uid"].as_str().expect("a UID").to_owned();
-        let tenant = Tenant::new(self.embedded.client("test"), WORK, "lavori-notturni");
-        ledger::read(&tenant, NIGHT, &uid).await.ok().flatten()
+        processes::sentinel(&self.embedded, &WHOSE, by, client)
     }
 
     pub async fn ledger_has(&self, is: impl Fn(&Event) -> bool) -> bool {
-        self.ledger_if_any().await.is_some_and(|read| read.entries.iter().any(|entry| is(&entry.event)))
+        processes::ledger_of(&self.embedded, &WHOSE).await.is_some_and(|read| read.entries.iter().any(|entry| is(&entry.event)))
     }
 
     /// Waits until the ledger has an outcome, whatever anybody reports; the outcome.
@@ -225,9 +160,7 @@ impl World {
     }
 
     pub async fn ledger(&self) -> LedgerRead {
-        let uid = self.intervention(NIGHT).expect("the night")["metadata"]["uid"].as_str().expect("a UID").to_owned();
-        let tenant = Tenant::new(self.embedded.client("test"), WORK, "lavori-notturni");
-        ledger::read(&tenant, NIGHT, &uid).await.expect("a ledger").expect("a ledger")
+        processes::ledger_of(&self.embedded, &WHOSE).await.expect("a ledger")
     }
 
     /// What people would find: the spec and our marks on everything that a closing touches.

@@ -1,0 +1,105 @@
+//! The programs of a night as tasks on the embedded API: the operator and the sentinels, each of which may be killed at once.
+//!
+//! In: an embedded API. Out: what runs. Invariants: it is the code that ships, from its first request on; dropped, it is dead in the middle of whatever it did.
+//! Not here: scenes, and who is killed when.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::Client;
+use notturno::embedded::Embedded;
+use notturno::model::epoch::Epoch;
+use notturno::operator::effects::ledger::{self, LedgerRead};
+use notturno::operator::effects::tenants::ClientForToken;
+use notturno::operator::effects::{Image, Switch, Tenant, Tenants};
+use notturno::operator::{Context, Getter, ServerTime, health, run};
+use notturno::sentinel::{self, Post, Readiness};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Whose name the operator bears.
+pub const OPERATOR: &str = "notturno";
+
+/// An operator; dropped, it is dead at once.
+pub struct Running {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    pub context: Context,
+}
+
+impl Running {
+    /// SIGTERM, and the end.
+    pub async fn stopped(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("the operator ends well");
+        }
+    }
+}
+
+/// Tenants' clients that reach the API as they are.
+pub fn directly(embedded: &Embedded) -> ClientForToken {
+    let tokens = embedded.clone();
+    Arc::new(move |token| Ok(tokens.client_for_token(token)))
+}
+
+/// The image that an operator that arms the dead man's switch was told.
+pub fn image() -> Switch {
+    Switch::Image(Image { name: "registro.example/notturno@sha256:0".to_owned(), pull_policy: "IfNotPresent".to_owned() })
+}
+
+/// Starts an operator without a dead man's switch; `change` may say otherwise.
+pub fn operator(embedded: &Embedded, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
+    let tenants = Tenants::new(embedded.client(OPERATOR), client_for_token);
+    let asked = embedded.clone();
+    let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
+    let time = ServerTime::of(embedded.clock());
+    let mut context = Context::new(embedded.client(OPERATOR), tenants, time.clone(), getter).expect("numbers");
+    context.switch = Switch::Without;
+    change(&mut context);
+    let (_, pulse) = health::health(context.metrics.clone(), time);
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let own = context.clone();
+    tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
+    Running { tasks, stop, context }
+}
+
+/// Whose night it is.
+#[derive(Clone, Debug)]
+pub struct Whose {
+    pub namespace: &'static str,
+    pub name: &'static str,
+}
+
+/// The night's ledger; none before it was accepted.
+pub async fn ledger_of(embedded: &Embedded, whose: &Whose) -> Option<LedgerRead> {
+    let night = embedded.object("notturno.dev", "interventions", whose.namespace, whose.name)?;
+    let uid = night["metadata"]["uid"].as_str().expect("a UID").to_owned();
+    let tenant = Tenant::new(embedded.client("test"), whose.namespace, "test");
+    ledger::read(&tenant, whose.name, &uid).await.ok().flatten()
+}
+
+/// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
+pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client) -> JoinSet<()> {
+    let (embedded, whose, by) = (embedded.clone(), whose.clone(), format!("sentinel {by}"));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (plan, plan_hash, preimages) = loop {
+            let read = ledger_of(&embedded, &whose).await;
+            if let Some(LedgerRead { plan, plan_hash, preimages: Some(preimages), .. }) = read {
+                break (plan, plan_hash, preimages);
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        };
+        let tenant = Tenant::new(client, whose.namespace, "").with_epoch(Epoch::SENTINELS);
+        let time = ServerTime::of(embedded.clock());
+        let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
+        let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time, getter, by };
+        let (_stop, stopped) = watch::channel(false);
+        sentinel::stand(post, Readiness::default(), stopped).await;
+    });
+    tasks
+}
