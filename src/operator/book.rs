@@ -155,9 +155,10 @@ impl Book {
         matches!(self.entries.last(), Some(Entry { event: Event::Armed {}, .. }))
     }
 
-    /// Nothing that was seen in the ledger before is missing in what was read now.
+    /// No record that was seen in the ledger before is missing in what was read now, or is another.
     pub(super) fn goes_on_from(&self, before: &Self) -> bool {
-        self.entries.starts_with(&before.entries)
+        let mut own = self.records_after(0);
+        before.records_after(0).all(|record| own.next() == Some(record))
     }
 
     /// The records after this one, each with its place, whoever wrote them.

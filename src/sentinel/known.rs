@@ -1,8 +1,8 @@
 //! The ledger as last read, and for how long it has been out of reach.
 //!
 //! In: chains as read, appends and what became of them. Out: the journal to decide on. Invariants: a journal only grows, so that one that
-//! is shorter, or whose chain does not hold, is a ledger out of reach and replaces nothing; what was never read is a journal that makes no
-//! sense. Not here: when it is read.
+//! does not go on from what is known, or of which part is lost, is a ledger out of reach and replaces nothing; what another hand put beside
+//! the records changes none of them; what was never read is a journal that makes no sense. Not here: when it is read.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -31,14 +31,18 @@ pub(super) struct Known {
 impl Known {
     /// It was read.
     pub(super) fn take(&mut self, chain: Chain) {
-        let Chain { entries, head, by, records: _, broken, is_torn: _ } = chain;
-        match (head, broken) {
-            (Some(head), None) if head.seq >= self.head.as_ref().map(|known| known.seq).unwrap_or_default() => {
+        let Chain { entries, head, by, records: _, broken, is_torn } = chain;
+        match head.filter(|_| !is_torn && entries.starts_with(&self.entries)) {
+            Some(head) => {
+                if let Some(why) = broken {
+                    tracing::warn!(why, "the ledger holds more than its records");
+                }
                 // Somebody could write.
                 let refused = self.refused.take().filter(|_| self.head.as_ref() == Some(&head));
                 *self = Self { entries, head: Some(head), by, unread: None, refused };
             }
-            (_, broken) => self.lost(broken.unwrap_or_else(|| "it has fewer records than before".to_owned())),
+            None if is_torn => self.lost(broken.unwrap_or_else(|| "part of it is lost".to_owned())),
+            None => self.lost("it does not go on from what was read before".to_owned()),
         }
     }
 
@@ -122,7 +126,24 @@ mod tests {
         known.refused("it is full".to_owned());
         known.take(chain(4));
         assert!(known.out().is_some(), "to be read is not to be written");
-        known.take(Chain { broken: Some("record 2 cannot be read".to_owned()), ..chain(5) });
-        assert_eq!((known.entries.len(), known.unread.map(|(_, why)| why)), (4, Some("record 2 cannot be read".to_owned())));
+        let mut another = chain(5);
+        another.entries.iter_mut().for_each(|entry| entry.why = "told otherwise".to_owned());
+        known.take(another);
+        assert_eq!((known.entries.len(), known.unread.is_some()), (4, true), "nothing in a journal is ever changed");
+    }
+
+    #[tokio::test]
+    async fn of_a_ledger_of_which_part_is_lost_nothing_is_taken_and_people_are_told_what_is_wrong() {
+        let mut known = Known::default();
+        known.take(Chain { broken: Some("record 2 cannot be read".to_owned()), is_torn: true, ..chain(5) });
+        assert_eq!((known.entries.len(), known.unread.map(|(_, why)| why)), (0, Some("record 2 cannot be read".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_hand_beside_the_records_hides_none_of_them() {
+        let mut known = Known::default();
+        known.take(chain(3));
+        known.take(Chain { broken: Some("the ledger has 5 records and its head says 4".to_owned()), ..chain(4) });
+        assert_eq!((known.entries.len(), known.out().is_some()), (4, false));
     }
 }

@@ -26,6 +26,7 @@ mod rehearsal_beside;
 mod same_second;
 mod sentinel;
 mod server_time;
+mod standing_watch;
 mod switch;
 mod told;
 mod untold;
