@@ -115,7 +115,7 @@ impl Watch {
         if self.is_left_without_ledger(acts, &decision) {
             let rest = self.without_ledger(&entries, &decision).await;
             // It may be back by now.
-            let recorded = decision.events.is_empty() || self.record(&decision.events).await;
+            let recorded = !decision.events.is_empty() && self.record(&decision.events).await;
             return if recorded { Duration::ZERO } else { rest };
         }
         if !decision.events.is_empty() && !self.record(&decision.events).await {

@@ -1,9 +1,11 @@
 //! Sentinels in trouble: an API server that blinks, a ledger that another hand changes or hides, an effect that hangs, a Pod made anew.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams};
-use notturno::embedded::RequestInfo;
+use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::engine::{Entry, Event};
 use notturno::model::epoch::Epoch;
 use notturno::model::phase::Outcome;
@@ -12,6 +14,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::world::{NIGHT, WORK, World, at};
+
+/// How often two sentinels that act may read the ledger in ten minutes: they look about every fifteen seconds when nothing moves.
+const READS_MAX: usize = 300;
 
 fn hanging() -> World {
     let world = World::new(true);
@@ -36,6 +41,18 @@ fn hanging_to_the_last() -> World {
 
 fn two(world: &World) -> [JoinSet<()>; 2] {
     ["a", "b"].map(|by| world.stands_watch(by))
+}
+
+/// Taken over and going back, with the operator dead since the upgrade.
+async fn taken_over() -> (World, [JoinSet<()>; 2]) {
+    let world = hanging();
+    let operator = world.operator();
+    let sentinels = two(&world);
+    world.until("2023-02-10T02:30:00+01:00").await;
+    drop(operator);
+    world.until("2023-02-10T05:10:00+01:00").await;
+    assert!(world.ledger_has(|event| matches!(event, Event::TakenOver { .. })).await);
+    (world, sentinels)
 }
 
 /// Somebody labels, annotates, copies: a key that is nobody's record.
@@ -101,4 +118,33 @@ async fn an_operator_reads_on_in_a_ledger_with_a_key_of_another_hand_also_behind
         object["kind"] == "Event" && object["metadata"]["name"].to_string().contains(&format!(".{}.", head.key()))
     };
     assert_eq!(world.embedded.objects().iter().filter(|object| told(object)).count(), 1, "people hear of the takeover from it");
+}
+
+/// Counts what sentinels read of the ledger; whoever reads without a pause is slowed down, or the time of the test would stand still.
+fn reads_of_the_ledger(world: &World, fault: impl Fn(&RequestInfo) -> Option<Fault> + Send + Sync + 'static) -> Arc<AtomicUsize> {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reads);
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        if stage != Stage::Before || request.user != "sentinel" || request.dry_run {
+            return Fault::None;
+        }
+        let is_read = request.verb == Verb::Get && request.name.ends_with("-ledger");
+        if is_read && count.fetch_add(1, Ordering::Relaxed) > READS_MAX {
+            return Fault::Delay(Duration::from_secs(1));
+        }
+        fault(request).unwrap_or_default()
+    })));
+    reads
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_night_that_is_taken_back_without_its_ledger_is_looked_at_in_pauses() {
+    let (world, _sentinels) = taken_over().await;
+    let refused = |request: &RequestInfo| (request.resource == "configmaps").then(|| Fault::Status(403, "Forbidden".to_owned()));
+    let reads = reads_of_the_ledger(&world, refused);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let count = reads.load(Ordering::Relaxed);
+    assert!((20..=READS_MAX).contains(&count), "{count}");
+    world.embedded.set_fault(None);
+    assert_eq!(world.outcome_in_ledger().await, Outcome::RolledBack);
 }
