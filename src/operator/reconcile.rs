@@ -182,17 +182,9 @@ async fn record(
 async fn without_record(night: &mut Night, hands: &Hands, allowed: &[Command], context: &Context) {
     let now = context.time.now();
     night.outage.heed(now);
-    let due: Vec<Command> = allowed.iter().filter(|command| night.tries.may(&wave::name(command), now)).cloned().collect();
-    for tried in wave::go_back(&mut night.lanes, hands, due.clone()).await {
+    let due = wave::due(&night.tries, allowed.to_vec(), now);
+    for tried in wave::go_back((&mut night.lanes, &mut night.tries), hands, due).await {
         note(night, tried, context);
-    }
-    pause_those_under_way(night, &due, context);
-}
-
-/// What is under way is not due again at once.
-fn pause_those_under_way(night: &mut Night, due: &[Command], context: &Context) {
-    for command in due.iter().filter(|command| wave::is_under_way(&night.lanes, command)) {
-        night.tries.tried(&wave::name(command), context.time.now(), EFFECT_PAUSE_MAX);
     }
 }
 
@@ -261,19 +253,17 @@ async fn arm(night: &mut Night, book: &mut Book, context: &Context) -> Result<u3
 
 /// Carries out what is due and notes what became of it.
 async fn carry_out(night: &mut Night, book: &Book, commands: Vec<Command>, context: &Context) -> Result<u32, Trouble> {
-    let now = context.time.now();
-    let due: Vec<Command> = commands.into_iter().filter(|command| night.tries.may(&wave::name(command), now)).collect();
+    let due = wave::due(&night.tries, commands, context.time.now());
     if due.is_empty() && night.lanes.is_idle() {
         return Ok(0);
     }
     let hands = hands(book, context).await?;
     let mut write_count = 0;
     let id = night.id();
-    let mut lanes = std::mem::take(&mut night.lanes);
+    let (mut lanes, mut tries) = (std::mem::take(&mut night.lanes), std::mem::take(&mut night.tries));
     let call = night.called_at(clock_calls_at(book, &State::fold(&book.plan, &book.entries)), &id, context);
-    let tried = wave::carry_out(&mut lanes, &hands, due.clone(), &call).await;
-    night.lanes = lanes;
-    pause_those_under_way(night, &due, context);
+    let tried = wave::carry_out((&mut lanes, &mut tries), &hands, due, &call).await;
+    (night.lanes, night.tries) = (lanes, tries);
     for tried in tried {
         write_count += note(night, tried, context);
     }

@@ -3,13 +3,14 @@
 //! In: commands whose intention was seen in the ledger. Out: what became of each. Invariants: a burn that hangs gets a head start and no
 //! more, so that it holds nobody else (PROTOCOL rule 6); forward lanes are few, and are left when the night is called; backward ones are
 //! as many as there are services and steps; one that hangs is left to itself, and until it has ended nothing else is begun about its
-//! service, nor the same command again; nothing outlives the tokens; within a lane a failure ends the lane for this time.
-//! Not here: when something is tried again ([`super::tries`]), arming and probes.
+//! service, nor the same command again, and it is not due at once; nothing outlives the tokens; within a lane a failure ends the lane for
+//! this time. Not here: how long it pauses ([`super::tries`]), arming and probes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::call_back::CallBack;
@@ -17,6 +18,7 @@ use super::effects::ledger::PlanIdentity;
 use super::effects::{Done, PerformError, Preimages, Switch, Tenant, perform};
 use super::server_time::ServerTime;
 use super::switch;
+use super::tries::{EFFECT_PAUSE_MAX, Tries};
 use super::under_way::{LEFT_AFTER, UnderWay};
 use crate::engine::Command;
 use crate::model::plan::{Plan, ServiceIndex};
@@ -44,23 +46,42 @@ pub(crate) type Tried = (Command, Result<Done, PerformError>);
 /// Lanes of the way back that are under way, by the name of what each is about.
 pub(crate) type Lanes = UnderWay<String, Vec<Tried>>;
 
-/// Carries out the commands, forward ones until the night is called. What hangs on the way back is left to itself; what had ended since
+/// Those of the commands that may be tried now.
+pub(crate) fn due(tries: &Tries, commands: Vec<Command>, now: Timestamp) -> Vec<Command> {
+    commands.into_iter().filter(|command| tries.may(&name(command), now)).collect()
+}
+
+/// Carries out what is due, forward commands until the night is called. What hangs on the way back is left to itself; what had ended since
 /// the last time is told too.
-pub(super) async fn carry_out(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>, call: &CallBack<'_>) -> Vec<Tried> {
-    let (forward, back): (Vec<Command>, Vec<Command>) = commands.into_iter().partition(is_forward);
-    let mut tried = begin_back(lanes, hands, back).await;
-    let (back, forward) = futures::join!(ended(lanes, LEFT_AFTER), until_called(hands, forward, call));
-    tried.extend(back);
+pub(super) async fn carry_out(
+    (lanes, tries): (&mut Lanes, &mut Tries),
+    hands: &Hands,
+    due: Vec<Command>,
+    call: &CallBack<'_>,
+) -> Vec<Tried> {
+    let (forward, back): (Vec<Command>, Vec<Command>) = due.into_iter().partition(is_forward);
+    let mut tried = begin_back(lanes, hands, back.clone()).await;
+    let (ended, forward) = futures::join!(ended(lanes, LEFT_AFTER), until_called(hands, forward, call));
+    tried.extend(ended);
     tried.extend(forward);
+    pause_those_under_way(lanes, tries, &back, hands.time.now());
     tried
 }
 
 /// The same for whoever only goes back: no forward command is carried out.
-pub(crate) async fn go_back(lanes: &mut Lanes, hands: &Hands, commands: Vec<Command>) -> Vec<Tried> {
-    let back = commands.into_iter().filter(|command| !is_forward(command)).collect();
-    let mut tried = begin_back(lanes, hands, back).await;
+pub(crate) async fn go_back((lanes, tries): (&mut Lanes, &mut Tries), hands: &Hands, due: Vec<Command>) -> Vec<Tried> {
+    let back: Vec<Command> = due.into_iter().filter(|command| !is_forward(command)).collect();
+    let mut tried = begin_back(lanes, hands, back.clone()).await;
     tried.extend(ended(lanes, LEFT_AFTER).await);
+    pause_those_under_way(lanes, tries, &back, hands.time.now());
     tried
+}
+
+/// What is under way is not due again at once: whoever rests until something may be tried would not rest at all.
+fn pause_those_under_way(lanes: &Lanes, tries: &mut Tries, due: &[Command], now: Timestamp) {
+    for command in due.iter().filter(|command| lanes.has(&about(command))) {
+        tries.tried(&name(command), now, EFFECT_PAUSE_MAX);
+    }
 }
 
 /// Burns, then everything else; what had ended by then.
@@ -91,11 +112,6 @@ fn about(command: &Command) -> String {
         Some(service) => format!("service {service}"),
         None => name(command),
     }
-}
-
-/// Whether it, or another one that is alone with the same object, is under way.
-pub(crate) fn is_under_way(lanes: &Lanes, command: &Command) -> bool {
-    lanes.has(&about(command))
 }
 
 async fn ended(lanes: &mut Lanes, within: Duration) -> Vec<Tried> {

@@ -271,8 +271,7 @@ impl Watch {
     }
 
     async fn carry_out(&mut self, commands: Vec<Command>) -> u32 {
-        let now = self.post.time.now();
-        let due: Vec<Command> = commands.into_iter().filter(|command| self.tries.may(&wave::name(command), now)).collect();
+        let due = wave::due(&self.tries, commands, self.post.time.now());
         if due.is_empty() && self.lanes.is_idle() {
             return 0;
         }
@@ -281,7 +280,7 @@ impl Watch {
         let (tenant, plan, time) = (tenant.clone(), Arc::clone(plan), time.clone());
         let hands = Hands { tenant, plan, preimages, time, switch: Switch::Without, identity: None };
         let mut write_count = 0;
-        for (command, result) in wave::go_back(&mut self.lanes, &hands, due).await {
+        for (command, result) in wave::go_back((&mut self.lanes, &mut self.tries), &hands, due).await {
             let name = wave::name(&command);
             self.tries.tried(&name, self.post.time.now(), EFFECT_PAUSE_MAX);
             match result {

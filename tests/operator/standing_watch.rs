@@ -148,3 +148,22 @@ async fn a_night_that_is_taken_back_without_its_ledger_is_looked_at_in_pauses() 
     world.embedded.set_fault(None);
     assert_eq!(world.outcome_in_ledger().await, Outcome::RolledBack);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_that_hangs_in_a_night_that_was_taken_over_is_waited_for_in_pauses() {
+    let world = hanging();
+    let operator = world.operator();
+    let _sentinels = two(&world);
+    world.until("2023-02-10T02:30:00+01:00").await;
+    drop(operator);
+    world.until("2023-02-10T04:50:00+01:00").await;
+    let hangs = |request: &RequestInfo| {
+        (request.verb == Verb::Patch && request.resource == "deployments" && request.name == "accesso-ts").then_some(Fault::Hang)
+    };
+    let reads = reads_of_the_ledger(&world, hangs);
+    world.until("2023-02-10T05:06:00+01:00").await;
+    let count = reads.load(Ordering::Relaxed);
+    assert!((20..=READS_MAX).contains(&count), "{count}");
+    world.embedded.set_fault(None);
+    assert_eq!(world.outcome_in_ledger().await, Outcome::RolledBack);
+}
