@@ -5,6 +5,7 @@
 //! rehearsed after. Not here: what is decided, what is done.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,9 +32,11 @@ use crate::operator::tries::{EFFECT_PAUSE_MAX, RECORD_PAUSE_MAX, Tries, pause};
 use crate::operator::watching::WATCH_FOR_SECONDS;
 use crate::operator::wave::{self, Hands, Lanes};
 
-/// How often the way back is rehearsed again, and after a rehearsal that found something.
+/// How often the way back is rehearsed again.
 const REHEARSED_EVERY: Duration = Duration::from_secs(900);
-const REHEARSED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How soon after a rehearsal that found something: often in the minute that a night lasts without a ready sentinel, seldom what waits for
+/// people.
+const REHEARSED_AGAIN_AFTER: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(60);
 /// The longest that a rehearsal may take; nearer than twice that to a takeover nothing is rehearsed again.
 const REHEARSAL_FOR_MAX: Duration = Duration::from_secs(60);
 /// What others change just then may spoil a rehearsal.
@@ -56,7 +59,10 @@ pub(super) struct Watch {
     bell: Arc<Notify>,
     /// Pre-images as intentions renewed them, by the head of the ledger that they follow from.
     intended: Option<(Option<Head>, Arc<Preimages>)>,
-    rehearsed_at: Option<Instant>,
+    /// When the way back is to be rehearsed again; at once, at first.
+    rehearsal_at: Option<Instant>,
+    /// Since when rehearsals find something.
+    unproven_since: Option<Instant>,
     /// Turns in a row in which nothing happened.
     quiet_count: u32,
     disarmed: bool,
@@ -78,7 +84,8 @@ impl Watch {
             work: NightWatch::default(),
             bell: Arc::default(),
             intended: None,
-            rehearsed_at: None,
+            rehearsal_at: None,
+            unproven_since: None,
             quiet_count: 0,
             disarmed: false,
         }
@@ -122,7 +129,8 @@ impl Watch {
             return self.soon(RECORD_PAUSE_MAX);
         }
         let write_count = self.perform(&decision).await;
-        self.rest_after(&decision, acts, write_count > 0 || !decision.events.is_empty())
+        let rest = self.rest_after(&decision, acts, write_count > 0 || !decision.events.is_empty());
+        self.rehearses_in(&state).map_or(rest, |rehearsal| rest.min(rehearsal))
     }
 
     fn rest_after(&mut self, decision: &Decision, acts: bool, moved: bool) -> Rest {
@@ -161,18 +169,34 @@ impl Watch {
         }
     }
 
+    /// How soon the way back is to be rehearsed; none once the night has turned or is over, or may be taken over just then.
+    fn rehearses_in(&self, state: &State) -> Option<Duration> {
+        let Post { plan, time, .. } = &self.post;
+        let soon = |at: Timestamp| Duration::try_from(at.duration_since(time.now())).unwrap_or_default() < 2 * REHEARSAL_FOR_MAX;
+        let may_be = match state.direction {
+            Direction::Still | Direction::Forward => {
+                state.outcome.is_none() && engine::due(plan, state).is_none_or(|due| !soon(due.at))
+            }
+            Direction::Back { .. } | Direction::Committed { .. } => false,
+        };
+        may_be.then(|| self.rehearsal_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())))
+    }
+
+    fn rehearses_again_after(&mut self, is_proven: bool) -> Duration {
+        if is_proven {
+            self.unproven_since = None;
+            return REHEARSED_EVERY;
+        }
+        let unproven_for = self.unproven_since.get_or_insert_with(Instant::now).elapsed();
+        (unproven_for / 4).clamp(*REHEARSED_AGAIN_AFTER.start(), *REHEARSED_AGAIN_AFTER.end())
+    }
+
     /// Until the night turns; afterwards what was rehearsed is needed.
     async fn rehearse(&mut self, state: &State) {
-        let every = if self.readiness.why_not().is_none() { REHEARSED_EVERY } else { REHEARSED_AGAIN_AFTER };
-        let due = self.rehearsed_at.is_none_or(|at| at.elapsed() >= every);
-        if !due || !matches!(state.direction, Direction::Still | Direction::Forward) {
+        if self.rehearses_in(state) != Some(Duration::ZERO) {
             return;
         }
         let Post { tenant, plan, preimages, time, .. } = &self.post;
-        let soon = |at: Timestamp| Duration::try_from(at.duration_since(time.now())).unwrap_or_default() < 2 * REHEARSAL_FOR_MAX;
-        if engine::due(plan, state).is_some_and(|due| soon(due.at)) {
-            return;
-        }
         let rehearsal = async {
             let problems = prove(tenant, plan, preimages, time.now()).await;
             if problems.is_empty() {
@@ -185,7 +209,7 @@ impl Watch {
         let mut problems = tokio::time::timeout(REHEARSAL_FOR_MAX, rehearsal).await.unwrap_or_else(|_| took_too_long());
         problems.extend(time.unbounded().map(|why| format!("the clock of the API server is not known: {why}")));
         problems.extend(self.known.out().map(|(_, why)| format!("the ledger: {why}")));
-        self.rehearsed_at = Some(Instant::now());
+        self.rehearsal_at = Some(Instant::now() + self.rehearses_again_after(problems.is_empty()));
         let not_ready = (!problems.is_empty()).then(|| problems.join("; "));
         match &not_ready {
             None => tracing::info!(offset = %time.offset(), "the way back was rehearsed"),

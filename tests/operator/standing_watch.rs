@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, Patch, PatchParams};
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use notturno::engine::{Entry, Event};
 use notturno::model::epoch::Epoch;
 use notturno::model::phase::Outcome;
 use notturno::operator::effects::{Tenant, ledger};
+use notturno::sentinel::Readiness;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -166,4 +168,48 @@ async fn an_effect_that_hangs_in_a_night_that_was_taken_over_is_waited_for_in_pa
     assert!((20..=READS_MAX).contains(&count), "{count}");
     world.embedded.set_fault(None);
     assert_eq!(world.outcome_in_ledger().await, Outcome::RolledBack);
+}
+
+/// For how long a sentinel was not ready at a stretch, as its kubelet sees it, second by second, until then.
+async fn not_ready_for_max(world: &World, readiness: &Readiness, until: Timestamp) -> Duration {
+    let (mut longest, mut so_far) = (Duration::ZERO, Duration::ZERO);
+    while world.clock.now() < until {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        so_far = if readiness.why_not().is_some() { so_far + Duration::from_secs(1) } else { Duration::ZERO };
+        longest = longest.max(so_far);
+    }
+    longest
+}
+
+/// The API server answers nobody for half a minute, from the first dry run of a rehearsal after this moment on.
+async fn blinks_at_a_rehearsal(from: &str) -> Duration {
+    let world = hanging();
+    let _operator = world.operator();
+    let readiness = Readiness::default();
+    let _sentinel = world.stands_watch_saying("a", readiness.clone());
+    world.until(from).await;
+    assert_eq!(readiness.why_not(), None);
+    let (clock, blink) = (world.clock, std::sync::Mutex::new(None::<Timestamp>));
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        if stage != Stage::Before || request.user != "sentinel" {
+            return Fault::None;
+        }
+        let mut blink = blink.lock().unwrap();
+        if request.dry_run {
+            blink.get_or_insert(clock.now());
+        }
+        let gone = blink.is_some_and(|since| clock.now() < since + SignedDuration::from_secs(30));
+        if gone { Fault::Status(503, "ServiceUnavailable".to_owned()) } else { Fault::None }
+    })));
+    let until = world.clock.now() + SignedDuration::from_mins(40);
+    not_ready_for_max(&world, &readiness, until).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_blinks_while_the_way_back_is_rehearsed_costs_no_night() {
+    for from in ["2023-02-09T22:00:00+01:00", "2023-02-10T02:00:00+01:00"] {
+        let longest = blinks_at_a_rehearsal(from).await;
+        let seconds = longest.as_secs();
+        assert!((20..45).contains(&seconds), "{from}: not ready for {seconds} s, and a night goes back after 60");
+    }
 }

@@ -12,6 +12,7 @@ use notturno::model::phase::Outcome;
 use notturno::operator::effects::ledger::LedgerRead;
 use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Judge, Switch};
+use notturno::sentinel::Readiness;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -110,7 +111,16 @@ impl World {
 
     /// The same, with this client.
     pub fn stands_watch_through(&self, by: &str, client: Client) -> JoinSet<()> {
-        processes::sentinel(&self.embedded, &WHOSE, by, client)
+        self.stands_watch_with(by, client, Readiness::default())
+    }
+
+    /// The same, whose readiness somebody asks for.
+    pub fn stands_watch_saying(&self, by: &str, readiness: Readiness) -> JoinSet<()> {
+        self.stands_watch_with(by, self.embedded.client("sentinel"), readiness)
+    }
+
+    fn stands_watch_with(&self, by: &str, client: Client, readiness: Readiness) -> JoinSet<()> {
+        processes::sentinel(&self.embedded, &WHOSE, by, client, readiness)
     }
 
     pub async fn ledger_has(&self, is: impl Fn(&Event) -> bool) -> bool {

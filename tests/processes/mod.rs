@@ -83,7 +83,7 @@ pub async fn ledger_of(embedded: &Embedded, whose: &Whose) -> Option<LedgerRead>
 }
 
 /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
-pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client) -> JoinSet<()> {
+pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client, readiness: Readiness) -> JoinSet<()> {
     let (embedded, whose, by) = (embedded.clone(), whose.clone(), format!("sentinel {by}"));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -99,7 +99,7 @@ pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client) ->
         let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
         let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time, getter, by };
         let (_stop, stopped) = watch::channel(false);
-        sentinel::stand(post, Readiness::default(), stopped).await;
+        sentinel::stand(post, readiness, stopped).await;
     });
     tasks
 }

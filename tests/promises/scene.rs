@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{Embedded, Fault, RequestInfo, Stage};
+use notturno::sentinel::Readiness;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -363,7 +364,7 @@ impl Cast {
             Who::Sentinel(_) if !self.stands => {}
             Who::Sentinel(index) => {
                 let name = Who::SENTINELS[index];
-                self.sentinels[index] = Some(processes::sentinel(&self.embedded, &WHOSE, name, self.embedded.client(name)));
+                self.sentinels[index] = Some(processes::sentinel(&self.embedded, &WHOSE, name, self.embedded.client(name), Readiness::default()));
             }
         }
     }
