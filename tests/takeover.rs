@@ -6,12 +6,15 @@ mod nights;
 use std::collections::BTreeMap;
 
 use nights::{Night, Played, World, play, play_before, sogei, t};
+use notturno::engine::facts::Pods;
 use notturno::engine::journal::Cause;
 use notturno::engine::state::{ServiceState, Work};
+use notturno::engine::words::clock;
 use notturno::engine::{Command, Entry, Event, Facts, State, decide, due, torn};
 use notturno::model::epoch::Epoch;
 use notturno::model::need::grace;
 use notturno::model::phase::Outcome;
+use notturno::model::plan::Plan;
 use notturno::model::service::WhenRed;
 use notturno::model::span::{Span, after};
 
@@ -39,6 +42,7 @@ fn dying(world: &World, after: usize) -> World {
         takes: world.takes.clone(),
         fails: world.fails.clone(),
         reopening: world.reopening.clone(),
+        left: world.left.clone(),
         dies_after: Some(after),
         ..World::default()
     }
@@ -110,6 +114,84 @@ fn an_operator_that_plays_by_the_rules_is_never_deposed() {
         assert_eq!(taken_over(&whole.journal), None);
     }
     assert!(looks > 150, "{looks}");
+}
+
+/// The upgrade hangs, and its Pods are seen like this for so long after they were told to stop.
+fn stopping(minutes: u32, pods: Pods) -> World {
+    World {
+        takes: hours("aggiorna", None),
+        left: [("aggiorna".to_owned(), (Span::minutes(minutes), pods))].into(),
+        ..World::default()
+    }
+}
+
+/// Turned back at its hard cap, or at the last moment that there is, with a reserve of so many minutes.
+fn turning(at_the_last: bool, reserve: u32) -> Plan {
+    let mut night: Night = sogei();
+    night.runbook.reserve = Span::minutes(reserve);
+    if at_the_last {
+        night.step("aggiorna").hard_cap = Some(Span::minutes(240));
+    }
+    night.plan()
+}
+
+/// When a sentinel would take over from an operator that lives; none while every record comes before that.
+fn deposed_at(plan: &Plan, world: &World) -> Option<String> {
+    let journal = play(plan, world, t("12:00")).journal;
+    (1..=journal.len()).find_map(|count| {
+        let (last, next) = (&journal[count - 1], journal.get(count).map(|entry| entry.at));
+        let due = due(plan, &State::fold(plan, &journal[..count])).filter(|_| next != Some(last.at))?;
+        let at = after(due.at, grace(plan)).max(last.at);
+        next.is_none_or(|next| at <= next).then(|| clock(plan, at))
+    })
+}
+
+#[test]
+fn an_operator_that_waits_for_a_pod_to_stop_is_not_deposed_while_the_way_back_has_time_for_it() {
+    for (at_the_last, reserve, minutes, pods) in [
+        (false, 20, 3, Pods::Alive),
+        (false, 20, 40, Pods::Alive),
+        (false, 2, 60, Pods::NoneSeen),
+        (true, 20, 3, Pods::Alive),
+        (true, 20, 10, Pods::Alive),
+        (true, 2, 60, Pods::NoneSeen),
+    ] {
+        let told = format!("at the last moment: {at_the_last}, reserve {reserve}, {pods:?} for {minutes} min");
+        assert_eq!(deposed_at(&turning(at_the_last, reserve), &stopping(minutes, pods)), None, "{told}");
+    }
+}
+
+#[test]
+fn a_step_that_nothing_undoes_may_take_its_time_to_stop_too() {
+    let mut night: Night = sogei();
+    night.step("istantanea").hard_cap = Some(Span::minutes(45));
+    let plan = night.plan();
+    for pods in [Pods::Alive, Pods::NoneSeen] {
+        let left = [("istantanea".to_owned(), (Span::minutes(2), pods))].into();
+        let world = World { takes: hours("istantanea", None), left, ..World::default() };
+        assert_eq!(deposed_at(&plan, &world), None);
+    }
+    // The covering undo has the time that stops need.
+    let left = [("indici".to_owned(), (Span::minutes(5), Pods::Alive))].into();
+    let fails = [(("indici".to_owned(), 0), Span::minutes(10))].into();
+    assert_eq!(deposed_at(&plan, &World { fails, left, ..World::default() }), None);
+}
+
+#[test]
+fn whoever_dies_while_a_pod_is_stopping_is_followed_in_time_for_every_service() {
+    for (at_the_last, reserve) in [(false, 20), (true, 20), (false, 2), (true, 2)] {
+        let plan = turning(at_the_last, reserve);
+        let world = stopping(3, Pods::Alive);
+        let whole = play(&plan, &world, t("12:00"));
+        let turned = whole.journal.iter().position(|entry| matches!(entry.event, Event::GoingBack { .. })).unwrap() + 1;
+        for dies_after in turned..whole.journal.len() {
+            let told = format!("{at_the_last} {reserve}, dead after {}", whole.journal[dies_after - 1].why);
+            let played = play(&plan, &dying(&world, dies_after), t("12:00"));
+            let held_the_end = played.journal == whole.journal;
+            assert!(held_the_end || taken_over(&played.journal).is_some(), "{told}\n{}", played.text());
+            keeps_the_promise(&played, false, &told);
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use crate::model::need::{grace, reopen_by, turn_back_at};
-use crate::model::plan::{Plan, ServiceIndex};
+use crate::model::plan::{Plan, PlannedStep, PlannedUndo, ServiceIndex};
 use crate::model::span::{Span, after};
 
 use super::state::{Direction, Running, ServiceState, State};
@@ -54,7 +54,24 @@ fn soon(plan: &Plan, state: &State) -> Timestamp {
     after(state.progress_at.unwrap_or(plan.start_at), grace(plan))
 }
 
-/// Undos that run end by their budget; the next in line, and the verification, begin soon.
+/// An undo's budget includes stopping its step (DESIGN §1); what nothing undoes has as long as a stale Job controller may take. A night that
+/// turned at its last moment waits half of its reserve for that: the other half holds a grace and a wave's calls (PROTOCOL rule 21).
+fn stopped_by(plan: &Plan, state: &State, planned: &PlannedStep) -> Timestamp {
+    let Direction::Back { since, .. } = state.direction else { return soon(plan, state) };
+    let undone_with = match planned.undo {
+        PlannedUndo::CoveredBy { step } => plan.steps.get(step).map(PlannedStep::undo_budget).unwrap_or_default(),
+        PlannedUndo::Job { .. }
+        | PlannedUndo::Restore { .. }
+        | PlannedUndo::Reopening
+        | PlannedUndo::Nothing
+        | PlannedUndo::Irreversible => planned.undo_budget(),
+    };
+    let by_budget = after(since, undone_with.max(back::STALE_CONTROLLER));
+    let at_the_last = after(turn_back_at(plan, &state.begun(plan)), plan.reserve.quarter() + plan.reserve.quarter());
+    soon(plan, state).max(by_budget.min(at_the_last))
+}
+
+/// Undos that run end by their budget, and what they have to stop by the same; the next in line, and the verification, begin soon.
 fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
     let mut moments = Vec::new();
     for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
@@ -63,7 +80,8 @@ fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
                 moments.push((after(at, planned.undo_budget()), format!("the end of the undo of {}", planned.name)));
             }
             Running::Waiting | Running::Done { .. } | Running::Failed { .. } if back::is_next(plan, state, index) => {
-                moments.push((soon(plan, state), format!("the end of {}, or its undo", planned.name)));
+                let at = if back::is_still(planned, step) { soon(plan, state) } else { stopped_by(plan, state, planned) };
+                moments.push((at, format!("the end of {}, or its undo", planned.name)));
             }
             Running::Since { overrun: true, .. }
             | Running::Waiting
