@@ -127,7 +127,7 @@ fn smoke_outcome(state: &State, facts: &Facts) -> Next {
 }
 
 /// Whether nothing of this step runs or can still be undone: later undos need not wait for it.
-fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
+pub(super) fn is_settled(plan: &Plan, state: &State, index: StepIndex) -> bool {
     let (Some(planned), Some(step)) = (plan.steps.get(index), state.steps.get(index)) else { return true };
     if step.work == Work::Waiting {
         return true;

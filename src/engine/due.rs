@@ -1,12 +1,13 @@
 //! When the next progress of a night is due: what the dead man's switch goes by (PROTOCOL rule 17).
 //!
 //! In: plan and state, nothing else. Out: [`Due`]. Invariants: it follows from the ledger, so that nobody promises or renews it; whoever
-//! plays the night by the engine's rules records something by then, unless what it waits for hangs; it never lies after the moment from
-//! which the next service could not come back in time. Not here: the grace after it, and what happens then ([`super::takeover`]).
+//! plays the night by the engine's rules records something by then, unless what it waits for hangs: then it may be relieved, which costs
+//! nothing; it never lies after the moment from which the next service could not come back in time. Not here: the grace after it, and what
+//! happens then ([`super::takeover`]).
 
 use jiff::Timestamp;
 
-use crate::model::need::{grace, reopen_by, turn_back_at};
+use crate::model::need::{Begun, grace, reopen_by, turn_back_at};
 use crate::model::plan::{Plan, PlannedStep, PlannedUndo, ServiceIndex};
 use crate::model::span::{Span, after};
 
@@ -71,23 +72,34 @@ fn stopped_by(plan: &Plan, state: &State, planned: &PlannedStep) -> Timestamp {
     soon(plan, state).max(by_budget.min(at_the_last))
 }
 
-/// Undos that run end by their budget, and what they have to stop by the same; the next in line, and the verification, begin soon.
+/// When somebody has to be there for the end of an undo that runs, however long it already takes: from there the undos that wait behind it,
+/// the verification and the reopening still fit, after a grace to take the night over and one for a wave's calls.
+fn helps_until(plan: &Plan, state: &State) -> Timestamp {
+    let waits = |index: &usize| {
+        state.steps.get(*index).is_some_and(|step| step.undo == Running::Waiting) && !back::is_settled(plan, state, *index)
+    };
+    let begun = state.begun(plan);
+    let behind = Begun { steps: begun.steps.into_iter().filter(waits).collect(), closed: begun.closed };
+    let reserved = plan.reserve.less(grace(plan) + grace(plan));
+    after(turn_back_at(plan, &behind), reserved)
+}
+
+/// Undos that run end by their budget, while that helps anybody; what they have to stop ends by the same; the next in line, and the
+/// verification, begin soon.
 fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
     let mut moments = Vec::new();
     for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
         match step.undo {
-            Running::Since { at, overrun: false, .. } => {
-                moments.push((after(at, planned.undo_budget()), format!("the end of the undo of {}", planned.name)));
+            Running::Since { at, overrun, .. } => {
+                let helps_until = helps_until(plan, state);
+                let at = if overrun { helps_until } else { helps_until.min(after(at, planned.undo_budget())) };
+                moments.push((at, format!("the end of the undo of {}", planned.name)));
             }
             Running::Waiting | Running::Done { .. } | Running::Failed { .. } if back::is_next(plan, state, index) => {
                 let at = if back::is_still(planned, step) { soon(plan, state) } else { stopped_by(plan, state, planned) };
                 moments.push((at, format!("the end of {}, or its undo", planned.name)));
             }
-            Running::Since { overrun: true, .. }
-            | Running::Waiting
-            | Running::Done { .. }
-            | Running::Failed { .. }
-            | Running::Expired { .. } => {}
+            Running::Waiting | Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. } => {}
         }
     }
     match (&state.smoke, &plan.smoke) {
