@@ -6,7 +6,7 @@ mod nights;
 use std::collections::BTreeMap;
 
 use nights::{Night, Played, World, play, play_before, sogei, t};
-use notturno::engine::facts::Pods;
+use notturno::engine::facts::{Pods, SwitchFact};
 use notturno::engine::journal::Cause;
 use notturno::engine::state::{ServiceState, Work};
 use notturno::engine::words::clock;
@@ -280,6 +280,12 @@ fn an_operator_that_comes_back_after_a_takeover_records_and_commands_nothing_unt
         assert_eq!((decision.events, decision.commands, decision.wake), (vec![], vec![], None));
         assert!(decision.why.starts_with("epoch 2 has the night: "), "{}", decision.why);
     }
+    let lost = SwitchFact::NotReady { reason: "it is not there".to_owned(), since: t("06:30") };
+    let unguarded = Facts { switch: lost, ..Facts::default() };
+    let by_people = Entry { at: t("05:00"), event: Event::TakenOver { epoch: Epoch::PEOPLE }, why: String::new() };
+    let by_people = [&played.journal[..=taken], &[by_people]].concat();
+    assert_eq!(decide(&plan, &played.journal[..=taken], &unguarded, t("06:30")).commands, [Command::ArmSwitch]);
+    assert_eq!(decide(&plan, &by_people, &unguarded, t("06:30")).commands, [], "people may have taken it down");
     let over = decide(&plan, &played.journal, &Facts::default(), t("08:00"));
     assert_eq!(over.commands, [Command::Disarm], "what is left of a night that is over may be taken away by anybody");
 }

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::model::epoch::Epoch;
 use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
@@ -22,6 +23,10 @@ pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, part: Part, no
         // What is left of a night that is over is taken away by whoever is there.
         Part::Reports if state.outcome.is_some() => {}
         Part::Waits if takeover::is_left_over(plan, state, now) => {}
+        // Sentinels make nothing: of a switch that is taken away only whoever was deposed can make another. It takes no token and no record.
+        Part::Reports if state.epoch == Epoch::SENTINELS => {
+            return switch::command(plan, state, facts, now).into_iter().collect();
+        }
         Part::Reports | Part::Waits => return Vec::new(),
     }
     let mut commands = match (&state.direction, state.outcome) {

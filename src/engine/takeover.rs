@@ -1,8 +1,8 @@
 //! Who may act: the epoch that the ledger shows, and when a sentinel takes it (PROTOCOL rules 17 to 19).
 //!
 //! In: plan, state, whose eyes, now. Out: the takeover, or whether somebody only waits or only reports. Invariants: one takeover for both
-//! sentinels, and none twice; a night that has not begun is nobody's to take; whoever is deposed records and commands nothing.
-//! Not here: when progress is due ([`super::due`]), what the taken night does ([`super::back`], [`super::reopen`]).
+//! sentinels, and none twice; a night that has not begun is nobody's to take; whoever is deposed records nothing, and commands nothing but
+//! the switch. Not here: when progress is due ([`super::due`]), what the taken night does ([`super::back`], [`super::reopen`]).
 
 use jiff::Timestamp;
 

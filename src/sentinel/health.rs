@@ -1,7 +1,8 @@
 //! The endpoints of a sentinel, for the kubelet and for whoever arms the night.
 //!
 //! Out: `/healthz` (its loop turns), `/readyz` (its rehearsal went well, or what did not). Invariant: it is ready only while its last
-//! rehearsal found nothing, and while the time of the API server is known. Not here: the rehearsal.
+//! rehearsal found nothing; once the night has turned and nothing can be rehearsed, while it reads the ledger and knows the time. Not here:
+//! the rehearsal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ async fn healthz(State(readiness): State<Readiness>) -> (StatusCode, &'static st
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, String) {
     match readiness.why_not() {
-        None => (StatusCode::OK, "the way back was rehearsed\n".to_owned()),
+        None => (StatusCode::OK, "the way back holds\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: a post. Out: a rest. Invariants: one append for each decision; a command that fails holds no other and is tried again after a
 //! pause; whoever wrote last goes on, the other lets it for some seconds; the way back is rehearsed until the night turns, and nothing is
-//! rehearsed after. Not here: what is decided, what is done.
+//! rehearsed after: then whoever reads the ledger and knows the time is ready. Not here: what is decided, what is done.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -111,9 +111,12 @@ impl Watch {
         let entries = self.known.journal(&self.post.plan, &self.post.plan_hash);
         let state = State::fold(&self.post.plan, &entries);
         let acts = state.epoch == self.post.tenant.epoch;
-        if !acts {
+        if acts || has_turned(&state) {
+            self.readiness.say(joined(&self.troubles()));
+        } else {
             self.rehearse(&state).await;
-        } else if let Some(rest) = self.lets_the_other_act() {
+        }
+        if acts && let Some(rest) = self.lets_the_other_act() {
             return rest;
         }
         let facts = if acts { self.look(&engine::interest(&self.post.plan, &state)).await } else { self.no_facts() };
@@ -130,7 +133,7 @@ impl Watch {
         }
         let write_count = self.perform(&decision).await;
         let rest = self.rest_after(&decision, acts, write_count > 0 || !decision.events.is_empty());
-        self.rehearses_in(&state).map_or(rest, |rehearsal| rest.min(rehearsal))
+        self.is_ready_in(&state).map_or(rest, |soon| rest.min(soon))
     }
 
     fn rest_after(&mut self, decision: &Decision, acts: bool, moved: bool) -> Rest {
@@ -169,17 +172,21 @@ impl Watch {
         }
     }
 
+    /// How soon it may be ready, or has to show that it still is; none while there is nothing to be shown.
+    fn is_ready_in(&self, state: &State) -> Option<Duration> {
+        if has_turned(state) {
+            return self.readiness.why_not().is_some().then_some(*REHEARSED_AGAIN_AFTER.start());
+        }
+        self.rehearses_in(state)
+    }
+
     /// How soon the way back is to be rehearsed; none once the night has turned or is over, or may be taken over just then.
     fn rehearses_in(&self, state: &State) -> Option<Duration> {
         let Post { plan, time, .. } = &self.post;
         let soon = |at: Timestamp| Duration::try_from(at.duration_since(time.now())).unwrap_or_default() < 2 * REHEARSAL_FOR_MAX;
-        let may_be = match state.direction {
-            Direction::Still | Direction::Forward => {
-                state.outcome.is_none() && engine::due(plan, state).is_none_or(|due| !soon(due.at))
-            }
-            Direction::Back { .. } | Direction::Committed { .. } => false,
-        };
-        may_be.then(|| self.rehearsal_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())))
+        let is_needed = has_turned(state) || engine::due(plan, state).is_some_and(|due| soon(due.at));
+        (!is_needed && state.outcome.is_none())
+            .then(|| self.rehearsal_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())))
     }
 
     fn rehearses_again_after(&mut self, is_proven: bool) -> Duration {
@@ -207,15 +214,19 @@ impl Watch {
         };
         let took_too_long = || vec![format!("the rehearsal took longer than {} s", REHEARSAL_FOR_MAX.as_secs())];
         let mut problems = tokio::time::timeout(REHEARSAL_FOR_MAX, rehearsal).await.unwrap_or_else(|_| took_too_long());
-        problems.extend(time.unbounded().map(|why| format!("the clock of the API server is not known: {why}")));
-        problems.extend(self.known.out().map(|(_, why)| format!("the ledger: {why}")));
+        problems.extend(self.troubles());
         self.rehearsal_at = Some(Instant::now() + self.rehearses_again_after(problems.is_empty()));
-        let not_ready = (!problems.is_empty()).then(|| problems.join("; "));
-        match &not_ready {
-            None => tracing::info!(offset = %time.offset(), "the way back was rehearsed"),
+        match &joined(&problems) {
+            None => tracing::info!(offset = %self.post.time.offset(), "the way back was rehearsed"),
             Some(why) => tracing::warn!(why, "the way back does not hold"),
         }
-        self.readiness.say(not_ready);
+        self.readiness.say(joined(&problems));
+    }
+
+    /// What it needs whether or not there is anything left to rehearse.
+    fn troubles(&self) -> Vec<String> {
+        let clock = self.post.time.unbounded().map(|why| format!("the clock of the API server is not known: {why}"));
+        clock.into_iter().chain(self.known.out().map(|(_, why)| format!("the ledger: {why}"))).collect()
     }
 
     fn lets_the_other_act(&self) -> Option<Rest> {
@@ -347,4 +358,15 @@ impl Watch {
         let write_count = self.carry_out(allowed).await;
         if write_count > 0 { Duration::ZERO } else { self.soon(EFFECT_PAUSE_MAX) }
     }
+}
+
+fn has_turned(state: &State) -> bool {
+    match state.direction {
+        Direction::Still | Direction::Forward => false,
+        Direction::Back { .. } | Direction::Committed { .. } => true,
+    }
+}
+
+fn joined(troubles: &[String]) -> Option<String> {
+    (!troubles.is_empty()).then(|| troubles.join("; "))
 }

@@ -15,6 +15,7 @@ use notturno::sentinel::Readiness;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::switch::another_hand;
 use crate::world::{NIGHT, WORK, World, at};
 
 /// How often two sentinels that act may read the ledger in ten minutes: they look about every fifteen seconds when nothing moves.
@@ -212,4 +213,57 @@ async fn an_api_server_that_blinks_while_the_way_back_is_rehearsed_costs_no_nigh
         let seconds = longest.as_secs();
         assert!((20..45).contains(&seconds), "{from}: not ready for {seconds} s, and a night goes back after 60");
     }
+}
+
+fn notices(world: &World, reason: &str) -> usize {
+    world.embedded.objects().into_iter().filter(|object| object["kind"] == "Event" && object["reason"] == reason).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_was_deposed_still_makes_the_switch_again_when_somebody_takes_it_away() {
+    let world = hanging();
+    let operator = world.operator_guarded();
+    let _sentinels = two(&world);
+    world.until("2023-02-10T02:30:00+01:00").await;
+    drop(operator);
+    world.until("2023-02-10T05:10:00+01:00").await;
+    let _returned = world.operator_guarded();
+    world.until("2023-02-10T05:12:00+01:00").await;
+    let before = world.switch().expect("it stands");
+    let name = before["metadata"]["name"].as_str().unwrap().to_owned();
+    another_hand(&world.embedded, &name, Verb::Delete, Value::Null).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let after = world.switch().expect("it is made again");
+    assert_eq!(after["spec"], before["spec"]);
+    assert_eq!((notices(&world, "SwitchLost"), notices(&world, "SwitchMended")), (1, 1));
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.switch(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sentinel_that_is_made_anew_once_the_night_has_turned_is_ready_whoever_has_the_night() {
+    let (world, _sentinels) = taken_over().await;
+    let readiness = Readiness::default();
+    let _third = world.stands_watch_saying("c", readiness.clone());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(readiness.why_not(), None, "it has the night");
+
+    let world = hanging();
+    let _operator = world.operator();
+    while !world.ledger_has(|event| matches!(event, Event::GoingBack { .. })).await {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    let readiness = Readiness::default();
+    let _third = world.stands_watch_saying("c", readiness.clone());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(readiness.why_not(), None, "the operator has it");
+    let refused = |request: &RequestInfo, stage: Stage| {
+        let reads = request.user == "sentinel" && request.resource == "configmaps" && stage == Stage::Before;
+        if reads { Fault::Status(403, "Forbidden".to_owned()) } else { Fault::None }
+    };
+    world.embedded.set_fault(Some(Arc::new(refused)));
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    let why = readiness.why_not().expect("one that cannot read the ledger is no help");
+    assert!(why.starts_with("the ledger: "), "{why}");
 }

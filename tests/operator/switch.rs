@@ -39,7 +39,7 @@ async fn lost_at(world: &World) -> Option<Timestamp> {
 }
 
 /// What another hand does to the sentinel's Deployment.
-async fn another_hand(embedded: &Embedded, name: &str, verb: Verb, body: Value) {
+pub async fn another_hand(embedded: &Embedded, name: &str, verb: Verb, body: Value) {
     use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
     let kind = kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("apps", "v1", "Deployment"));
     let api: Api<DynamicObject> = Api::namespaced_with(embedded.client("another"), WORK, &kind);
