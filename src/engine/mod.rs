@@ -110,8 +110,7 @@ fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         Part::Reports => return None,
     }
     match state.direction {
-        // Whoever took a night over goes nowhere but back.
-        Direction::Still if state.epoch > Epoch::OPERATOR => None,
+        // Whoever took a night over goes nowhere but back; one that has not begun is never taken over.
         Direction::Forward if state.epoch > Epoch::OPERATOR => {
             Some((Event::GoingBack { cause: Cause::TakenOver }, "the night was taken over: going back".to_owned()))
         }
