@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use notturno::embedded::{Fault, Stage, Verb};
+use notturno::embedded::{Access, Fault, Stage, Verb};
 use notturno::engine::Command;
 use notturno::engine::facts::ClosingFact;
-use notturno::operator::effects::Switch;
-use notturno::operator::effects::arm;
 use notturno::operator::effects::pod_security::Level;
+use notturno::operator::effects::{Switch, arm, prove};
 use serde_json::{Value, json};
 
 use crate::scene::*;
-use crate::step_scene::{BURN, RESTORE, STEP, change, not_armed, options, refusal, seen, target, with_steps};
+use crate::step_scene::{BURN, RESTORE, STEP, change, manifest, not_armed, options, refusal, seen, target, with_steps};
 
 const DEGRADE: Command = Command::Degrade { service: 0 };
 const REOPEN: Command = Command::Reopen { service: 0 };
@@ -84,6 +83,73 @@ async fn it_is_done_where_nothing_was_ever_closed_and_where_the_token_is_gone() 
     armed.perform(DEGRADE).await.unwrap();
     assert_eq!((shown(&armed), fact(&armed).await), ((json!(1), json!("sola lettura")), (true, ClosingFact::Closed)));
     assert_eq!(armed.perform(REOPEN).await.unwrap().write_count, 0, "no opening takes it away");
+}
+
+/// Closed; what it declared for half-done work is on an object of its own, and on the one that its closing changed.
+async fn closed_beside_a_notice() -> Armed {
+    let mut scene = Scene::by_day();
+    scene.api.create(manifest("avvisi", json!({"riga": "aperto"}))).unwrap();
+    let mut own = actions();
+    let line = json!({"name": "riga", "target": target("v1", "ConfigMap", "avvisi"),
+        "change": {"merge": {"merge": {"data": {"riga": "sola lettura"}}}}});
+    own["OpenDegraded"]["actions"].as_array_mut().unwrap().insert(0, line);
+    scene.plan.services[0].when_dirty = serde_json::from_value(own).unwrap();
+    let armed = armed_with(scene).await;
+    armed.perform(close(0)).await.unwrap();
+    armed
+}
+
+fn forbid(armed: &Armed, verb: &'static str) {
+    armed
+        .scene
+        .api
+        .set_forbidden(Some(std::sync::Arc::new(move |access: &Access| access.verb == verb && access.name == "avvisi")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_that_may_not_do_what_was_declared_does_not_hold() {
+    let armed = closed_beside_a_notice().await;
+    let Armed { scene, preimages } = &armed;
+    let problems = async || prove(&scene.tenant, &scene.plan, preimages, scene.api.clock().now()).await;
+    assert_eq!(problems().await, Vec::<String>::new(), "also while the closing is on the same object");
+    for verb in ["get", "patch"] {
+        forbid(&armed, verb);
+        let told = problems().await;
+        assert!(
+            matches!(&told[..], [one] if one.contains("ConfigMap sanita/avvisi") && one.contains("forbidden")),
+            "{verb}: {told:?}"
+        );
+    }
+    scene.api.set_forbidden(None);
+    assert_eq!(scene.get("configmaps", "avvisi")["data"]["riga"], "aperto", "nothing is done to be tried");
+    // What it changes is given back without that key, so that nothing can replace it.
+    scene.another_hand("configmaps", "pagina", json!({"data": {"chiuso": null}})).await;
+    armed.perform(REOPEN).await.unwrap();
+    scene.another_hand("configmaps", "pagina", json!({"data": {"avviso": null}})).await;
+    let told = problems().await;
+    assert!(matches!(&told[..], [one] if one.contains("ConfigMap sanita/pagina")), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_of_what_was_declared_hides_nothing_of_the_closings() {
+    let armed = closed_beside_a_notice().await;
+    armed.perform(Command::BurnTargets { service: 0 }).await.unwrap();
+    forbid(&armed, "get");
+    let is_told = |fact: &ClosingFact| matches!(fact, ClosingFact::Refused { reason } if reason.contains("forbidden"));
+    for restored in [false, true] {
+        let fact = armed.observe().await.services.remove(&0).expect("what could be read is known");
+        assert_eq!((fact.burned, fact.restored, is_told(&fact.degraded)), (true, restored, true), "{fact:?}");
+        armed.perform(REOPEN).await.unwrap();
+    }
+    armed.scene.fault(|request, _| {
+        let fails = request.verb == Verb::Get && request.name == "avvisi";
+        if fails { Fault::Status(503, "ServiceUnavailable".to_owned()) } else { Fault::None }
+    });
+    armed.scene.api.set_forbidden(None);
+    let mut seen = armed.observe().await;
+    let fact = seen.services.remove(&0).expect("what could be read is known");
+    assert_eq!((fact.burned, fact.restored, fact.degraded), (true, true, ClosingFact::Open));
+    assert_eq!(seen.blind.len(), 1, "{:?}", seen.blind);
 }
 
 /// An opening by another replica is under way when what was declared is done: it lands after that.

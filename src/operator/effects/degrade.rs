@@ -1,9 +1,9 @@
 //! Changing a service's objects as it declared for half-done work (DESIGN §4).
 //!
-//! In: a spot of a service whose targets have their pre-images again. Out: writes. Invariants: each write holds for the very object and
-//! revision that was read, and for its token; a missing token never blocks it; it happens once, and what others change after that is
-//! theirs; with it the token expires and the closings of this service on the same object are marked as taken back, so that no opening that
-//! was sent before takes it away. Not here: taking it away again (a person does), when it is done.
+//! In: a spot of a service whose targets have their pre-images again; to try it, of any. Out: writes. Invariants: each write holds for the
+//! very object and revision that was read, and for its token; a missing token never blocks it; it happens once, and what others change
+//! after that is theirs; with it the token expires and the closings of this service on the same object are marked as taken back, so that
+//! no opening that was sent before takes it away. Not here: taking it away again (a person does), when it is done.
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ use crate::model::plan::Plan;
 use crate::model::service::Change;
 
 use super::call::CallError;
-use super::capture::close_patch;
+use super::capture::{Guard, close_patch, restore_patch};
 use super::found::{explained, found, guarded, is_asked};
 use super::marks;
 use super::names::restored_mark;
-use super::operations::{annotate, annotated, replace, test, text, token};
+use super::operations::{annotate, annotated, patched, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, PerformError};
 use super::spots::{Spot, of_service};
 use super::targets::{is_stale, revision_of};
@@ -52,6 +52,23 @@ impl Spot<'_> {
             }
         }
         Err(PerformError::Restless { what: self.what() })
+    }
+
+    /// Whether the change would be taken, as a dry run on the object as it will be then: with its service's `closings` of it taken back.
+    pub(super) async fn try_degrade(&self, plan: &Plan, closings: &[Spot<'_>]) -> Result<(), PerformError> {
+        let Some(live) = self.live().await? else { return Ok(()) };
+        let closed = |one: &&Spot<'_>| one.planned.target == self.planned.target && !one.is_restored(&live);
+        let (mut patch, mut opened) = (Vec::new(), live.clone());
+        for closing in closings.iter().rev().filter(closed) {
+            let back = restore_patch(&opened, text(&live, &["metadata", "uid"]), &Guard::Revision, closing.preimage);
+            opened = patched(&opened, &back);
+            patch.extend(back);
+        }
+        let tried = match self.degrading(plan, &opened).await? {
+            Ok(own) => self.tenant.try_patch(&self.path, &[patch, own].concat()).await.map(drop),
+            Err(error) => Err(error),
+        };
+        tried.map_err(|error| PerformError::of(&self.what(), error))
     }
 
     async fn degrading(&self, plan: &Plan, live: &Value) -> Result<Result<Vec<Value>, CallError>, PerformError> {

@@ -72,7 +72,10 @@ pub async fn observe(tenant: &Tenant, plan: &Plan, preimages: &Preimages, now: T
     }
     for (index, fact) in services {
         match fact {
-            Ok(fact) => drop(seen.services.insert(index, fact)),
+            Ok((fact, unread)) => {
+                seen.services.insert(index, fact);
+                seen.blind.extend(unread);
+            }
             Err(error) => seen.blind.push(error),
         }
     }
@@ -204,6 +207,7 @@ async fn change(
     Ok(ChangeFact { change: closing, burned, expired, restored, cannot_restore: lost, preimages })
 }
 
+/// What its closings show, and why it could not be seen whether what it declared stands.
 async fn service(
     tenant: &Tenant,
     plan: &Plan,
@@ -211,7 +215,7 @@ async fn service(
     now: Timestamp,
     index: ServiceIndex,
     is_degraded_wanted: bool,
-) -> Result<ServiceFact, PerformError> {
+) -> Result<(ServiceFact, Option<PerformError>), PerformError> {
     let mut fact = ServiceFact { burned: true, restored: true, closing: ClosingFact::Closed, ..ServiceFact::default() };
     for spot in spots(tenant, plan, preimages, index) {
         let spot = spot?;
@@ -231,9 +235,13 @@ async fn service(
         fact.closing = worse(fact.closing, look.closing);
     }
     if is_degraded_wanted {
-        fact.degraded = degraded(tenant, plan, preimages, index).await?;
+        match degraded(tenant, plan, preimages, index).await {
+            Ok(degraded) => fact.degraded = degraded,
+            Err(error) if error.is_for_good() => fact.degraded = ClosingFact::Refused { reason: error.to_string() },
+            Err(error) => return Ok((fact, Some(error))),
+        }
     }
-    Ok(fact)
+    Ok((fact, None))
 }
 
 /// Whether what it declared for half-done work stands.

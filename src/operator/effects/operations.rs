@@ -81,6 +81,18 @@ pub fn annotated<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     at(object, &["metadata", "annotations", name])?.as_str()
 }
 
+/// The object as the patch would leave it, as far as that can be known here.
+#[must_use]
+pub fn patched(live: &Value, patch: &[Value]) -> Value {
+    let mut object = live.clone();
+    let whole = serde_json::from_value::<json_patch::Patch>(json!(patch));
+    if let Ok(patch) = whole {
+        // One that does not apply is refused by the API server too, in its own words.
+        let _ = json_patch::patch(&mut object, &patch);
+    }
+    object
+}
+
 /// Operations that set annotations, and the map that holds them where there is none.
 #[must_use]
 pub fn annotate(object: &Value, annotations: &[(&str, &str)]) -> Vec<Value> {

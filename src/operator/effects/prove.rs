@@ -15,7 +15,7 @@ use super::ledger;
 use super::marks;
 use super::perform::PerformError;
 use super::preimages::Preimages;
-use super::spots::{Spot, spots, step_spot};
+use super::spots::{Spot, degraded_spots, spots, step_spot};
 use super::tenant::{Tenant, path};
 use super::work::Work;
 
@@ -42,8 +42,8 @@ pub async fn prove(tenant: &Tenant, plan: &Plan, preimages: &Preimages, now: Tim
             },
         );
     }
-    let closed = (0..plan.services.len()).filter(|&index| plan.services.get(index).is_some_and(|one| one.close_at.is_some()));
-    let mut all: Vec<Result<Spot<'_>, PerformError>> = closed.flat_map(|index| spots(tenant, plan, preimages, index)).collect();
+    let closed = || (0..plan.services.len()).filter(|&index| plan.services.get(index).is_some_and(|one| one.close_at.is_some()));
+    let mut all: Vec<Result<Spot<'_>, PerformError>> = closed().flat_map(|index| spots(tenant, plan, preimages, index)).collect();
     let restored = plan.steps.iter().enumerate().filter(|(_, step)| matches!(step.undo, PlannedUndo::Restore { .. }));
     all.extend(restored.map(|(index, _)| step_spot(tenant, plan, preimages, index)));
     for spot in all {
@@ -54,6 +54,18 @@ pub async fn prove(tenant: &Tenant, plan: &Plan, preimages: &Preimages, now: Tim
                 Err(error) => Err(error),
             },
         );
+    }
+    for index in closed() {
+        let closings: Vec<Spot<'_>> = spots(tenant, plan, preimages, index).into_iter().flatten().collect();
+        for spot in degraded_spots(tenant, plan, preimages, index) {
+            tell(
+                &mut problems,
+                match spot {
+                    Ok(spot) => spot.try_degrade(plan, &closings).await,
+                    Err(error) => Err(error),
+                },
+            );
+        }
     }
     problems
 }

@@ -15,7 +15,7 @@ use crate::model::service::Change;
 use super::super::call::{Answer, CallError};
 use super::super::capture::{Guard, changes, close_patch, common, is_closed, is_restored, preimage, restore_patch, untouchable};
 use super::super::marks;
-use super::super::operations::{annotate, test, text};
+use super::super::operations::{annotate, patched, test, text};
 use super::super::perform::ATTEMPTS_MAX;
 use super::super::preimages::{degraded_key, key};
 use super::super::tenant::path;
@@ -279,15 +279,4 @@ fn shows(live: &Value, change: &Change) -> bool {
 /// A restart is a new mark on the Pods' template.
 fn restarted(night: &str) -> Change {
     Change::Merge { merge: json!({"spec": {"template": {"metadata": {"annotations": {(marks::REHEARSAL): night}}}}}) }
-}
-
-/// The object as the patch would leave it, as far as that can be known here.
-fn patched(live: &Value, patch: &[Value]) -> Value {
-    let mut object = live.clone();
-    let whole = serde_json::from_value::<json_patch::Patch>(json!(patch));
-    if let Ok(patch) = whole {
-        // One that does not apply is refused by the API server too, in its own words.
-        let _ = json_patch::patch(&mut object, &patch);
-    }
-    object
 }
