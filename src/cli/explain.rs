@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::status::find::{ClusterArgs, Format};
-use super::status::view::{View, entries};
+use super::status::view::View;
 use super::status::{self, when};
 use super::{note, plan, say};
 use crate::engine::State;
@@ -70,7 +70,7 @@ fn of_cluster(args: &ExplainArgs, night: &str, asked: Option<&String>) -> ExitCo
     let subject = Subject {
         night: found.night.clone(),
         plan: read.plan.clone(),
-        state: State::fold(&read.plan, &entries(read, found.now)),
+        state: State::fold(&read.plan, &read.believed(found.now).entries),
         now: Some(found.now),
         needs_attention: view.needs_attention(),
         notes: view.silent.into_iter().chain(view.notes).collect(),

@@ -38,7 +38,7 @@ pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
 pub use state::State;
-pub use unrecorded::{NIGHT_FOR_MAX, torn};
+pub use unrecorded::{Believed, Broken, NIGHT_FOR_MAX, believed, torn};
 
 use journal::Cause;
 use state::Direction;

@@ -1,6 +1,7 @@
 //! The way back without a record: what PROTOCOL rule 22 allows while the ledger is out of reach.
 //!
-//! In: plan, what was last read of the journal, what follows from it and cannot be recorded, facts, now. Out: commands. Invariants:
+//! In: plan, what was last read of the journal, what follows from it and cannot be recorded, facts, now. Out: what is believed of it, and
+//! commands. Invariants:
 //! rights are taken back and clean services get their objects again, at the latest at reopen-by, and nothing a day after the doors; no
 //! undo is released, nothing is asked, and what may be dirty stays as it is: a commit might stand in what cannot be read. Not here: how
 //! long a ledger is out of reach before this holds (the shell's).
@@ -36,6 +37,41 @@ pub fn torn(plan: &Plan, plan_hash: &str, mut left: Vec<Entry>, why: &str) -> Ve
     let events = begun.into_iter().flatten().chain([accepted()]);
     left.extend(events.map(|event| Entry { at: plan.start_at, event, why: why.to_owned() }));
     left
+}
+
+/// Why what follows what was read of a journal is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// In words.
+    pub why: String,
+    /// Something that was recorded may be what is lost.
+    pub is_lost: bool,
+}
+
+/// A journal as it is decided on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Believed {
+    /// Its entries; behind what was read, what makes no sense of a journal that is broken.
+    pub entries: Vec<Entry>,
+    /// How many of them were read.
+    pub read_count: usize,
+    /// With what is lost, what may be undone is: only what needs no record is done.
+    pub is_torn: bool,
+}
+
+/// What is believed of a journal of which `read` was read, `now`. One that says how the night ended is over, whatever was lost before.
+#[must_use]
+pub fn believed(plan: &Plan, plan_hash: &str, read: &[Entry], broken: Option<&Broken>, now: Timestamp) -> Believed {
+    let whole = Believed { entries: read.to_vec(), read_count: read.len(), is_torn: false };
+    let is_over = State::fold(plan, read).outcome.is_some();
+    let Some(Broken { why, is_lost }) = broken.filter(|_| !is_over) else { return whole };
+    // Before its start nothing was closed.
+    if *is_lost && now >= plan.start_at {
+        return Believed { entries: torn(plan, plan_hash, whole.entries, why), is_torn: true, ..whole };
+    }
+    // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
+    let nonsense = Entry { at: now, event: Event::Accepted { plan_hash: plan_hash.to_owned() }, why: why.clone() };
+    Believed { entries: [whole.entries, vec![nonsense]].concat(), ..whole }
 }
 
 /// When what is clean comes back: whatever is planned to be closed may be closed.

@@ -14,7 +14,7 @@ use super::effects::ledger::{self, AppendError, Head, LedgerError, LedgerRead, P
 use super::effects::names::LedgerNames;
 use super::effects::tenants::TenantError;
 use super::effects::{Preimages, Tenant};
-use crate::engine::{Entry, Event, State, torn};
+use crate::engine::{Believed, Entry, Event, State};
 use crate::model::plan::Plan;
 
 /// Who writes, in every record.
@@ -74,21 +74,14 @@ impl Book {
 
     /// What was read, `now`.
     fn of(read: LedgerRead, now: Timestamp) -> Self {
-        let LedgerRead { plan, plan_hash, preimages, mut entries, records, head, broken, is_torn, is_armed, deleting } = read;
-        let is_over = State::fold(&plan, &entries).outcome.is_some();
-        // Before its start, or unarmed, nothing was closed.
-        let is_torn = is_torn && is_armed && !is_over && now >= plan.start_at;
-        // The engine knows no broken chain: it reads a journal that makes no sense, which is what this is.
-        match broken {
-            Some(why) if is_torn => {
-                tracing::error!(
-                    why,
-                    "part of the ledger is lost: only what needs no record is done, and a person has to end the night"
-                );
-                entries = torn(&plan, &plan_hash, entries, &why);
-            }
-            _ if is_over => {}
-            broken => entries.extend(broken.map(|why| Entry { at: now, event: Event::Accepted { plan_hash }, why })),
+        let Believed { entries, read_count: _, is_torn } = read.believed(now);
+        let LedgerRead { plan, plan_hash: _, preimages, entries: _, records, head, broken, is_torn: _, is_armed: _, deleting } =
+            read;
+        if let Some(why) = broken.filter(|_| is_torn) {
+            tracing::error!(
+                why,
+                "part of the ledger is lost: only what needs no record is done, and a person has to end the night"
+            );
         }
         Self {
             plan: Arc::new(plan),

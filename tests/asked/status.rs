@@ -118,25 +118,60 @@ async fn an_operator_that_has_died_is_noticed() {
     assert_eq!((ran.code, ran.out.contains(silence)), (1, true), "{}", ran.out);
 }
 
+/// Another hand writes into the ledger.
+async fn forge(world: &World, data: serde_json::Value) {
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(world.embedded.client("x"), "centro-dati");
+    let uid = world.ledger().await.plan.uid;
+    let name = notturno::operator::effects::names::LedgerNames::of(NIGHT, &uid).ledger;
+    let forged = kube::api::Patch::Merge(json!({"data": data}));
+    maps.patch(&name, &kube::api::PatchParams::default(), &forged).await.unwrap();
+}
+
+/// Of such a journal even the acceptance may be lost, and with it that anything was closed: it is read as the operator reads it.
 #[tokio::test(start_paused = true)]
-async fn a_ledger_that_is_not_to_be_believed_needs_a_person() {
+async fn a_ledger_of_which_a_part_is_lost_needs_a_person_and_is_no_night_that_was_called_off() {
+    for lost in [json!({"000001": "{}"}), json!({"000002": "{}"}), json!({"head": null})] {
+        let world = World::new(true);
+        world.declare(|_| {});
+        let operator = world.operator();
+        world.until("2023-02-10T03:30:00+01:00").await;
+        drop(operator);
+        forge(&world, lost.clone()).await;
+        world.until("2023-02-10T04:00:00+01:00").await;
+        let ran = serve(&world).await.ask(&["status", NIGHT]).await;
+        assert_eq!(ran.code, 1, "{lost}: {}", ran.out);
+        let told = ["a person is needed", "the ledger is not to be believed: ", "TurningBack"];
+        assert!(told.iter().all(|words| ran.out.contains(words)), "{lost}: {}", ran.out);
+        assert!(!ran.out.contains("Cancelled") && !ran.out.contains("Pending"), "{lost}: {}", ran.out);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_night_whose_end_is_whole_is_over_whatever_was_damaged_since() {
+    let world = World::new(true);
+    world.declare(|_| {});
+    let operator = world.operator();
+    assert_eq!(world.outcome(NIGHT).await, "RolledBack");
+    drop(operator);
+    forge(&world, json!({"000002": "{}"})).await;
+    let ran = serve(&world).await.ask(&["status", NIGHT]).await;
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.out.lines().next().unwrap().contains("Finished, RolledBack"), "{}", ran.out);
+    assert!(!ran.out.contains("a person is needed") && ran.out.contains("the ledger is not to be believed"), "{}", ran.out);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_has_died_is_noticed_although_somebody_wrote_into_the_ledger() {
     let world = World::new(true);
     world.declare(|_| {});
     let operator = world.operator();
     world.until("2023-02-10T02:30:00+01:00").await;
     drop(operator);
-    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(world.embedded.client("x"), "centro-dati");
-    let uid = world.ledger().await.plan.uid;
-    let name = notturno::operator::effects::names::LedgerNames::of(NIGHT, &uid).ledger;
-    let forged = kube::api::Patch::Merge(json!({"data": {"000002": "{}"}}));
-    maps.patch(&name, &kube::api::PatchParams::default(), &forged).await.unwrap();
+    forge(&world, json!({"appunti": "di qualcuno"})).await;
+    world.until("2023-02-10T03:08:00+01:00").await;
     let ran = serve(&world).await.ask(&["status", NIGHT]).await;
     assert_eq!(ran.code, 1, "{}", ran.out);
-    assert!(
-        ran.out.contains("a person is needed") && ran.out.contains("the ledger is not to be believed: record 2"),
-        "{}",
-        ran.out
-    );
+    assert!(ran.out.contains("nothing was recorded since 01:36, and this is due"), "{}", ran.out);
 }
 
 #[tokio::test(start_paused = true)]

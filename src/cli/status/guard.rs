@@ -10,7 +10,6 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 
 use super::find::story;
-use super::view::entries;
 use crate::engine::State;
 use crate::engine::due::due;
 use crate::engine::switch::{SENTINEL_COUNT, armed_from};
@@ -42,7 +41,7 @@ pub struct Guard {
 /// Looks at the switch of a night that is armed and not over.
 pub(super) async fn look(client: &Client, read: &LedgerRead, now: Timestamp) -> Option<Guard> {
     let plan = &read.plan;
-    let state = State::fold(plan, &entries(read, now));
+    let state = State::fold(plan, &read.believed(now).entries);
     if !state.armed || state.outcome.is_some() {
         return None;
     }

@@ -10,7 +10,7 @@ use super::guard::Guard;
 use crate::api::status::{InterventionStatus, SwitchReport};
 use crate::engine::state::{Running, Work};
 use crate::engine::words::rfc3339;
-use crate::engine::{Decision, Entry, Event, Facts, State, decide};
+use crate::engine::{Believed, Decision, Entry, Facts, State, decide};
 use crate::model::action::OnSilence;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{Plan, PlannedAction};
@@ -95,9 +95,10 @@ impl View {
         notes: Vec<String>,
         now: Timestamp,
     ) -> Self {
-        let (plan, entries) = (&read.plan, entries(read, now));
-        let state = State::fold(plan, &entries);
-        let decision = decide(plan, &entries, &Facts::default(), now);
+        let (plan, believed) = (&read.plan, read.believed(now));
+        let Believed { entries, read_count: _, is_torn } = &believed;
+        let decision = decide(plan, entries, &Facts { unrecorded: *is_torn, ..Facts::default() }, now);
+        let state = state(plan, &believed, &decision);
         let next = decision.wake.as_ref().map(|wake| wake.why.clone());
         let decision = Decision { phase: state.phase(plan), ..decision };
         // Before the night the operator knows more than the ledger: what keeps it from being armed.
@@ -107,12 +108,12 @@ impl View {
             night: night.to_owned(),
             now,
             source: Source::Ledger,
-            status: report::status(plan, &entries, &state, &decision, &why),
+            status: report::status(plan, entries, &state, &decision, &why),
             running: under_way(plan, &state),
             next,
             guard: None,
-            last: last(plan, &entries),
-            silent: silent(plan, &entries, now),
+            last: last(plan, entries),
+            silent: silent(plan, &believed, now),
             notes,
         };
         view.notes.extend(read.broken.as_ref().map(|why| format!("the ledger is not to be believed: {why}")));
@@ -167,14 +168,13 @@ impl View {
     }
 }
 
-/// The journal; behind a chain that does not hold, an entry that makes no sense, as the operator reads it too.
-#[must_use]
-pub fn entries(read: &LedgerRead, now: Timestamp) -> Vec<Entry> {
-    let mut entries = read.entries.clone();
-    let nonsense =
-        |why: &String| Entry { at: now, event: Event::Accepted { plan_hash: read.plan_hash.clone() }, why: why.clone() };
-    entries.extend(read.broken.as_ref().map(nonsense));
-    entries
+/// Where the night stands; behind a journal that is torn, as if what is decided could be recorded, as the operator counts it too.
+fn state(plan: &Plan, believed: &Believed, decision: &Decision) -> State {
+    let mut state = State::fold(plan, &believed.entries);
+    if believed.is_torn {
+        decision.events.iter().for_each(|entry| state.apply(plan, entry));
+    }
+    state
 }
 
 fn under_way(plan: &Plan, state: &State) -> Vec<UnderWay> {
@@ -236,10 +236,12 @@ fn last(plan: &Plan, entries: &[Entry]) -> Vec<Told> {
     entries.iter().skip(entries.len().saturating_sub(LAST_MAX)).map(told).collect()
 }
 
-/// What the clock alone would have had recorded a minute ago: nobody knows more than the clock, and nobody has written it.
-fn silent(plan: &Plan, entries: &[Entry], now: Timestamp) -> Option<String> {
+/// What the clock alone would have had recorded a minute ago: nobody knows more than the clock, and nobody has written it. Behind what is
+/// lost of a journal nobody writes.
+fn silent(plan: &Plan, believed: &Believed, now: Timestamp) -> Option<String> {
+    let Believed { entries, read_count, is_torn } = believed;
     let then = now.checked_sub(RECORDED_WITHIN).ok()?;
-    let last = entries.last().filter(|entry| entry.at < then)?;
+    let last = entries.iter().take(*read_count).next_back().filter(|entry| !is_torn && entry.at < then)?;
     let due = decide(plan, entries, &Facts::default(), then).events.into_iter().next()?;
     Some(format!(
         "nothing was recorded since {}, and this is due: {}, {}; look whether the operator lives",

@@ -11,7 +11,7 @@ mod thaw;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::engine::Entry;
+use crate::engine::{Believed, Broken, Entry, believed};
 use crate::model::plan::Plan;
 use crate::operator::by_hand;
 
@@ -56,6 +56,15 @@ pub struct LedgerRead {
     pub is_armed: bool,
     /// Somebody deletes one of the two: go back.
     pub deleting: bool,
+}
+
+impl LedgerRead {
+    /// The journal as it is decided on, `now`. Of a night that is not armed nothing was closed, whatever is lost.
+    #[must_use]
+    pub fn believed(&self, now: Timestamp) -> Believed {
+        let broken = self.broken.clone().map(|why| Broken { why, is_lost: self.is_torn && self.is_armed });
+        believed(&self.plan, &self.plan_hash, &self.entries, broken.as_ref(), now)
+    }
 }
 
 /// Why plan or ledger cannot be had.
