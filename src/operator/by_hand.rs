@@ -5,6 +5,7 @@
 //! committed is never undone; what stands in the cluster under a name of this night is looked at before it is used. Not here: finding a
 //! night, storing the page.
 
+mod end;
 mod page;
 pub mod shell;
 mod undo;
@@ -38,7 +39,8 @@ fn short(plan: &Plan) -> String {
         "# By hand: night {0}/{1}\n\nThe page with every command is too long to be kept here. This prints it:\n\n    \
          notturno by-hand {1} -n {0}\n\n\
          Without the program: what is to be put back, field by field, is printed by\n\n    {2}\n\nand the order of opening (`waves`, of \
-         `services`) stands in\n\n    {3}\n",
+         `services`) stands in\n\n    {3}\n\nBefore an operator runs again, delete the Intervention {1}, and its \
+         finalizers before: it would go on with this night.\n",
         plan.namespace,
         plan.name,
         of("preimages"),

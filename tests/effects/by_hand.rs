@@ -1,10 +1,6 @@
 //! The page for people: its commands, run by a real shell, with a `kubectl` that notes what it was asked.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Command as Process;
 
 use http_body_util::BodyExt;
 use notturno::clock::Clock;
@@ -18,71 +14,12 @@ use notturno::operator::effects::ledger::append;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::pasted::{Shell, blocks, request, writes};
 use crate::sample;
 use crate::scene::*;
 use crate::step_scene::{armed, intend, manifest, target};
 
 const TOKEN: &str = "n.1.forward";
-
-/// A folder with a `kubectl` that notes its arguments and answers what it is told, and a `sleep` that does not.
-struct Shell(PathBuf);
-
-impl Shell {
-    fn with(name: &str, ledger: &str, job_ends: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("by-hand-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("ledger"), ledger).unwrap();
-        fs::write(folder.join("asked"), "").unwrap();
-        let kubectl = format!(
-            "#!/bin/sh\nhere={}\nfor word in \"$@\"; do printf '%s\\000' \"$word\"; done >>\"$here/asked\"\nprintf '\\001\\000' >>\"$here/asked\"\n\
-             case \"$*\" in\n*' get configmaps '*) cat \"$here/ledger\" ;;\n*' get jobs.v1.batch '*) printf %s '{job_ends}' ;;\nesac\n",
-            folder.display()
-        );
-        for (name, text) in [("kubectl", kubectl.as_str()), ("sleep", "#!/bin/sh\n")] {
-            fs::write(folder.join(name), text).unwrap();
-            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        Self(folder)
-    }
-
-    /// Runs the commands; each call of kubectl as its words, and whether all went well.
-    fn run(&self, commands: &str) -> (Vec<Vec<String>>, bool) {
-        fs::write(self.0.join("asked"), "").unwrap();
-        let path = format!("{}:/usr/bin:/bin", self.0.display());
-        let output = Process::new("sh").args(["-eu", "-c", commands]).env("PATH", path).output().unwrap();
-        let asked = String::from_utf8(fs::read(self.0.join("asked")).unwrap()).unwrap();
-        let calls = asked.split("\u{1}\0").filter(|call| !call.is_empty());
-        let words = |call: &str| call.split_terminator('\0').map(str::to_owned).collect();
-        (calls.map(words).collect(), output.status.success())
-    }
-}
-
-impl Drop for Shell {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The blocks of a page that are to be run.
-fn blocks(page: &str) -> Vec<&str> {
-    page.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect()
-}
-
-/// `annotate …`, `patch …` and the like, without what only names the place.
-fn writes(calls: &[Vec<String>]) -> Vec<String> {
-    let verbs = ["annotate", "patch", "delete", "scale"];
-    let place = |call: &Vec<String>| call.iter().position(|word| verbs.contains(&word.as_str()));
-    calls.iter().filter_map(|call| Some(call[place(call)?..].join(" "))).collect()
-}
-
-/// What a patch of kubectl's asks the API server: the content type and the body.
-fn request(call: &[String]) -> (String, String) {
-    let form = call.iter().find_map(|word| word.strip_prefix("--type=")).unwrap();
-    let body = call.iter().skip_while(|word| *word != "-p").nth(1).unwrap().clone();
-    let media = if form == "json" { "application/json-patch+json" } else { "application/merge-patch+json" };
-    (media.to_owned(), body)
-}
 
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -262,7 +199,9 @@ async fn run_from_top_to_bottom_it_silences_takes_away_stops_undoes_and_opens_in
         r#"patch deployments.v1.apps cup-api --type=merge -p {"spec":{"replicas":2}}"#.to_owned(),
     ];
     assert_eq!(done[..expected.len()], expected, "{page}");
-    let tidied: Vec<&String> = done[expected.len()..].iter().collect();
+    let (left, tidied) = done[expected.len()..].split_at(2);
+    assert!(left[0].starts_with("delete pods -A -l app.kubernetes.io/name=notturno,"), "who knows the night goes: {left:?}");
+    assert_eq!(left[1], expected[0], "and what it may have made anew");
     assert!(
         tidied.len() == 4 && tidied.iter().all(|one| one.starts_with("annotate ") && one.contains("notturno.dev/token-")),
         "{tidied:?}"

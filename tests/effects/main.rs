@@ -11,6 +11,8 @@ mod half_done;
 mod jobs;
 mod ledger;
 mod made;
+#[allow(dead_code, reason = "the operator's tests use the rest")]
+mod pasted;
 mod pod_security;
 mod sample;
 mod scene;

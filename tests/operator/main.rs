@@ -3,6 +3,7 @@
 
 mod actions;
 mod addresses;
+mod by_hand;
 mod clock;
 mod crashes;
 mod endpoints;
@@ -18,6 +19,9 @@ mod many;
 mod nights;
 mod numbers;
 mod outage;
+#[path = "../effects/pasted.rs"]
+#[allow(dead_code, reason = "the tests of effects use the rest")]
+mod pasted;
 mod pings;
 #[path = "../processes/mod.rs"]
 mod processes;

@@ -2,7 +2,7 @@
 //!
 //! In: plan, pre-images, a journal if there is one. Out: Markdown. Invariants: blocks marked `sh` change things and are run in order; other
 //! blocks only show; nothing that people wrote freely stands in a block but as a quoted word. Not here: commands on one object
-//! ([`super::shell`]), undos ([`super::undo`]).
+//! ([`super::shell`]), undos ([`super::undo`]), the end ([`super::end`]).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::model::service::{Closing, WhenDirty};
 use crate::operator::effects::Preimages;
 use crate::operator::effects::capture::Preimage;
 use crate::operator::effects::marks;
-use crate::operator::effects::names::{LedgerNames, job_names, restored_mark};
+use crate::operator::effects::names::{LedgerNames, job_names};
 use crate::operator::effects::preimages::{degraded_key, key, step_key};
 use crate::operator::effects::token::Way;
 
@@ -26,7 +26,7 @@ use super::undo::{has_undo, run, token, undoing};
 
 /// A page being written.
 pub(super) struct Page<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     preimages: &'a Preimages,
     jobs: BTreeMap<JobKey, String>,
     state: Option<State>,
@@ -46,27 +46,27 @@ impl<'a> Page<'a> {
         self.stop();
         self.undo();
         self.open();
-        self.tidy();
+        self.end();
         self.lines.join("\n") + "\n"
     }
 
-    fn say(&mut self, words: impl Into<String>) {
+    pub(super) fn say(&mut self, words: impl Into<String>) {
         self.lines.extend([words.into(), String::new()]);
     }
 
     /// A block to be run.
-    fn sh(&mut self, commands: &[String]) {
+    pub(super) fn sh(&mut self, commands: &[String]) {
         if !commands.is_empty() {
             self.say(format!("```sh\n{}\n```", commands.join("\n")));
         }
     }
 
-    fn kubectl(&self) -> String {
+    pub(super) fn kubectl(&self) -> String {
         kubectl(&self.plan.namespace)
     }
 
     /// All objects of the night, by the label that they bear.
-    fn of_role(&self, role: &str) -> String {
+    pub(super) fn of_role(&self, role: &str) -> String {
         format!("-l {}={},{}={role}", marks::NIGHT, self.plan.uid, marks::ROLE)
     }
 
@@ -90,10 +90,10 @@ impl<'a> Page<'a> {
         self.say("## 1. Stop whoever may still act");
         self.say(
             "The sentinel of this night, if there is one, and the operator. Without the operator no other night of this cluster goes on \
-             either: leave the second half out if another is under way; section 2 keeps the operator from this one all the same.",
+             either: leave the second half out if another is under way; section 2 keeps the operator from this one all the same. Start it \
+             again only where section 6 says so.",
         );
-        let (sentinel, own) = (self.of_role("sentinel"), self.kubectl());
-        let operator = "-A -l app.kubernetes.io/name=notturno,app.kubernetes.io/component=operator";
+        let (sentinel, own, operator) = (self.of_role("sentinel"), self.kubectl(), OPERATOR);
         let found = r#"jsonpath={range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{"\n"}{end}"#;
         self.sh(&[
             format!("{own} delete deployments.v1.apps {sentinel} --ignore-not-found"),
@@ -109,7 +109,7 @@ impl<'a> Page<'a> {
     }
 
     /// Every object that the night changes, once, with how it is served.
-    fn targets(&self) -> BTreeMap<&'a Target, &'a Preimage> {
+    pub(super) fn targets(&self) -> BTreeMap<&'a Target, &'a Preimage> {
         let known = |(key, target): (String, &'a Target)| Some((target, self.preimages.targets.get(&key)?));
         self.changes().into_iter().filter_map(known).collect()
     }
@@ -302,39 +302,8 @@ impl<'a> Page<'a> {
         restoring(&closing.target, preimage)
     }
 
-    fn tidy(&mut self) {
-        self.say("## 6. When all is open");
-        self.say("The marks of the night come off its objects, so that another night can have them.");
-        let mut all: BTreeMap<&Target, (&str, Vec<String>)> = self
-            .targets()
-            .into_iter()
-            .map(|(target, one)| (target, (one.resource.as_str(), vec![marks::TOKEN.to_owned()])))
-            .collect();
-        for (key, target) in self.changes() {
-            all.entry(target).and_modify(|(_, found)| found.push(restored_mark(&key)));
-        }
-        let one = |(target, (resource, found)): (&Target, (&str, Vec<String>))| {
-            let marks: Vec<String> = found.iter().map(|mark| format!("{mark}-")).collect();
-            let annotate = format!("{} {}", on(target, resource, "annotate"), marks.join(" "));
-            format!("if {} >/dev/null 2>&1; then {annotate}; fi", on(target, resource, "get"))
-        };
-        let commands: Vec<String> = all.into_iter().map(one).collect();
-        self.sh(&commands);
-        let names = LedgerNames::of(&self.plan.name, &self.plan.uid);
-        self.say(format!(
-            "Plan, ledger and Pods are kept by finalizers while they are a record. Once nobody needs them, `{0} patch configmap {1} \
-             --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'` lets one go, and likewise `{2}` and the Pods of `{0} get pods -l \
-             {3}={4}`.",
-            self.kubectl(),
-            names.plan,
-            names.ledger,
-            marks::NIGHT,
-            self.plan.uid
-        ));
-    }
-
     /// Every change that is planned, by its key.
-    fn changes(&self) -> Vec<(String, &'a Target)> {
+    pub(super) fn changes(&self) -> Vec<(String, &'a Target)> {
         let plan = self.plan;
         let of_step = |step: &'a PlannedStep| match &step.action {
             PlannedAction::Change(closing) => Some((step_key(&step.name), &closing.target)),
@@ -355,8 +324,11 @@ impl<'a> Page<'a> {
 /// PROTOCOL rule 16, for people.
 const NOTHING_BENEATH: &str = "Before that, be sure that no Job and no undo of those steps runs, and that none will.";
 
+/// Our own Pods and what makes them, wherever they are.
+pub(super) const OPERATOR: &str = "-A -l app.kubernetes.io/name=notturno,app.kubernetes.io/component=operator";
+
 /// Waits until a list is empty, and takes no failed call for an empty list.
-fn gone(list: &str, seconds: u32) -> String {
+pub(super) fn gone(list: &str, seconds: u32) -> String {
     format!("until left=$({list}) && [ -z \"$left\" ]; do sleep {seconds}; done")
 }
 
