@@ -60,7 +60,7 @@ fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 
 /// How long after a burn a stale Job controller may still create a Pod: the life of its request, which nobody but the API server bounds
 /// (`--request-timeout`, a minute by default), and its lag.
-pub(super) const STALE_CONTROLLER: Span = Span::seconds(75);
+pub const STALE_CONTROLLER: Span = Span::seconds(75);
 
 /// PROTOCOL rule 13. A Pod that was created is seen whatever crashes: our finalizer keeps it until its end is recorded.
 fn proof(job: &JobFact, now: Timestamp) -> Option<Proof> {

@@ -32,6 +32,7 @@ use jiff::Timestamp;
 use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 
+pub use back::STALE_CONTROLLER;
 pub use command::{BurnTo, Command, Decision, Wake};
 pub use due::{Due, due};
 pub use facts::{Facts, JobKey};

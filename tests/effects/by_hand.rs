@@ -208,6 +208,20 @@ async fn run_from_top_to_bottom_it_silences_takes_away_stops_undoes_and_opens_in
     );
 }
 
+/// An API server may keep a request for a Pod for a minute.
+#[tokio::test(start_paused = true)]
+async fn between_the_stop_of_the_work_and_its_undo_no_pod_that_was_asked_for_before_can_show_itself_late() {
+    let armed = Scene::armed().await;
+    let ledger = ledger(&armed.scene, vec![Event::WorkBegun {}, intended("chiudi"), intended("aggiorna")]).await;
+    let page = page(&armed.scene.plan, &armed.preimages, None);
+    let (calls, _) = Shell::with("waits", &ledger, "Complete ").run(&blocks(&page).join("\n"));
+    let patch = |call: &Vec<String>, name: &str| call.contains(&"patch".to_owned()) && call.contains(&name.to_owned());
+    let stopped = calls.iter().rposition(|call| patch(call, "notte-0f0e0d0c-prova")).unwrap();
+    let undone = calls.iter().position(|call| patch(call, "notte-0f0e0d0c-aggiorna-undo-1")).unwrap();
+    let slept = calls[stopped..undone].iter().filter(|call| call[0] == "sleep").map(|call| call[1].parse::<u32>().unwrap());
+    assert_eq!(slept.sum::<u32>(), 75, "{:?}", &calls[stopped..undone]);
+}
+
 /// Which of the prepared Jobs are let run, for what stands in the ledger and how the Jobs end.
 async fn released(name: &str, events: Vec<Event>, job_ends: &str) -> (Vec<String>, bool) {
     let armed = Scene::armed().await;

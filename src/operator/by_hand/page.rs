@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::engine::state::{Direction, ServiceState, Work};
 use crate::engine::words::rfc3339;
-use crate::engine::{Entry, JobKey, State};
+use crate::engine::{Entry, JobKey, STALE_CONTROLLER, State};
 use crate::model::plan::{Plan, PlannedAction, PlannedService, PlannedStep, ServiceIndex};
 use crate::model::reference::Target;
 use crate::model::service::{Closing, WhenDirty};
@@ -150,7 +150,7 @@ impl<'a> Page<'a> {
         let own = self.kubectl();
         let mut commands: Vec<String> =
             forward.iter().map(|name| format!("{own} patch jobs.v1.batch {name} --type=merge -p {patch}")).collect();
-        commands.push("sleep 30 # a Pod that was just about to be made shows itself".to_owned());
+        commands.push(format!("sleep {} # a Pod that was about to be made shows itself", STALE_CONTROLLER.get().as_secs()));
         let alive = "--field-selector=status.phase!=Succeeded,status.phase!=Failed";
         commands.push(gone(&format!("{own} get pods {} {alive} -o name", self.of_role("forward")), 2));
         self.sh(&commands);
