@@ -175,8 +175,8 @@ pub const CATALOGUE: &[Row] = &[
         labels: &[
             Label {
                 name: "kind",
-                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, restore, reopen, let-go, \
-                         disarm, arm-switch, disarm-switch",
+                values: "arm, close, close-again, change, release, burn-job, burn-targets, burn-change, expire-change, restore, reopen, \
+                         degrade, let-go, disarm, arm-switch, disarm-switch",
             },
             RESULT,
         ],
@@ -243,4 +243,48 @@ pub fn markdown() -> String {
         let _ = writeln!(text, "| `{}` | {kind} | {labels} | {} | {} |", row.name.as_str(), row.unit, row.meaning);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::engine::{BurnTo, Command, JobKey};
+    use crate::operator::wave;
+
+    /// One of every kind of command, after each other.
+    fn after(command: &Command) -> Option<Command> {
+        let (service, step, job, not_after) = (0, 0, JobKey::Smoke, Timestamp::UNIX_EPOCH);
+        Some(match command {
+            Command::Arm => Command::Close { service, not_after },
+            Command::Close { .. } => Command::CloseAgain { service },
+            Command::CloseAgain { .. } => Command::Change { step, not_after },
+            Command::Change { .. } => Command::Check { step },
+            Command::Check { .. } => Command::Release { job, not_after: None },
+            Command::Release { .. } => Command::BurnJob { job, to: BurnTo::Expired },
+            Command::BurnJob { .. } => Command::BurnTargets { service },
+            Command::BurnTargets { .. } => Command::BurnChange { step },
+            Command::BurnChange { .. } => Command::ExpireChange { step },
+            Command::ExpireChange { .. } => Command::Restore { step },
+            Command::Restore { .. } => Command::Reopen { service },
+            Command::Reopen { .. } => Command::Degrade { service },
+            Command::Degrade { .. } => Command::Probe { service },
+            Command::Probe { .. } => Command::LetGo { job },
+            Command::LetGo { .. } => Command::Disarm,
+            Command::Disarm => Command::ArmSwitch,
+            Command::ArmSwitch => Command::DisarmSwitch,
+            Command::DisarmSwitch => return None,
+        })
+    }
+
+    #[test]
+    fn every_command_that_is_carried_out_stands_in_the_table_by_its_kind() {
+        let asks = |command: &Command| matches!(command, Command::Probe { .. } | Command::Check { .. });
+        let all = std::iter::successors(Some(Command::Arm), after).filter(|command| !asks(command));
+        let kinds: Vec<&str> = all.map(|command| wave::kind(&command)).collect();
+        let row = CATALOGUE.iter().find(|row| row.name.as_str() == Name::Effects.as_str());
+        let said = row.and_then(|row| row.labels.first()).map(|label| label.values);
+        assert_eq!(said, Some(kinds.join(", ").as_str()));
+    }
 }
