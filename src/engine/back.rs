@@ -162,7 +162,7 @@ pub(super) fn is_still(planned: &PlannedStep, step: &StepState) -> bool {
 fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     let kept = state.kept(plan);
     begun(plan, state).rev().find_map(|(index, planned, step)| {
-        let may = has_undo(planned)
+        let may = planned.has_own_undo()
             && !kept.contains(&index)
             && step.undo == Running::Waiting
             && step.stopped != Some(Proof::NeverStarted)
@@ -193,13 +193,6 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
 /// The way back of this step waits for nothing but what is known of its own Job or object.
 pub(super) fn is_next(plan: &Plan, state: &State, index: StepIndex) -> bool {
     !is_settled(plan, state, index) && must_go_first(plan, state, index).iter().all(|&other| is_settled(plan, state, other))
-}
-
-pub(super) fn has_undo(planned: &PlannedStep) -> bool {
-    match planned.undo {
-        PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
-        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => false,
-    }
 }
 
 /// Its token says so; one that is not there any more is released too, so that its failure is told at once and not at reopen-by.

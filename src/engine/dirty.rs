@@ -13,7 +13,7 @@ use crate::model::service::WhenDirty;
 use crate::model::span::after;
 
 use super::Next;
-use super::back::{has_undo, is_gone, is_still};
+use super::back::{is_gone, is_still};
 use super::facts::{ClosingFact, Facts, JobEnd, JobKey, Pods, ServiceFact};
 use super::journal::{Event, Proof};
 use super::reopen::{is_passed, to_open};
@@ -46,15 +46,8 @@ impl ServiceState {
     }
 }
 
-/// The services whose data the undo of this step changes.
 fn reach(plan: &Plan, state: &State, index: StepIndex) -> BTreeSet<ServiceIndex> {
-    let covered = plan
-        .steps
-        .iter()
-        .zip(&state.steps)
-        .filter(|(planned, step)| step.work != Work::Waiting && planned.undo == PlannedUndo::CoveredBy { step: index });
-    let own = plan.steps.get(index).into_iter();
-    own.chain(covered.map(|(planned, _)| planned)).flat_map(|planned| planned.touches.iter().copied()).collect()
+    plan.undo_reach(index, |other| state.steps.get(other).is_some_and(|step| step.work != Work::Waiting))
 }
 
 /// Steps whose undo reaches this service and is not complete, whatever became of it.
@@ -62,7 +55,7 @@ pub(super) fn undos(plan: &Plan, state: &State, service: ServiceIndex) -> BTreeS
     let open = |index: &StepIndex| {
         let (Some(planned), Some(step)) = (plan.steps.get(*index), state.steps.get(*index)) else { return false };
         let begun = step.work != Work::Waiting && step.stopped != Some(Proof::NeverStarted);
-        begun && has_undo(planned) && !matches!(step.undo, Running::Done { .. })
+        begun && planned.has_own_undo() && !matches!(step.undo, Running::Done { .. })
     };
     let all: BTreeSet<StepIndex> = (0..plan.steps.len()).filter(open).collect();
     let own: BTreeSet<StepIndex> = all.iter().copied().filter(|&index| reach(plan, state, index).contains(&service)).collect();

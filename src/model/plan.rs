@@ -275,6 +275,15 @@ impl PlannedStep {
         }
     }
 
+    /// It is undone by itself, and not by the reopening or by another step.
+    #[must_use]
+    pub fn has_own_undo(&self) -> bool {
+        match self.undo {
+            PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
+            PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => false,
+        }
+    }
+
     /// Once it has begun, what came before it is not undone any more.
     #[must_use]
     pub fn is_irreversible(&self) -> bool {
@@ -299,6 +308,15 @@ impl PlannedStep {
 }
 
 impl Plan {
+    /// The services whose data the undo of this step changes: its own, and those of the steps that it covers, as far as those began.
+    #[must_use]
+    pub fn undo_reach(&self, index: StepIndex, began: impl Fn(StepIndex) -> bool) -> BTreeSet<ServiceIndex> {
+        let covered =
+            |&(other, step): &(StepIndex, &PlannedStep)| step.undo == PlannedUndo::CoveredBy { step: index } && began(other);
+        let covered = self.steps.iter().enumerate().filter(covered).map(|(_, step)| step);
+        self.steps.get(index).into_iter().chain(covered).flat_map(|step| step.touches.iter().copied()).collect()
+    }
+
     /// The step of that name.
     #[must_use]
     pub fn step_named(&self, name: &str) -> Option<(StepIndex, &PlannedStep)> {

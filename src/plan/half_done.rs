@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::plan::{Plan, PlannedUndo, ServiceIndex, StepIndex};
+use crate::model::plan::Plan;
 use crate::model::runbook::Runbook;
 use crate::model::service::WhenDirty;
 
@@ -13,11 +13,7 @@ use super::Findings;
 
 pub(super) fn warn(plan: &Plan, runbook: &Runbook, findings: &mut Findings) {
     for (index, step) in plan.steps.iter().enumerate() {
-        let has_own = match step.undo {
-            PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
-            PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => false,
-        };
-        let reached = if has_own { reach(plan, index) } else { BTreeSet::new() };
+        let reached = if step.has_own_undo() { plan.undo_reach(index, |_| true) } else { BTreeSet::new() };
         let closed = |opens: bool| {
             let found = reached.iter().filter_map(|&service| plan.services.get(service));
             let found = found.filter(|one| one.close_at.is_some() && (one.when_dirty != WhenDirty::StayClosed) == opens);
@@ -35,10 +31,4 @@ pub(super) fn warn(plan: &Plan, runbook: &Runbook, findings: &mut Findings) {
         );
         findings.warn("ExpiresForOthers", &format!("spec.steps[{written}].undo"), message);
     }
-}
-
-/// The services whose data the undo of this step changes.
-fn reach(plan: &Plan, index: StepIndex) -> BTreeSet<ServiceIndex> {
-    let covered = plan.steps.iter().filter(|step| step.undo == PlannedUndo::CoveredBy { step: index });
-    plan.steps.get(index).into_iter().chain(covered).flat_map(|step| step.touches.iter().copied()).collect()
 }

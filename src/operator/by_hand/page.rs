@@ -22,7 +22,7 @@ use crate::operator::effects::preimages::{degraded_key, key, step_key};
 use crate::operator::effects::token::Way;
 
 use super::shell::{changing, kubectl, on, quoted, restoring, unmaking};
-use super::undo::{has_undo, run, token, undoing};
+use super::undo::{run, token, undoing};
 
 /// A page being written.
 pub(super) struct Page<'a> {
@@ -162,7 +162,7 @@ impl<'a> Page<'a> {
             let step = self.state.as_ref().and_then(|state| state.steps.get(index));
             self.state.is_none() || step.is_some_and(|step| step.work != Work::Waiting)
         };
-        let own = self.plan.steps.iter().enumerate().filter(|(_, step)| has_undo(step));
+        let own = self.plan.steps.iter().enumerate().filter(|(_, step)| step.has_own_undo());
         own.map(|(index, _)| index).filter(|&index| begun(index)).rev().collect()
     }
 

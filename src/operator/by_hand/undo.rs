@@ -24,17 +24,9 @@ pub(super) fn token(plan: &Plan, way: Way) -> String {
     Token::of(&plan.uid, Epoch::PEOPLE, way).to_string()
 }
 
-/// Whether the step is undone by itself, and not by reopening or by another.
-pub(super) fn has_undo(step: &PlannedStep) -> bool {
-    match step.undo {
-        PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => true,
-        PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => false,
-    }
-}
-
 /// What undoes the step, if it is to be undone; none when it has no undo of its own.
 pub(super) fn undoing(plan: &Plan, preimages: &Preimages, jobs: &BTreeMap<JobKey, String>, index: StepIndex) -> Option<String> {
-    let step = plan.steps.get(index).filter(|step| has_undo(step))?;
+    let step = plan.steps.get(index).filter(|step| step.has_own_undo())?;
     let name = &step.name;
     let mut text = "case ${ledger:?read the ledger first} in\n".to_owned();
     let mut arm = |pattern: &str, act: &str| text.push_str(&format!("{pattern})\n    {act}\n    ;;\n"));
