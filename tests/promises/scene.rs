@@ -364,7 +364,8 @@ impl Cast {
             Who::Sentinel(_) if !self.stands => {}
             Who::Sentinel(index) => {
                 let name = Who::SENTINELS[index];
-                self.sentinels[index] = Some(processes::sentinel(&self.embedded, &WHOSE, name, self.embedded.client(name), Readiness::default()));
+                self.sentinels[index] =
+                    Some(processes::sentinel(&self.embedded, &WHOSE, name, self.embedded.client(name), Readiness::default()));
             }
         }
     }
