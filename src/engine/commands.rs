@@ -23,7 +23,7 @@ pub(super) fn commands(plan: &Plan, state: &State, facts: &Facts, part: Part, no
         // What is left of a night that is over is taken away by whoever is there.
         Part::Reports if state.outcome.is_some() => {}
         Part::Waits if takeover::is_left_over(plan, state, now) => {}
-        // Sentinels make nothing: of a switch that is taken away only whoever was deposed can make another. It takes no token and no record.
+        // Sentinels make nothing: only whoever was deposed can make a switch again that was taken away. It takes no token and no record.
         Part::Reports if state.epoch == Epoch::SENTINELS => {
             return switch::command(plan, state, facts, now).into_iter().collect();
         }

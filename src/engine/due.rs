@@ -55,8 +55,8 @@ fn soon(plan: &Plan, state: &State) -> Timestamp {
     after(state.progress_at.unwrap_or(plan.start_at), grace(plan))
 }
 
-/// An undo's budget includes stopping its step (DESIGN §1); what nothing undoes has as long as a stale Job controller may take. A night that
-/// turned at its last moment waits half of its reserve for that: the other half holds a grace and a wave's calls (PROTOCOL rule 21).
+/// An undo's budget includes stopping its step (DESIGN §1); what nothing undoes has as long as a stale Job controller may take. A night
+/// that turned at its last moment waits half of its reserve for that: the other half holds a grace and a wave's calls (PROTOCOL rule 21).
 fn stopped_by(plan: &Plan, state: &State, planned: &PlannedStep) -> Timestamp {
     let Direction::Back { since, .. } = state.direction else { return soon(plan, state) };
     let undone_with = match planned.undo {
