@@ -3,6 +3,8 @@
 
 mod by_hand;
 mod explain;
+#[path = "../processes/mod.rs"]
+mod processes;
 mod served;
 mod status;
 #[path = "../operator/world.rs"]
