@@ -6,19 +6,33 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use notturno::api::manifests::{HEARTBEAT_SECRET, HEARTBEAT_URL};
+use notturno::api::manifests::{self, HEARTBEAT_SECRET, HEARTBEAT_URL};
+use notturno::operator::effects::ledger::BY_HAND;
+use notturno::operator::effects::marks;
+use notturno::operator::effects::names::{LedgerNames, sentinel_name};
 use notturno::operator::lease::{LEASE_FOR, RENEW_EVERY};
 use notturno::operator::metrics::catalogue::{CATALOGUE, Name};
 use notturno::operator::{heart, heartbeat};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
-/// Commands that other tests run, each with the test that does.
-const RUN_ELSEWHERE: [(&str, &str); 3] = [
+/// Commands that other tests run or compare, each with the test that does.
+const RUN_ELSEWHERE: [(&str, &str); 8] = [
+    ("kubectl -n NAMESPACE get configmaps -l app.kubernetes.io/managed-by=notturno", "a test below, for its label"),
+    (r"kubectl -n NAMESPACE get configmap NAME -o jsonpath='{.data.by-hand\.md}'", "a test below, for its key"),
     ("tests/run", "is what runs this test"),
-    ("kubectl apply --server-side -f manifests/install.yaml", "tests/real"),
+    ("cargo install --locked --path .", "a test below, for the name that is linked to"),
+    ("ln -sf notturno ~/.cargo/bin/kubectl-notturno", "a test below, for the name that it links to"),
+    (STATIC, "a test below: it is how tests/cluster/image builds"),
+    (
+        "sed 's|notturno.test/notturno:dev|IMAGE|' manifests/install.yaml | kubectl apply --server-side -f -",
+        "a test below, and tests/real",
+    ),
     ("cargo run --release -- demo --undo-fails", "tests/demo.rs, for its exit code"),
 ];
+
+const STATIC: &str =
+    "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --locked --target x86_64-unknown-linux-gnu --bin notturno";
 
 fn readme() -> String {
     fs::read_to_string(PATH).unwrap()
@@ -169,6 +183,66 @@ fn every_file_and_folder_that_it_names_exists() {
         count += 1;
     }
     assert!(count >= 8, "only {count} were found");
+}
+
+#[test]
+fn the_moment_at_which_the_sentinels_act_in_the_night_it_shows_is_that_of_the_plan() {
+    let output = notturno(&["plan", "runbooks/sogei-2023.yaml", "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let turn_backs = plan["steps"].as_array().unwrap().iter().map(|step| step["turnBackAt"].as_str().unwrap());
+    let latest: jiff::Timestamp = turn_backs.min().unwrap().parse().unwrap();
+    // A quarter of twenty minutes or more is cut to the longest grace. tests/takeover.rs plays the night and sees the same.
+    let reserve = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks/sogei-2023.yaml")).unwrap();
+    assert!(reserve.contains("  reserve: 20m "), "another reserve: is the grace still a minute?");
+    let zone = jiff::tz::TimeZone::get(plan["timeZone"].as_str().unwrap()).unwrap();
+    let acts_at = (latest + jiff::SignedDuration::from_mins(1)).to_zoned(zone).strftime("%H:%M").to_string();
+    let hard_cap = shown("demo").lines().find_map(|line| Some(line.split_once("aggiorna outlived its hard cap, ")?.1.to_owned()));
+    let said = format!("is turned back at {acts_at}, not at {}", hard_cap.expect("the hard cap"));
+    assert!(readme().contains(&said), "{said:?} is not said");
+}
+
+#[test]
+fn what_finds_the_page_by_hand_goes_by_the_label_the_key_and_the_names_that_are_written() {
+    let text = readme();
+    let key = BY_HAND.replace('.', "\\.");
+    for command in [
+        format!("kubectl -n NAMESPACE get configmaps -l {}={}\n", marks::MANAGED_BY, marks::US),
+        format!("kubectl -n NAMESPACE get configmap NAME -o jsonpath='{{.data.{key}}}'\n"),
+    ] {
+        assert!(text.contains(&command), "{command:?} is not said");
+    }
+    let count = 8;
+    assert!(text.contains(&format!("`<uid>` is the first {count}\ncharacters of the Intervention's UID")));
+    let uid: String = ('a'..='z').collect();
+    let named = |stem: &str, what: &str| format!("notturno-notte-{}-{what}", &stem[..count]);
+    assert_eq!(LedgerNames::of("notte", &uid).plan, named(&uid, "plan"));
+    assert_eq!(sentinel_name("notte", &uid), named(&uid, "sentinel"));
+}
+
+#[test]
+fn the_image_that_it_shows_is_what_operator_and_sentinels_are_started_from() {
+    let file = |name: &str| fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let image = file("tests/cluster/image");
+    for part in STATIC.split_whitespace().filter(|part| part.starts_with("target-feature") || *part == "--release") {
+        assert!(image.contains(part.trim_matches('"')), "{part}");
+    }
+    let text = readme();
+    let (before, shown) = text.split_once("```dockerfile\n").expect("a Dockerfile");
+    assert!(before.contains(STATIC), "it is built before it is copied");
+    let lines: Vec<&str> = shown.split("```").next().unwrap().lines().collect();
+    let copied = lines.iter().find_map(|line| line.strip_prefix("COPY ")).and_then(|line| line.split_once(' ')).expect("a file");
+    assert_eq!(copied.0, "target/x86_64-unknown-linux-gnu/release/notturno");
+    assert!(lines.contains(&format!("ENTRYPOINT [\"{}\"]", copied.1).as_str()), "{lines:?}");
+    let installed = manifests::install().unwrap();
+    let pod = &installed.iter().find(|object| object["kind"] == "Deployment").unwrap()["spec"]["template"]["spec"];
+    let (user, container) = (&pod["securityContext"], &pod["containers"][0]);
+    assert!(lines.contains(&format!("USER {}:{}", user["runAsUser"], user["runAsGroup"]).as_str()), "{lines:?}");
+    assert!(container["command"].is_null() && container["args"][0] == "operator", "given arguments only: {container}");
+    let sed = text.split("sed 's|").nth(1).and_then(|rest| rest.split_once('|')).expect("a substitution").0;
+    let replaced = file("manifests/install.yaml").replace(sed, "IMAGE");
+    assert!(replaced.contains("image: IMAGE\n") && replaced.contains("--sentinel-image=IMAGE\n"), "both places");
+    assert!(!replaced.contains("notturno.test/"), "nothing else names an image");
+    assert!(file("Cargo.toml").contains("[[bin]]\nname = \"notturno\"\n"), "what is installed and linked to");
 }
 
 /// A span in the words of prose: whole minutes, or seconds.
