@@ -106,6 +106,14 @@ fn every_field_is_documented_and_bounded_and_every_rule_speaks() {
 }
 
 #[test]
+fn no_kind_says_that_the_program_calls_a_person_or_that_half_done_work_never_opens() {
+    visit(&mut |path, schema| {
+        let text = schema.description.as_deref().unwrap_or_default();
+        assert!(!text.contains("a person is called") && !text.contains("they do not open"), "{path}: {text}");
+    });
+}
+
+#[test]
 fn the_schemas_are_lean() {
     for crd in manifests::crds() {
         let bytes = serde_json::to_string(&crd).expect("writes").len();

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use notturno::api::manifests::{self, HEARTBEAT_SECRET, HEARTBEAT_URL};
+use notturno::api::structure;
+use notturno::model::service::{WhenDirty, WhenRed};
 use notturno::operator::effects::ledger::BY_HAND;
 use notturno::operator::effects::marks;
 use notturno::operator::effects::names::{LedgerNames, sentinel_name};
@@ -170,6 +172,24 @@ fn what_is_recorded_and_not_acted_on_stands_among_its_limits() {
     let limits = text.split("**Its limits, in this version:**").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     for word in ["`Decision`", "`MaintenanceWindow`", "Ramps", "`contacts[].notify`", "override a freeze"] {
         assert!(limits.contains(word), "{word}: {limits}");
+    }
+}
+
+#[test]
+fn what_becomes_of_a_service_by_default_is_said_as_the_kinds_have_it() {
+    let text = readme();
+    let fields = text.split("**Half-done work.**").nth(1).and_then(|rest| rest.split("\n**The dead").next()).unwrap();
+    let spec = structure::spec_schema("PublicService").unwrap().properties.as_ref().unwrap();
+    for (field, default) in
+        [("whenDirty", WhenDirty::default().as_str().to_owned()), ("whenRed", format!("{:?}", WhenRed::default()))]
+    {
+        let (default, words) = (serde_json::json!(default), spec[field].enum_.as_ref().unwrap());
+        assert_eq!(words.first().map(|word| &word.0), Some(&default), "{field}");
+        for word in words {
+            assert!(fields.contains(word.0.as_str().unwrap()), "{field}: {word:?}");
+        }
+        let after = fields.split(&format!("`{field}: {}`", default.as_str().unwrap())).nth(1).expect("the default comes first");
+        assert!(after.split('`').next().unwrap().contains("the default"), "{field}");
     }
 }
 

@@ -246,7 +246,8 @@ pub struct Step {
     /// Says something to people, as an Event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
-    /// The services whose data the step changes, by name or namespace/name. While its work is half done they do not open.
+    /// The services whose data the step changes, by name or namespace/name. While its work is half done they open only if their
+    /// whenDirty says so.
     /// Not written: for a job, all that the runbook closes; for other steps, none. [] says that it changes no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::references")]

@@ -64,7 +64,8 @@ pub struct PublicServiceSpec {
     pub reopen: Option<Reopen>,
     /// What becomes of the service when work on its data is half done and could not be undone before doors. StayClosed, the
     /// default: it stays closed. OpenDegraded: it opens and is changed as degraded says. Open: it opens as it is, for the reason in
-    /// whenDirtyReason. Before it opens so, what would still undo the work is stopped for good. In all three a person is called.
+    /// whenDirtyReason. Before it opens so, what would still undo the work is stopped for good. In all three people are told, by
+    /// Event, status and metrics: nobody is called by the program itself.
     #[serde(default)]
     #[schemars(schema_with = "schema::when_dirty")]
     pub when_dirty: WhenDirty,

@@ -164,7 +164,7 @@ pub struct Probe {
     pub every: Span,
 }
 
-/// What becomes of a service that holds half-done work (DESIGN §4). In all three a person is called.
+/// What becomes of a service that holds half-done work (DESIGN §4). In all three people are told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all_fields = "camelCase")]
 pub enum WhenDirty {
@@ -207,12 +207,12 @@ impl WhenDirty {
 /// What becomes of a service that was opened after finished work and does not answer (DESIGN §1, commit).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WhenRed {
-    /// It is left as it is and a person is called.
+    /// It is left as it is and people are told.
     #[default]
     CallPerson,
     /// It counts as open in part.
     OpenDegraded,
-    /// It is closed again, with nothing restored, and a person is called.
+    /// It is closed again, with nothing restored, and people are told.
     CloseAgain,
 }
 
