@@ -1,10 +1,14 @@
 //! The manifests in the repository are what the code says (`UPDATE=1` rewrites them), and what an API server and a reader need.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test may")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
 use notturno::api::{manifests, schema, structure};
+use notturno::operator::heartbeat::Every;
+use serde_json::Value;
 
 fn held_against(file: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(file);
@@ -45,6 +49,80 @@ fn the_operator_may_not_touch_what_is_a_tenants() {
         assert!(["notturno.dev", "events.k8s.io"].contains(&group), "{rule}");
         assert!(!rule.to_string().contains('*'), "no wildcards: {rule}");
     }
+}
+
+fn of_chart(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/notturno").join(file))
+        .expect("a file of the chart")
+}
+
+fn schema_of_chart() -> Value {
+    serde_json::from_str(&of_chart("values.schema.json")).expect("JSON")
+}
+
+/// Values and their schema name the same, all the way down: what is misspelt is refused.
+fn described(path: &str, values: &Value, schema: &Value) {
+    let Some(fields) = values.as_object() else { return };
+    if path == ".resources" {
+        return;
+    }
+    assert_eq!(schema["additionalProperties"], false, "{path}");
+    let properties = schema["properties"].as_object().expect("properties");
+    // Helm has values of its own there.
+    let named = properties.keys().filter(|name| path.is_empty() && name.as_str() != "global" || !path.is_empty());
+    assert_eq!(named.collect::<BTreeSet<_>>(), fields.keys().collect::<BTreeSet<_>>(), "{path}");
+    for (name, value) in fields {
+        described(&format!("{path}.{name}"), value, &properties[name]);
+    }
+}
+
+#[test]
+fn every_value_of_the_chart_is_described_and_no_other_is_taken() {
+    described("", &serde_saphyr::from_str(&of_chart("values.yaml")).expect("YAML"), &schema_of_chart());
+}
+
+#[test]
+fn the_chart_takes_the_spans_of_the_heartbeat_that_the_operator_takes() {
+    let schema = schema_of_chart();
+    let pattern = schema["properties"]["heartbeat"]["properties"]["every"]["pattern"].as_str().expect("a pattern");
+    let pattern = regex::Regex::new(pattern).expect("an expression");
+    for text in [
+        "0s", "5s", "9s", "10s", "60s", "99s", "100s", "3599s", "3600s", "3601s", "0m", "1m", "59m", "60m", "61m", "1h", "2h",
+        "60", "",
+    ] {
+        assert_eq!(pattern.is_match(text), text.parse::<Every>().is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_else_the_operator_is_told_by_the_chart_is_what_it_knows() {
+    let schema = schema_of_chart();
+    let pattern = schema["properties"]["extraArgs"]["items"]["pattern"].as_str().expect("a pattern");
+    let known = regex::Regex::new(pattern).expect("an expression");
+    let output = Command::new(env!("CARGO_BIN_EXE_notturno")).args(["operator", "--help"]).output().expect("runs");
+    let help = String::from_utf8(output.stdout).expect("text");
+    let template = of_chart("templates/operator.yaml");
+    let flags = help.split_whitespace().filter_map(|word| word.strip_prefix("--")).map(|flag| format!("--{flag}"));
+    let mut more = Vec::new();
+    for flag in flags.collect::<BTreeSet<_>>() {
+        let values = ["", "=info", "=restricted", "=json"].map(|value| known.is_match(&format!("{flag}{value}")));
+        if values.contains(&true) {
+            assert!(!template.contains(&format!("- {flag}=")), "{flag} is a value of its own");
+            more.push(flag);
+        }
+    }
+    assert_eq!(more, ["--http-allow", "--log", "--log-format", "--pod-security", "--without-sentinel"]);
+    assert!(!known.is_match("--http-allows=.example") && !known.is_match("--pod-security=none"));
+    assert!(
+        template.contains("{{- range .Values.extraArgs }}\n            - {{ . | quote }}\n            {{- end }}\n"),
+        "{template}"
+    );
+    let without = template.split("{{- if not (has \"--without-sentinel\" .Values.extraArgs) }}").nth(1).expect("a condition");
+    let left_out = without.split("{{- end }}").next().expect("its end");
+    assert!(
+        left_out.contains("--sentinel-image=") && left_out.contains("--sentinel-pull-policy="),
+        "the operator takes one or the other"
+    );
 }
 
 /// Visits every schema of every kind with its path.
