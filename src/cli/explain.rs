@@ -19,6 +19,7 @@ use super::status::view::View;
 use super::status::{self, when};
 use super::{note, plan, say};
 use crate::engine::State;
+use crate::model::near::closest;
 use crate::model::plan::Plan;
 use moments::{Moment, moments};
 
@@ -108,14 +109,14 @@ fn explain(format: Format, subject: &Subject, asked: Option<&String>) -> ExitCod
         meant.extend(all.iter().filter(|moment| moment.counts_from(plan, asked)));
     }
     if meant.is_empty() {
-        let titles: Vec<String> = all.iter().map(Moment::title).collect();
         let asked = asked.cloned().unwrap_or_default();
+        let instead = meant_instead(plan, &asked).unwrap_or_else(|| {
+            let titles: Vec<String> = all.iter().map(Moment::title).collect();
+            format!("there are: {}", titles.join(", "))
+        });
         return wrong(
             format,
-            &format!(
-                "nothing of this night is called {asked:?}, and none of its moments falls on it; there are: {}",
-                titles.join(", ")
-            ),
+            &format!("nothing of this night is called {asked:?}, and none of its moments falls on it; {instead}"),
         );
     }
     match format {
@@ -134,6 +135,18 @@ fn explain(format: Format, subject: &Subject, asked: Option<&String>) -> ExitCod
         }
     }
     ExitCode::from(u8::from(*needs_attention))
+}
+
+/// Services by their bare name, or else the nearest step or service.
+fn meant_instead(plan: &Plan, asked: &str) -> Option<String> {
+    let ids: Vec<String> = plan.services.iter().map(|service| service.id.to_string()).collect();
+    let is_bare = |id: &&String| id.rsplit('/').next() == Some(asked);
+    let namesakes: Vec<&str> = ids.iter().filter(is_bare).map(String::as_str).collect();
+    if !namesakes.is_empty() {
+        return Some(format!("did you mean {}?", namesakes.join(" or ")));
+    }
+    let names = plan.steps.iter().map(|step| step.name.as_str()).chain(ids.iter().map(String::as_str));
+    closest(asked, names).map(|meant| format!("did you mean {meant}?"))
 }
 
 /// A night that was refused, or is not accepted yet: there is no plan to explain, but perhaps a sum that did not come out.

@@ -116,6 +116,10 @@ fn one_asks_by_name_by_step_by_service_and_by_the_hour() {
     let wrong = of_file(&["03:14"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("there are: must-serve-by, turn-back, reopen-by"), "{}", wrong.err);
+    for (asked, meant) in [("cup", "sanita/cup"), ("agiorna", "aggiorna"), ("sanita/cop", "sanita/cup")] {
+        let wrong = of_file(&[asked]);
+        assert!(wrong.code == 2 && wrong.err.trim_end().ends_with(&format!("; did you mean {meant}?")), "{}", wrong.err);
+    }
 }
 
 fn in_root(arguments: &[&str]) -> Ran {
