@@ -33,7 +33,20 @@ impl Unusable {
 pub async fn of_file(file: &str, options: &KubeConfigOptions) -> Result<Config, Unusable> {
     let unusable = |error| Unusable::new(format!("kubeconfig {file}"), error);
     let kubeconfig = Kubeconfig::read_from(file).map_err(unusable)?;
+    has_context(&kubeconfig, options).map_err(|source| Unusable { from: format!("kubeconfig {file}"), source })?;
     Config::from_custom_kubeconfig(kubeconfig, options).await.map_err(unusable)
+}
+
+/// That there is the context that was asked for; else which there are.
+fn has_context(kubeconfig: &Kubeconfig, options: &KubeConfigOptions) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let names: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+    match &options.context {
+        Some(asked) if names.is_empty() => Err(format!("it has no context {asked:?}, nor any other").into()),
+        Some(asked) if !names.contains(&asked.as_str()) => {
+            Err(format!("it has no context {asked:?}; there are: {}", names.join(", ")).into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The configuration that KUBECONFIG names, or else the one at home; none where neither is there.
@@ -49,6 +62,7 @@ pub async fn of_environment(options: &KubeConfigOptions) -> Result<Option<Config
     };
     match Kubeconfig::read() {
         Ok(kubeconfig) => {
+            has_context(&kubeconfig, options).map_err(|source| Unusable { from: whole(), source })?;
             let config = Config::from_custom_kubeconfig(kubeconfig, options).await;
             config.map(Some).map_err(|error| Unusable::new(whole(), error))
         }

@@ -237,7 +237,9 @@ async fn nothing_of_that_name_no_answer_and_wrong_usage_are_two() {
     assert_eq!(nobody.code, 2);
     assert!(nobody.json()["errors"][0]["message"].as_str().unwrap().contains("the cluster does not answer"), "{}", nobody.out);
     assert_eq!(served.ask(&["status"]).await.code, 2);
-    assert_eq!(served.ask(&["status", "nessuna", "--context", "none"]).await.code, 2);
+    let other = served.ask(&["status", "nessuna", "--context", "none"]).await;
+    assert_eq!(other.code, 2);
+    assert!(other.err.contains("it has no context \"none\"; there are: ") && other.err.contains("altrove"), "{}", other.err);
 }
 
 #[tokio::test(start_paused = true)]
