@@ -27,6 +27,8 @@ pub struct Structure {
     pub mismatches: Vec<Refusal>,
 }
 
+/// Longest text that is a code.
+const CODE_LENGTH_MAX: i64 = 3;
 static SCHEMAS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
     let schema_of = |crd: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition| {
         let version = crd.spec.versions.into_iter().next()?;
@@ -221,7 +223,10 @@ impl Walk<'_> {
         let max = schema.max_length.unwrap_or(i64::MAX);
         let words: Vec<&str> = schema.enum_.iter().flatten().filter_map(|word| word.0.as_str()).collect();
         if length > max {
-            self.refuse("TooLong", path, format!("{length} characters, at most {max}: shorten it"));
+            // So few characters are a code, which nobody shortens.
+            let form = schema.pattern.as_deref().and_then(schema::form_of).filter(|_| max <= CODE_LENGTH_MAX);
+            let advice = form.map_or("shorten it".to_owned(), |form| format!("write {form}"));
+            self.refuse("TooLong", path, format!("{length} characters, at most {max}: {advice}"));
         } else if length < schema.min_length.unwrap_or(0) {
             self.refuse("Empty", path, "is empty: write something, or remove it".to_owned());
         } else if !words.is_empty() && !words.contains(&text) {
