@@ -17,6 +17,7 @@ mod services;
 mod steps;
 mod timeline;
 
+mod unanswered;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -130,6 +131,7 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     half_done::warn(&plan, question.runbook, findings);
     if findings.refusals.is_empty() {
         for wrong in check(&plan) {
+    unanswered::warn(&plan, question.runbook, findings);
             let message = format!(
                 "the plan was worked out twice, with two results: {wrong}; this is a fault of notturno, please report it"
             );

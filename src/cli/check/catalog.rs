@@ -27,6 +27,7 @@ const OF_FILES: [&str; 4] = ["FileTooLarge", "FileUnreadable", "NotUtf8", "NotYa
 /// Every rule, by id.
 pub const RULES: &[Rule] = &[
     rule("Anchor", Note, "Anchors and aliases are copies once they are applied."),
+    rule("AsksWhatIsClosed", Warning, "A step that asks a service which this night has scaled to nothing."),
     rule("BadAddress", Error, "An address that cannot be asked."),
     rule("BadCalendar", Error, "A time zone, opening hours, a day or a freeze that cannot be understood."),
     rule("BadDuration", Error, "A text that is no duration, or one out of bounds."),
