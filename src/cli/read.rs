@@ -94,14 +94,11 @@ impl Loaded {
         match text_of(name, bytes) {
             Err(problem) => self.problems.push(problem),
             Ok(text) => {
-                match tree::parse(text) {
-                    Err(fault) => self.problems.push(fault.in_file(name, text)),
-                    Ok(roots) => {
-                        for root in roots {
-                            document::from_tree(name, root, &mut self.documents, &mut self.problems);
-                        }
-                    }
+                let (roots, fault) = tree::parse(text);
+                for root in roots {
+                    document::from_tree(name, root, &mut self.documents, &mut self.problems);
                 }
+                self.problems.extend(fault.map(|fault| fault.in_file(name, text)));
                 self.texts.insert(name.to_owned(), text.to_owned());
             }
         }

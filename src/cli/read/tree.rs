@@ -1,6 +1,6 @@
 //! A YAML text as a tree in which every node knows its line and column.
 //!
-//! In: text. Out: one [`Root`] per document that is not empty, or the one fault that ends the parsing of this text.
+//! In: text. Out: one [`Root`] per document that is not empty; where a fault ends the parsing, those before it, and the fault.
 //! Duplicate keys do not end it: they stay in the tree, for the caller to report all at once.
 //!
 //! serde-saphyr reads the scalars and tells positions through `Spanned`, so that this is one pass with its limits on.
@@ -21,6 +21,8 @@ const DEPTH_MAX: usize = 100;
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 const NODES_MAX: usize = 200_000;
 const DOCUMENTS_MAX: usize = 1_024;
+/// How often what stands before a fault is read again.
+const REREAD_MAX: usize = 2;
 /// Nodes that aliases may repeat, in one file.
 const REPEATED_NODES_MAX: usize = 20_000;
 
@@ -42,12 +44,16 @@ pub(super) struct Fault {
     reason: &'static str,
     position: Option<Position>,
     message: String,
+    /// The line at which the first document begins that is not read; none when that is the first of all.
+    unread_from: Option<u32>,
 }
 
 impl Fault {
     pub(super) fn in_file(self, file: &str, text: &str) -> ReadProblem {
         let message = if self.reason == NOT_YAML { self.advised(text) } else { self.message };
         let (line, column) = self.position.map_or((None, None), |(line, column)| (Some(line), Some(column)));
+        let unread = self.unread_from.map(|line| format!("; of this file nothing from line {line} on was looked at"));
+        let message = format!("{message}{}", unread.unwrap_or_default());
         ReadProblem { reason: self.reason, file: file.to_owned(), line, column, message }
     }
 
@@ -58,6 +64,8 @@ impl Fault {
         let indent = line.split(|c: char| !c.is_whitespace()).next().unwrap_or_default();
         let advice = if self.message.contains("tab") || indent.contains('\t') {
             "indent with spaces, here and on the next line"
+        } else if self.message.contains("unknown anchor") && has_anchor_elsewhere(line, text) {
+            "an anchor ends with its document, at ---: write out what it stands for"
         } else if line.contains("{{") {
             "this looks like a template: render it first"
         } else {
@@ -67,10 +75,53 @@ impl Fault {
     }
 }
 
-/// Parses every document of the text; empty ones are left out. On a thread of its own: parsing descends with the
-/// text's nesting, and the caller's stack may be any.
-pub(super) fn parse(text: &str) -> Result<Vec<Root>, Fault> {
-    let unparsed = |message: String| Fault { reason: NOT_YAML, position: None, message };
+/// Whether what a line's alias repeats stands somewhere else in the text.
+fn has_anchor_elsewhere(line: &str, text: &str) -> bool {
+    let name = |after: &str| after.split(|c: char| c.is_whitespace() || ",]}".contains(c)).next().map(str::to_owned);
+    let mut names = line.split('*').skip(1).filter_map(name).filter(|name| !name.is_empty());
+    names.any(|name| {
+        text.split('&').skip(1).any(|after| after.split(|c: char| c.is_whitespace() || ",]}".contains(c)).next() == Some(&name))
+    })
+}
+
+/// Parses every document of the text, or every one before the first fault; empty ones are left out.
+pub(super) fn parse(text: &str) -> (Vec<Root>, Option<Fault>) {
+    let fault = match parse_apart(text) {
+        Ok(roots) => return (roots, None),
+        Err(fault) => fault,
+    };
+    if fault.reason != NOT_YAML {
+        return (Vec::new(), Some(fault));
+    }
+    let line = fault.position.map_or(0, |(line, _)| line);
+    // What is left open in one document may be noticed in the next.
+    for (unread_from, whole) in documents_before(text, line).into_iter().rev().take(REREAD_MAX) {
+        if let Ok(roots) = parse_apart(whole)
+            && !roots.is_empty()
+        {
+            return (roots, Some(Fault { unread_from: Some(unread_from), ..fault }));
+        }
+    }
+    (Vec::new(), Some(fault))
+}
+
+/// The lines at which a document begins, up to `line`, each with the text before it.
+fn documents_before(text: &str, line: u32) -> Vec<(u32, &str)> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for (number, content) in (1..=line).zip(text.split_inclusive('\n')) {
+        let is_mark = content.strip_prefix("---").is_some_and(|rest| rest.chars().next().is_none_or(char::is_whitespace));
+        if let Some(before) = text.get(..start).filter(|_| is_mark) {
+            found.push((number, before));
+        }
+        start += content.len();
+    }
+    found
+}
+
+/// On a thread of its own: parsing descends with the text's nesting, and the caller's stack may be any.
+fn parse_apart(text: &str) -> Result<Vec<Root>, Fault> {
+    let unparsed = |message: String| Fault { reason: NOT_YAML, position: None, message, unread_from: None };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("read".to_owned())
@@ -110,12 +161,12 @@ fn fault(error: serde_saphyr::Error) -> Fault {
     let at = error.location().map(position);
     let error = error.without_snippet();
     if let Some(limit) = limit_reached(error) {
-        return Fault { reason: TOO_LARGE, position: at, message: limit };
+        return Fault { reason: TOO_LARGE, position: at, message: limit, unread_from: None };
     }
     let said = error.to_string();
     // The place is told apart from the words.
     let words = at.and_then(|(line, column)| said.strip_suffix(&format!(" at line {line}, column {column}")));
-    Fault { reason: NOT_YAML, position: at, message: words.unwrap_or(&said).to_owned() }
+    Fault { reason: NOT_YAML, position: at, message: words.unwrap_or(&said).to_owned(), unread_from: None }
 }
 
 /// What to do about a limit, in our words; None for faults of the text itself.
