@@ -54,9 +54,10 @@ fn a_night_in_several_files_is_planned_as_one() {
 
 #[test]
 fn parts_of_a_night_are_checked_without_the_rest() {
-    for kind in ["OfficeCalendar", "PublicService", "Runbook"] {
+    for kind in ["OfficeCalendar", "PublicService"] {
         assert_eq!(rules(&found(&[("f", &of_kind(kind))])), Vec::<String>::new(), "{kind}");
     }
+    assert_eq!(rules(&found(&[("f", &of_kind("Runbook"))])), ["NotPlanned metadata"], "what it names is taken on trust");
     // Alone, or without services, a night is a note; beside other runbooks a wrong name is an error.
     let (night, runbook) = (of_kind("Intervention"), of_kind("Runbook"));
     assert_eq!(rules(&found(&[("f", &night)])), ["NotPlanned spec.runbook"]);
@@ -68,6 +69,62 @@ fn parts_of_a_night_are_checked_without_the_rest() {
     let services = of_kind("PublicService");
     let missing = found(&[("a", &calendars), ("b", &services), ("c", &runbook), ("d", &night)]);
     assert_eq!(rules(&missing), ["UnknownCalendar spec.sites[0].calendar"]);
+}
+
+/// The replay without its night.
+fn without_its_night() -> String {
+    let documents = SOGEI.split("\n---\n").filter(|document| !document.contains("kind: Intervention\n"));
+    documents.collect::<Vec<_>>().join("\n---\n")
+}
+
+#[test]
+fn what_a_runbook_without_a_night_names_is_looked_up() {
+    let text = without_its_night();
+    assert_eq!(rules(&found(&[("f", &text)])), ["NotPlanned metadata"]);
+    for (from, to, rule) in [
+        ("services: [portale-ts", "services: [portale-tz", "UnknownService spec.steps[1].close.services[0]"),
+        ("calendar: medici", "calendar: medico", "UnknownCalendar spec.sites[0].calendar"),
+        (
+            "allowedFrom: [{namespace: centro-dati}]",
+            "allowedFrom: [{namespace: centro}]",
+            "ClosingNotAllowed spec.steps[1].close.services[0]",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let findings = found(&[("f", &text.replace(from, to))]);
+        assert!(rules(&findings).contains(&rule.to_owned()), "{to}: {findings:#?}");
+        assert_eq!(run(&["-"], &text.replace(from, to)).code, 1, "{to}");
+    }
+}
+
+#[test]
+fn a_file_without_any_document_is_a_warning_and_one_of_others_is_none() {
+    for text in ["", "# niente\n", "---\n---\n"] {
+        assert_eq!(rules(&found(&[("f", text), ("g", SOGEI)])), ["NoDocument"], "{text:?}");
+        let ran = run(&["-", "-o", "junit"], text);
+        assert!(ran.code == 0 && ran.out.contains(r#"tests="1""#) && ran.out.contains("warning NoDocument"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn what_may_stand_in_a_file_that_cannot_be_read_is_not_called_unknown() {
+    let (services, rest) = (of_kind("PublicService"), ["OfficeCalendar", "Runbook", "Intervention"].map(of_kind).join("\n---\n"));
+    let (first, others) = services.split_once("\n---\n").unwrap();
+    let findings = found(&[("a", &format!("{others}\n---\n{{")), ("b", &format!("{first}\n---\n{rest}"))]);
+    assert_eq!(rules(&findings), ["NotYaml"], "the others are read up to the fault");
+    let findings = found(&[("a", &format!("{{\n---\n{others}")), ("b", &format!("{first}\n---\n{rest}"))]);
+    assert_eq!(rules(&findings), ["NotYaml", "NotPlanned spec.runbook"]);
+}
+
+#[test]
+fn a_start_by_the_clock_of_another_place_is_a_warning_and_one_in_utc_is_none() {
+    let at = |text: &str| SOGEI.replace("2023-02-10T00:30:00+01:00", text);
+    assert_ne!(at("x"), SOGEI);
+    let findings = found(&[("f", &at("2023-02-10T01:30:00+02:00"))]);
+    assert_eq!(rules(&findings), ["OtherOffset spec.startTime"]);
+    assert!(findings[0].message.contains("+02:00 is not Europe/Rome's offset then, which is +01:00: this is 00:30 there"));
+    assert_eq!((findings[0].level, findings[0].line.is_some()), (Level::Warning, true));
+    assert_eq!(rules(&found(&[("f", &at("2023-02-09T23:30:00Z"))])), Vec::<String>::new());
 }
 
 #[test]
@@ -109,7 +166,7 @@ fn a_night_without_a_namespace_is_said_at_its_field_and_an_error_where_its_runbo
     assert_eq!(rules(&found(&[("f", &night)])), ["NoNamespace metadata.namespace", "NotPlanned spec.runbook"]);
     let whole = SOGEI.replace("name: notte-9-febbraio, namespace: centro-dati}", "name: notte-9-febbraio}");
     let findings = found(&[("f", &whole)]);
-    assert_eq!(rules(&findings), ["NoNamespace metadata.namespace"]);
+    assert_eq!(rules(&findings), ["NoNamespace metadata.namespace", "NotPlanned spec"]);
     assert_eq!(findings[0].level, Level::Error);
     assert!(findings[0].message.ends_with("write metadata.namespace: centro-dati"), "{}", findings[0].message);
     assert_eq!(run(&["-"], &whole).code, 1);
@@ -231,7 +288,7 @@ fn what_kubectl_reads_differently_is_pointed_out() {
         assert!(at.line.is_some_and(|line| line > 1) && at.path.starts_with("spec."), "{line}: {at:?}");
     }
     for line in ["description: \"no\"", "description: nono", "description: '010'", "description: |\n    on\n"] {
-        assert_eq!(rules(&found(&[("f", &with(line))])), Vec::<String>::new(), "{line}");
+        assert_eq!(rules(&found(&[("f", &with(line))])), ["NotPlanned metadata"], "{line}");
     }
 }
 

@@ -93,6 +93,17 @@ pub fn from_value(document: Value) -> Result<Document, Vec<Refusal>> {
     Err(validate::merged(found, more, structure.mismatches))
 }
 
+/// A document that is refused, as far as it can be read: what cannot is replaced. Only ever used to find more problems.
+#[must_use]
+pub fn in_part(document: Value) -> Option<Document> {
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let object = object_of(&kind, &document);
+    if !head(&kind, &object, &document).is_empty() {
+        return None;
+    }
+    typed(&kind, &object, stand_in(&kind, document)).ok()
+}
+
 fn stand_in(kind: &str, mut document: Value) -> Value {
     let spec = document.get("spec").cloned().unwrap_or_default();
     if let (Some(schema), Some(fields)) = (structure::spec_schema(kind), document.as_object_mut()) {

@@ -27,8 +27,9 @@ pub use gather::check;
 ///
 /// Files may hold any number of documents of any kind; those of other API groups are ignored, unless ours was meant, and no Intervention
 /// is needed. A night is planned when the files hold its runbook, and services and calendars: then every service and calendar that it
-/// names has to be in the files too. A runbook that is not there is an error when the files hold others of its namespace. Otherwise a note
-/// says what is missing, and names of other objects are taken on trust.
+/// names has to be in the files too; so has what a runbook without a night names. A runbook that is not there is an error when the files
+/// hold others of its namespace. Otherwise a note says what is missing, and names of other objects are taken on trust. Beside what is
+/// broken as much is looked at as can be read, and what was not is said.
 ///
 /// Exit code 0: nothing, or notes and warnings only; 1: problems; 2: files that cannot be read, or wrong usage.
 #[derive(Args, Clone, Debug)]

@@ -4,6 +4,7 @@
 //! 2 unreadable or wrong usage. Invariants: never reads the clock or a cluster. Not here: the arithmetic ([`crate::plan`]).
 
 pub(in crate::cli) mod assemble;
+mod offset;
 pub(in crate::cli) mod report;
 mod table;
 

@@ -4,7 +4,7 @@
 //! opens after the closing sets its opening less the margin; a site that is open while its service is closed sets the closing
 //! plus what it tolerates, and is refused when it says nothing. Not here: whether the work fits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,15 +34,7 @@ pub(super) fn deadlines(question: Question<'_>, plan: &mut Plan, findings: &mut 
         let mut own: Option<Deadline> = None;
         for (place, site) in service.sites.iter().enumerate() {
             let path = format!("spec.sites[{place}]");
-            let Some(calendar) = question.calendars.get(&site.calendar) else {
-                let message = format!(
-                    "there is no OfficeCalendar {:?}{}",
-                    site.calendar,
-                    did_you_mean(&site.calendar, question.calendars.keys().map(String::as_str))
-                );
-                findings.refuse("UnknownCalendar", &service_object(&service.id), &format!("{path}.calendar"), message);
-                continue;
-            };
+            let Some(calendar) = calendar_of(service, place, site, question.calendars, findings) else { continue };
             frozen(question, calendar, findings);
             if site.tolerates.is_none() {
                 keep_open(plan, index, calendar);
@@ -66,6 +58,23 @@ pub(super) fn deadlines(question: Question<'_>, plan: &mut Plan, findings: &mut 
     let binding = binding?;
     let time_zone = question.calendars.get(&binding.calendar)?.time_zone_name().to_owned();
     Some(Moments { binding, first_opening_at, time_zone })
+}
+
+/// The calendar that a site keeps, or a refusal.
+pub(super) fn calendar_of<'a>(
+    service: &Service,
+    place: usize,
+    site: &Site,
+    calendars: &'a BTreeMap<String, Calendar>,
+    findings: &mut Findings,
+) -> Option<&'a Calendar> {
+    let calendar = calendars.get(&site.calendar);
+    if calendar.is_none() {
+        let hint = did_you_mean(&site.calendar, calendars.keys().map(String::as_str));
+        let message = format!("there is no OfficeCalendar {:?}{hint}", site.calendar);
+        findings.refuse("UnknownCalendar", &service_object(&service.id), &format!("spec.sites[{place}].calendar"), message);
+    }
+    calendar
 }
 
 fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {

@@ -11,13 +11,14 @@ mod deadline;
 mod gates;
 mod graph;
 mod half_done;
+mod named;
 mod references;
 pub mod rights;
 mod services;
 mod steps;
 mod timeline;
-
 mod unanswered;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -31,6 +32,7 @@ use crate::model::service::Service;
 use crate::model::span::{after, before};
 
 pub use check::check;
+pub use named::{Named, named};
 
 /// Everything the planner may know.
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +114,8 @@ pub fn plan(question: Question<'_>) -> Verdict {
 fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> {
     let order = graph::order(question.runbook, findings);
     let environment = steps::parameters(question, findings);
-    let concerned = services::concerned(question, findings);
-    let steps = steps::steps(question, &order?, &concerned, &environment, findings);
+    let concerned = services::concerned(question.runbook, question.services, findings);
+    let steps = steps::steps(question.runbook, &order?, &concerned, &environment, findings);
     if concerned.closed_count == 0 {
         let message =
             "no step closes a service, so nothing says by when the work must end; add a step with close: {services: […]}";
@@ -129,9 +131,9 @@ fn timeline_of(question: Question<'_>, findings: &mut Findings) -> Option<Plan> 
     plan.start_by = after(plan.start_at, question.intervention.start_tolerance);
     gates::check(&mut plan, question.runbook, findings);
     half_done::warn(&plan, question.runbook, findings);
+    unanswered::warn(&plan, question.runbook, findings);
     if findings.refusals.is_empty() {
         for wrong in check(&plan) {
-    unanswered::warn(&plan, question.runbook, findings);
             let message = format!(
                 "the plan was worked out twice, with two results: {wrong}; this is a fault of notturno, please report it"
             );

@@ -1,17 +1,18 @@
 //! Whom the night concerns: the services it closes, those whose data it changes, and all that depend on them at once.
 //!
-//! In: the question. Out: [`Concerned`], services in a fixed order with their waves. Refuses references that mean nothing or
-//! several things, and closings that a service does not allow. Not here: deadlines, times.
+//! In: a runbook and the services known. Out: [`Concerned`], services in a fixed order with their waves. Refuses references that mean
+//! nothing or several things, and closings that a service does not allow. Not here: deadlines, times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::action::Action;
 use crate::model::plan::ServiceIndex;
 use crate::model::reference::{Reference, ServiceRef};
+use crate::model::runbook::Runbook;
 use crate::model::service::{DependencyMode, Service};
 
 use super::references::{Known, allows, resolve};
-use super::{Findings, Question, runbook_object, service_object};
+use super::{Findings, runbook_object, service_object};
 
 /// The services of the night, by position.
 pub(super) struct Concerned<'a> {
@@ -45,8 +46,8 @@ impl Concerned<'_> {
     }
 }
 
-pub(super) fn concerned<'a>(question: Question<'a>, findings: &mut Findings) -> Concerned<'a> {
-    let known: Known<'a> = question.services.iter().map(|service| (&service.id, service)).collect();
+pub(super) fn concerned<'a>(runbook: &'a Runbook, services: &'a [Service], findings: &mut Findings) -> Concerned<'a> {
+    let known: Known<'a> = services.iter().map(|service| (&service.id, service)).collect();
     let mut concerned = Concerned {
         services: Vec::new(),
         closed_count: 0,
@@ -54,12 +55,12 @@ pub(super) fn concerned<'a>(question: Question<'a>, findings: &mut Findings) -> 
         waves: Vec::new(),
         positions: BTreeMap::new(),
         known,
-        from: &question.runbook.namespace,
+        from: &runbook.namespace,
     };
-    close(question, &mut concerned, findings);
-    touch(question, &mut concerned, findings);
-    depend(question, &mut concerned, findings);
-    wave(question, &mut concerned, findings);
+    close(runbook, &mut concerned, findings);
+    touch(runbook, &mut concerned, findings);
+    depend(services, &mut concerned, findings);
+    wave(runbook, &mut concerned, findings);
     concerned
 }
 
@@ -70,8 +71,7 @@ fn add(concerned: &mut Concerned<'_>, id: &ServiceRef) {
     }
 }
 
-fn close(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
-    let runbook = question.runbook;
+fn close(runbook: &Runbook, concerned: &mut Concerned<'_>, findings: &mut Findings) {
     let mut closed_by: BTreeMap<ServiceRef, &str> = BTreeMap::new();
     for (index, step) in runbook.steps.iter().enumerate() {
         let Action::Close { services } = &step.action else { continue };
@@ -103,8 +103,8 @@ fn close(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut F
     concerned.closed_count = concerned.services.len();
 }
 
-fn touch(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
-    for (index, step) in question.runbook.steps.iter().enumerate() {
+fn touch(runbook: &Runbook, concerned: &mut Concerned<'_>, findings: &mut Findings) {
+    for (index, step) in runbook.steps.iter().enumerate() {
         for (place, reference) in step.touches.iter().flatten().enumerate() {
             let path = format!("spec.steps[{index}].touches[{place}]");
             match resolve(reference, concerned.from, &concerned.known) {
@@ -118,7 +118,7 @@ fn touch(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut F
                     }
                     add(concerned, &id);
                 }
-                Err(message) => findings.refuse("UnknownService", &runbook_object(question.runbook), &path, message),
+                Err(message) => findings.refuse("UnknownService", &runbook_object(runbook), &path, message),
             }
         }
     }
@@ -146,10 +146,10 @@ fn derived(concerned: &Concerned<'_>) -> Vec<Vec<ServiceIndex>> {
 }
 
 /// Adds, until nothing changes, every service that calls a concerned one synchronously.
-fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
+fn depend(services: &[Service], concerned: &mut Concerned<'_>, findings: &mut Findings) {
     let mut calls: BTreeMap<&ServiceRef, Vec<ServiceRef>> = BTreeMap::new();
     let mut unknown: BTreeMap<&ServiceRef, Vec<(usize, String)>> = BTreeMap::new();
-    for service in question.services {
+    for service in services {
         for (place, dependency) in service.depends_on.iter().enumerate() {
             match resolve(&dependency.service, &service.id.namespace, &concerned.known) {
                 Ok(id) if dependency.mode == DependencyMode::Sync => calls.entry(&service.id).or_default().push(id),
@@ -184,8 +184,7 @@ fn depend(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut 
     }
 }
 
-fn wave(question: Question<'_>, concerned: &mut Concerned<'_>, findings: &mut Findings) {
-    let runbook = question.runbook;
+fn wave(runbook: &Runbook, concerned: &mut Concerned<'_>, findings: &mut Findings) {
     if runbook.reopening.waves.is_empty() {
         concerned.waves = derived(concerned);
         return;

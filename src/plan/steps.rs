@@ -60,13 +60,12 @@ pub(super) fn smoke(question: Question<'_>, environment: &Environment) -> Option
 
 /// Planned steps in the given order, still without times.
 pub(super) fn steps(
-    question: Question<'_>,
+    runbook: &Runbook,
     order: &[usize],
     concerned: &Concerned<'_>,
     environment: &Environment,
     findings: &mut Findings,
 ) -> Vec<PlannedStep> {
-    let runbook = question.runbook;
     let positions: BTreeMap<&str, StepIndex> = order
         .iter()
         .enumerate()

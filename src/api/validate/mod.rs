@@ -17,8 +17,8 @@ mod undo;
 
 pub use calendar::calendar;
 pub use intervention::intervention;
-pub use runbook::runbook;
-pub use service::service;
+pub use runbook::{runbook, runbook_in_part};
+pub use service::{service, service_in_part};
 
 pub use crate::model::refusal::object_name;
 

@@ -19,8 +19,24 @@ const SENTINEL_SUFFIX: &str = "-sentinel";
 /// # Errors
 /// Every problem of the object.
 pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
-    let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let mut found = Findings::of("Runbook", raw, Some(namespace), &raw.spec);
+    let mut found = Findings::of("Runbook", raw, Some(namespace(raw)), &raw.spec);
+    let value = read(raw, &mut found);
+    warn(&mut found, &value);
+    found.into_result(value)
+}
+
+/// The runbook as far as it can be read, with stand-ins in the places of what is refused: only ever used to find more problems.
+#[must_use]
+pub fn runbook_in_part(raw: &raw::Runbook) -> Runbook {
+    read(raw, &mut Findings::of("Runbook", raw, Some(namespace(raw)), &raw.spec))
+}
+
+fn namespace(raw: &raw::Runbook) -> &str {
+    raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+}
+
+fn read(raw: &raw::Runbook, found: &mut Findings) -> Runbook {
+    let namespace = namespace(raw);
     let raw::RunbookSpec {
         description,
         service_account_name,
@@ -37,7 +53,7 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
         steps: steps.iter().map(|step| step.name.as_str()).collect(),
         parameters: parameters.iter().map(|parameter| parameter.name.as_str()).collect(),
     };
-    let value = Runbook {
+    Runbook {
         namespace: namespace.to_owned(),
         name: raw.metadata.name.clone().unwrap_or_default(),
         description: description.clone().unwrap_or_default(),
@@ -45,24 +61,18 @@ pub fn runbook(raw: &raw::Runbook) -> Result<Checked<Runbook>, Vec<Refusal>> {
         sentinel_service_account: sentinel_service_account_name
             .clone()
             .unwrap_or_else(|| format!("{service_account_name}{SENTINEL_SUFFIX}")),
-        parameters: parameters.iter().enumerate().map(|(index, raw)| parameter(&mut found, index, raw)).collect(),
+        parameters: parameters.iter().enumerate().map(|(index, raw)| parameter(found, index, raw)).collect(),
         reserve: found.span("spec.reserve", reserve),
         smoke: smoke.as_ref().map(|smoke| Smoke {
             budget: found.budget("spec.smoke.budget", &smoke.budget),
-            job: inside.job(&mut found, "spec.smoke.job", &smoke.job),
+            job: inside.job(found, "spec.smoke.job", &smoke.job),
         }),
-        reopening: waves(&mut found, reopening),
-        steps: steps
-            .iter()
-            .enumerate()
-            .map(|(index, raw)| step(&mut found, &inside, &format!("spec.steps[{index}]"), raw))
-            .collect(),
+        reopening: waves(found, reopening),
+        steps: steps.iter().enumerate().map(|(index, raw)| step(found, &inside, &format!("spec.steps[{index}]"), raw)).collect(),
         approvals: approvals
             .as_ref()
             .map(|raw| Approvals { count: u32::try_from(raw.count).unwrap_or_default(), groups: raw.from.groups.clone() }),
-    };
-    warn(&mut found, &value);
-    found.into_result(value)
+    }
 }
 
 /// What is allowed, and seldom meant.

@@ -16,9 +16,24 @@ use crate::model::span::Span;
 /// # Errors
 /// Every problem of the object.
 pub fn service(raw: &PublicService) -> Result<Checked<Service>, Vec<Refusal>> {
-    let namespace = raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let mut found = Findings::of("PublicService", raw, Some(namespace(raw)), &raw.spec);
+    let value = read(raw, &mut found);
+    found.into_result(value)
+}
+
+/// The service as far as it can be read, with stand-ins in the places of what is refused: only ever used to find more problems.
+#[must_use]
+pub fn service_in_part(raw: &PublicService) -> Service {
+    read(raw, &mut Findings::of("PublicService", raw, Some(namespace(raw)), &raw.spec))
+}
+
+fn namespace(raw: &PublicService) -> &str {
+    raw.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+}
+
+fn read(raw: &PublicService, found: &mut Findings) -> Service {
+    let namespace = namespace(raw);
     let id = ServiceRef::new(namespace, raw.metadata.name.as_deref().unwrap_or_default());
-    let mut found = Findings::of("PublicService", raw, Some(namespace), &raw.spec);
     let raw::PublicServiceSpec {
         title,
         sites,
@@ -32,21 +47,20 @@ pub fn service(raw: &PublicService) -> Result<Checked<Service>, Vec<Refusal>> {
         contacts,
         when_red,
     } = &raw.spec;
-    let (reopen_budget, probes) = reopening(&mut found, reopen.as_ref(), !close.is_empty());
-    let value = Service {
-        title: text(&mut found, "spec.title", title),
-        sites: sites.iter().enumerate().map(|(index, raw)| site(&mut found, &format!("spec.sites[{index}]"), raw)).collect(),
-        depends_on: dependencies(&mut found, &id, depends_on),
-        close: closings(&mut found, namespace, "spec.close", close),
+    let (reopen_budget, probes) = reopening(found, reopen.as_ref(), !close.is_empty());
+    Service {
+        title: text(found, "spec.title", title),
+        sites: sites.iter().enumerate().map(|(index, raw)| site(found, &format!("spec.sites[{index}]"), raw)).collect(),
+        depends_on: dependencies(found, &id, depends_on),
+        close: closings(found, namespace, "spec.close", close),
         reopen_budget,
         probes,
-        when_dirty: when_dirty(&mut found, namespace, *word, degraded, reason.as_deref()),
+        when_dirty: when_dirty(found, namespace, *word, degraded, reason.as_deref()),
         when_red: *when_red,
         allowed_from: allowed_from.iter().map(|allowed| allowed.namespace.clone()).collect(),
         contacts: contacts.iter().map(contact).collect(),
         id,
-    };
-    found.into_result(value)
+    }
 }
 
 fn text(found: &mut Findings, path: &str, raw: &raw::Text) -> Text {

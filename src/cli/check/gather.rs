@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::level_of;
+use super::catalog::{is_of_files, level_of};
 use super::finding::{Checked, Finding, Level};
 use super::spelling;
 use crate::api::{document::is_ours, rules, structure};
@@ -15,8 +15,8 @@ use crate::cli::read::{Document, Loaded, ReadProblem};
 use crate::model::near::did_you_mean;
 use crate::model::plan::Plan;
 use crate::model::refusal::{Refusal, Warning, object_name};
-use crate::model::runbook::Intervention;
-use crate::plan::order_refusals;
+use crate::model::runbook::{Intervention, Runbook};
+use crate::plan::{Verdict, order_refusals};
 
 /// The most findings of one run.
 const FINDINGS_MAX: usize = 1_000;
@@ -31,12 +31,15 @@ const MESSAGE_MAX: usize = 20_000;
 pub fn check(loaded: &Loaded, files_count: usize) -> Checked {
     let ours: Vec<Document> = loaded.documents.iter().filter(|document| is_ours(&document.value)).cloned().collect();
     let words = Words::of(&loaded.documents);
-    let mut gather = Gather { words: &words, found: loaded.problems.iter().map(of_file).collect(), nights: Vec::new() };
+    let found = loaded.problems.iter().map(of_file).collect();
+    let is_whole = !loaded.problems.iter().any(|problem| is_of_files(problem.reason));
+    let mut gather = Gather { words: &words, is_whole, found, nights: Vec::new() };
     words.refusals.iter().for_each(|refusal| gather.refusal(refusal, None));
     words.warnings.iter().for_each(|(object, warning)| gather.warning(object, warning));
     gather.broken_rules(&ours);
-    words.runbooks.iter().flat_map(order_refusals).for_each(|refusal| gather.refusal(&refusal, None));
     gather.plans();
+    gather.names();
+    gather.empty_files(loaded);
     for (file, text) in &loaded.texts {
         spelling::findings(file, text, &ours, &mut gather.found);
     }
@@ -67,6 +70,8 @@ fn of_file(problem: &ReadProblem) -> Finding {
 
 struct Gather<'a> {
     words: &'a Words,
+    /// Whether every file could be read.
+    is_whole: bool,
     found: Vec<Finding>,
     nights: Vec<(String, bool)>,
 }
@@ -127,9 +132,16 @@ impl Gather<'_> {
 
     fn plans(&mut self) {
         for (name, night) in &self.words.interventions {
-            let Ok(night) = night else { continue };
+            let Ok(night) = night else {
+                let refused = self.words.places.iter().find(|(object, _)| object.strip_prefix("Intervention/") == Some(name));
+                if let Some((object, _)) = refused {
+                    let message = "not planned: this Intervention is refused; mend that first";
+                    self.found.push(self.placed("NotPlanned", object, "spec", message));
+                }
+                continue;
+            };
             match self.words.plan(night) {
-                Planned::NoRunbook if self.words.runbooks.iter().any(|runbook| runbook.namespace == night.namespace) => {
+                Planned::NoRunbook if self.is_whole && self.words.runbooks.iter().any(|one| one.namespace == night.namespace) => {
                     let of_namespace = self.words.runbooks.iter().filter(|runbook| runbook.namespace == night.namespace);
                     let hint = did_you_mean(&night.runbook, of_namespace.map(|runbook| runbook.name.as_str()));
                     let message = format!("there is no Runbook {}/{}{hint}", night.namespace, night.runbook);
@@ -151,16 +163,88 @@ impl Gather<'_> {
                                    together to know whether the night fits";
                     self.not_planned(night, "spec.runbook", message);
                 }
-                Planned::Verdict(verdict) => {
-                    verdict.refusals.iter().for_each(|refusal| self.refusal(refusal, verdict.timeline.as_ref()));
-                    let object = object_name("Runbook", Some(&night.namespace), &night.runbook);
-                    verdict.warnings.iter().for_each(|warning| self.warning(&object, warning));
-                    let in_part = verdict.warnings.iter().any(|warning| warning.reason == "PlannedInPart");
-                    if !in_part || !verdict.refusals.is_empty() {
-                        self.nights.push((name.clone(), verdict.refusals.is_empty()));
-                    }
-                }
+                Planned::Verdict(verdict) => self.verdict(name, night, &verdict),
             }
+        }
+    }
+
+    fn verdict(&mut self, name: &str, night: &Intervention, verdict: &Verdict) {
+        let (unsure, sure): (Vec<&Refusal>, Vec<&Refusal>) =
+            verdict.refusals.iter().partition(|refusal| self.may_be_elsewhere(refusal));
+        if !unsure.is_empty() {
+            let message = "not planned: what it names may stand in what could not be read; mend that first";
+            self.not_planned(night, "spec.runbook", message);
+        }
+        for refusal in &sure {
+            self.refusal(refusal, verdict.timeline.as_ref());
+        }
+        if let Some(warning) = verdict.timeline.as_ref().and_then(|plan| self.words.other_offset(night, plan)) {
+            self.warning(&object_name("Intervention", Some(&night.namespace), &night.name), &warning);
+        }
+        let object = object_name("Runbook", Some(&night.namespace), &night.runbook);
+        verdict.warnings.iter().for_each(|warning| self.warning(&object, warning));
+        let in_part = !unsure.is_empty() || verdict.warnings.iter().any(|warning| warning.reason == "PlannedInPart");
+        if !in_part || !sure.is_empty() {
+            self.nights.push((name.to_owned(), sure.is_empty()));
+        }
+    }
+
+    /// What runbooks name, with a night or without, refused or not, as far as nothing is said of the place already.
+    fn names(&mut self) {
+        let words = self.words;
+        let runbooks = words.runbooks.iter().map(|runbook| (runbook, true));
+        for (runbook, is_good) in runbooks.chain(words.runbooks_in_part.iter().map(|runbook| (runbook, false))) {
+            let is_looked_up = words.has_services_and_calendars();
+            let has_night = words.has_night_of(runbook);
+            let mut refusals = if is_looked_up {
+                let named = words.named(runbook);
+                if is_good && !has_night {
+                    let object = runbook_object(runbook);
+                    named.warnings.iter().for_each(|warning| self.warning(&object, warning));
+                }
+                named.refusals
+            } else {
+                order_refusals(runbook)
+            };
+            refusals.retain(|refusal| !self.is_said(refusal) && !self.may_be_elsewhere(refusal));
+            for refusal in &refusals {
+                self.refusal(refusal, None);
+            }
+            if !has_night {
+                self.without_night(runbook, is_looked_up);
+            }
+        }
+    }
+
+    fn without_night(&mut self, runbook: &Runbook, is_looked_up: bool) {
+        let message = if is_looked_up {
+            "not planned: these files hold no Intervention that runs it; what it names was looked up, whether a night fits was not"
+        } else {
+            "not planned: these files hold no Intervention that runs it, and no PublicService or no OfficeCalendar: what it names is \
+             taken on trust"
+        };
+        self.found.push(self.placed("NotPlanned", &runbook_object(runbook), "metadata", message));
+    }
+
+    /// Whether what is missing may stand in what could not be read.
+    fn may_be_elsewhere(&self, refusal: &Refusal) -> bool {
+        !self.is_whole && matches!(refusal.reason.as_str(), "UnknownService" | "UnknownCalendar" | "ClosesNothing" | "NoOpening")
+    }
+
+    fn is_said(&self, refusal: &Refusal) -> bool {
+        self.found.iter().any(|finding| finding.object == refusal.object && is_at_or_in(&finding.path, &refusal.path))
+    }
+
+    /// Files in which there is nothing to check.
+    fn empty_files(&mut self, loaded: &Loaded) {
+        let holds = |file: &str| {
+            loaded.documents.iter().any(|document| document.file == file)
+                || loaded.problems.iter().any(|problem| problem.file == file)
+        };
+        for file in loaded.texts.keys().filter(|file| !holds(file)) {
+            let message = "no document of ours, nor any other: nothing was checked".to_owned();
+            let problem = ReadProblem { reason: "NoDocument", file: file.clone(), line: None, column: None, message };
+            self.found.push(of_file(&problem));
         }
     }
 
@@ -169,6 +253,10 @@ impl Gather<'_> {
         let finding = self.placed("NotPlanned", &object, path, message);
         self.found.push(finding);
     }
+}
+
+fn runbook_object(runbook: &Runbook) -> String {
+    object_name("Runbook", Some(&runbook.namespace), &runbook.name)
 }
 
 fn is_at_or_in(path: &str, place: &str) -> bool {

@@ -73,7 +73,12 @@ fn harmless(text: &str) -> String {
 fn summary(checked: &Checked) -> String {
     let mut text = String::new();
     for (night, accepted) in &checked.nights {
-        text.push_str(&format!("{night}: {}\n", if *accepted { "the night fits" } else { "the night is refused" }));
+        let says = match (accepted, checked.count(Level::Error)) {
+            (true, 0) => "the night fits",
+            (true, _) => "the night fits as far as it was read: mend the errors first",
+            (false, _) => "the night is refused",
+        };
+        text.push_str(&format!("{night}: {says}\n"));
     }
     if checked.left_out_count > 0 {
         text.push_str(&format!("{} more findings are not shown\n", checked.left_out_count));

@@ -7,14 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::document::{Document as Word, Meant, from_value, is_meant_for_us, is_ours, not_ours};
+use super::offset;
+use crate::api::document::{Document as Word, Meant, from_value, in_part, is_meant_for_us, is_ours, not_ours};
 use crate::api::validate;
 use crate::cli::read::Document;
 use crate::model::calendar::Calendar;
+use crate::model::plan::Plan;
 use crate::model::refusal::{Refusal, Warning, object_name};
 use crate::model::runbook::{Intervention, Runbook};
 use crate::model::service::Service;
-use crate::plan::{Question, Verdict, plan};
+use crate::plan::{Named, Question, Verdict, named, plan};
 
 /// What the planner said, and where things stand in the files.
 pub(super) struct Assembled {
@@ -54,6 +56,9 @@ pub(in crate::cli) struct Words {
     pub runbooks: Vec<Runbook>,
     /// Every service that is not refused.
     pub services: Vec<Service>,
+    /// What can be read of every runbook that is refused.
+    pub runbooks_in_part: Vec<Runbook>,
+    services_in_part: Vec<Service>,
     calendars: BTreeMap<String, Calendar>,
     /// Objects that are refused: what names them cannot be judged.
     refused: Vec<String>,
@@ -71,6 +76,7 @@ pub(super) fn assemble(documents: &[Document], wanted: Option<&str>) -> Result<A
     if let Ok(night) = &night {
         match words.plan(night) {
             Planned::Verdict(verdict) => {
+                warnings.extend(verdict.timeline.as_ref().and_then(|plan| words.other_offset(night, plan)));
                 timeline = verdict.timeline;
                 refusals.extend(verdict.refusals);
                 warnings.extend(verdict.warnings);
@@ -184,6 +190,41 @@ impl Words {
         Planned::Verdict(Box::new(verdict))
     }
 
+    /// What is wrong with what a runbook names, without a night; of what is refused as much as can be read is looked at.
+    pub(in crate::cli) fn named(&self, runbook: &Runbook) -> Named {
+        let services: Vec<Service> = self.services.iter().chain(&self.services_in_part).cloned().collect();
+        let mut named = named(runbook, &services, &self.calendars);
+        let is_whole = self.refused.iter().all(|object| object.starts_with("Intervention/"));
+        named.refusals.retain(|refusal| is_whole || (self.is_of_names(&refusal.reason) && !self.follows(refusal)));
+        if !is_whole {
+            named.warnings.clear();
+        }
+        named
+    }
+
+    /// Whether what is refused cannot be the reason for such a refusal.
+    fn is_of_names(&self, reason: &str) -> bool {
+        match reason {
+            "UnknownService" | "UnknownCalendar" | "UnknownStep" | "Cycle" | "ClosedTwice" | "InTwoWaves" => true,
+            "ClosingNotAllowed" => !self.refusals.iter().any(|refusal| refusal.path.starts_with("spec.allowedFrom")),
+            _ => false,
+        }
+    }
+
+    /// Whether the files hold a night that runs this runbook, or may have been meant to.
+    pub(in crate::cli) fn has_night_of(&self, runbook: &Runbook) -> bool {
+        let of_kind = |kind: &'static str| self.places.values().filter(move |document| document.kind == kind);
+        let mut named = of_kind("Intervention").map(|night| night.value_at("spec.runbook").and_then(serde_json::Value::as_str));
+        let is_there = |name: &str| of_kind("Runbook").any(|one| one.name == name);
+        named.any(|name| name.is_none_or(|name| name == runbook.name || !is_there(name)))
+    }
+
+    /// What to know of the moment at which a planned night starts, as it is written.
+    pub(in crate::cli) fn other_offset(&self, night: &Intervention, plan: &Plan) -> Option<Warning> {
+        let document = self.places.get(&object_name("Intervention", Some(&night.namespace), &night.name))?;
+        offset::other(document.value_at("spec.startTime")?.as_str()?, plan)
+    }
+
     /// Whether a refusal may only be there because something else is refused.
     pub(in crate::cli) fn follows(&self, refusal: &Refusal) -> bool {
         match refusal.reason.as_str() {
@@ -212,8 +253,20 @@ impl Words {
             if document.kind == "Intervention" {
                 self.interventions.push((qualified, Err(())));
             }
+            // Lists that are too long would take too long.
+            if !refusals.iter().any(|refusal| refusal.reason == "TooMany") {
+                self.keep_in_part(document);
+            }
             self.refused.push(object);
             self.refusals.extend(refusals);
+        }
+    }
+
+    fn keep_in_part(&mut self, document: &Document) {
+        match in_part(document.value.clone()) {
+            Some(Word::Runbook(raw)) => self.runbooks_in_part.push(validate::runbook_in_part(&raw)),
+            Some(Word::Service(raw)) => self.services_in_part.push(validate::service_in_part(&raw)),
+            Some(Word::Calendar(_) | Word::Intervention(_)) | None => {}
         }
     }
 
