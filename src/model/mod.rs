@@ -21,3 +21,4 @@ pub mod runbook;
 pub mod schedule;
 pub mod service;
 pub mod span;
+pub mod way_back;
