@@ -7,7 +7,6 @@
 use jiff::Timestamp;
 
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, StepIndex};
-use crate::model::schedule::ancestors;
 use crate::model::span::{Span, after};
 
 use super::Next;
@@ -26,8 +25,8 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
 }
 
 fn begun<'a>(plan: &'a Plan, state: &'a State) -> impl DoubleEndedIterator<Item = (StepIndex, &'a PlannedStep, &'a StepState)> {
-    let all = plan.steps.iter().zip(&state.steps).enumerate().map(|(index, (planned, step))| (index, planned, step));
-    all.collect::<Vec<_>>().into_iter().filter(|(_, _, step)| step.work != Work::Waiting)
+    let all = state.so_far().steps.iter();
+    all.filter_map(|&index| Some((index, plan.steps.get(index)?, state.steps.get(index)?)))
 }
 
 /// Steps whose Job may still have run, or whose object may still have been changed, when the night turned.
@@ -169,8 +168,7 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
             && is_still(planned, step)
             && !dirty::is_beneath_people(plan, state, index)
             && must_go_first(plan, state, index)
-                .iter()
-                .all(|&other| is_settled(plan, state, other) && has_left(plan, state, facts, other, now));
+                .all(|other| is_settled(plan, state, other) && has_left(plan, state, facts, other, now));
         if !may {
             return None;
         }
@@ -192,7 +190,7 @@ fn release_undo(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Ne
 
 /// The way back of this step waits for nothing but what is known of its own Job or object.
 pub(super) fn is_next(plan: &Plan, state: &State, index: StepIndex) -> bool {
-    !is_settled(plan, state, index) && must_go_first(plan, state, index).iter().all(|&other| is_settled(plan, state, other))
+    !is_settled(plan, state, index) && must_go_first(plan, state, index).all(|other| is_settled(plan, state, other))
 }
 
 /// Its token says so; one that is not there any more is released too, so that its failure is told at once and not at reopen-by.
@@ -217,15 +215,9 @@ fn has_left(plan: &Plan, state: &State, facts: &Facts, index: StepIndex, now: Ti
 }
 
 /// Begun steps whose undo comes before that of `index`.
-fn must_go_first(plan: &Plan, state: &State, index: StepIndex) -> Vec<StepIndex> {
-    let Some(own) = plan.steps.get(index) else { return Vec::new() };
-    let shares = |planned: &PlannedStep| !planned.undo_budget().is_zero() && planned.undo_shares_with(own);
-    begun(plan, state)
-        .filter(|&(other, planned, _)| {
-            other > index && (shares(planned) || ancestors(&plan.steps, &planned.needs).contains(&index))
-        })
-        .map(|(other, ..)| other)
-        .collect()
+fn must_go_first<'a>(plan: &Plan, state: &'a State, index: StepIndex) -> impl Iterator<Item = StepIndex> + 'a {
+    let begun = &state.so_far().steps;
+    state.progress.tables().undone_before(plan, index).iter().copied().filter(|other| begun.contains(other))
 }
 
 /// Everything is undone that can be, and not verified.

@@ -6,12 +6,12 @@
 use jiff::Timestamp;
 
 use crate::model::epoch::Epoch;
-use crate::model::need::turn_back_at;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
 use super::command::{BurnTo, Command};
 use super::dirty;
-use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact, jobs};
+use super::facts::{ClosingFact, Facts, JobEnd, JobFact, JobKey, Pods, ServiceFact, TokenFact};
+use super::forward::running;
 use super::state::{Direction, Running, ServiceState, State, Work};
 use super::switch;
 use super::takeover::{self, Part};
@@ -57,10 +57,9 @@ fn forward(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
     if switch::holds_work(facts).is_some() {
         return Vec::new();
     }
-    let not_after = turn_back_at(plan, &state.begun(plan));
+    let not_after = state.turn_back_at(plan);
     let mut commands = Vec::new();
-    for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
-        let Work::Running { .. } = step.work else { continue };
+    for (index, planned, _) in running(plan, state) {
         match &planned.action {
             PlannedAction::Close { services } => {
                 let open =
@@ -93,17 +92,14 @@ pub(super) fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         !opened && !facts.services.get(index).is_some_and(|fact| fact.burned)
     });
     let targets = unburned.map(|(service, _)| Command::BurnTargets { service });
-    let burn = |job: JobKey| {
-        let to = burn_to(state, job);
-        // One that could not be looked at is burned all the same: its name is known.
-        let Some(fact) = facts.jobs.get(&job) else { return Some(Command::BurnJob { job, to }) };
-        let needed = match (fact.token, to) {
-            (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
-            (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back | TokenFact::Older, _) => true,
-        };
-        let there = fact.end != Some(JobEnd::Vanished);
-        (needed && there).then_some(Command::BurnJob { job, to })
-    };
+    // One that could not be looked at is burned all the same: its name is known.
+    let needs_burn = |job: &JobKey| facts.jobs.get(job).is_none_or(|fact| is_unburned(fact, burn_to(state, *job)));
+    let (all, sorted) = (state.progress.tables().jobs(plan), state.progress.tables().jobs_by_key(plan));
+    // Most often nothing is left to burn, which one look along both shows.
+    let none = facts.jobs.len() == sorted.len()
+        && facts.jobs.iter().zip(sorted).all(|((job, fact), known)| job == known && !is_unburned(fact, burn_to(state, *job)));
+    let jobs = all.iter().filter(|_| !none).copied().filter(needs_burn);
+    let jobs = jobs.map(|job| Command::BurnJob { job, to: burn_to(state, job) });
     let unburned = |(index, planned): &(StepIndex, &PlannedStep)| {
         planned.target().is_some() && !facts.changes.get(index).is_some_and(|fact| fact.burned) && !is_undone(state, *index)
     };
@@ -113,7 +109,15 @@ pub(super) fn burns(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         expires && planned.target().is_some() && !facts.changes.get(index).is_some_and(|fact| fact.expired)
     };
     let expiring = plan.steps.iter().enumerate().filter(unexpired).map(|(step, _)| Command::ExpireChange { step });
-    jobs(plan).into_iter().filter_map(burn).chain(targets).chain(changes).chain(expiring).collect()
+    jobs.chain(targets).chain(changes).chain(expiring).collect()
+}
+
+fn is_unburned(fact: &JobFact, to: BurnTo) -> bool {
+    let needed = match (fact.token, to) {
+        (TokenFact::Deposed | TokenFact::Expired, _) | (TokenFact::Back, BurnTo::Back) => false,
+        (TokenFact::Missing | TokenFact::Forward | TokenFact::Reopen | TokenFact::Back | TokenFact::Older, _) => true,
+    };
+    needed && fact.end != Some(JobEnd::Vanished)
 }
 
 fn is_undone(state: &State, index: StepIndex) -> bool {
@@ -152,7 +156,7 @@ fn releases(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
 
 /// What was closed is restored until it is seen to be; what answers before that is not the service, so it is asked only then.
 fn reopenings(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
-    let closed = state.begun(plan).closed;
+    let closed = &state.so_far().closed;
     let is_restored = |service: &ServiceIndex| facts.services.get(service).is_some_and(|fact| fact.restored);
     let opening = state.services.iter().enumerate().filter(|(_, s)| matches!(s, ServiceState::Opening { .. }));
     let (ask, restore): (Vec<ServiceIndex>, Vec<ServiceIndex>) =
@@ -185,5 +189,8 @@ fn let_go(plan: &Plan, state: &State, facts: &Facts) -> Vec<Command> {
         let held = facts.jobs.get(job).filter(|fact| fact.held && fact.pods == Pods::Terminal);
         held.is_some() && (state.outcome.is_some() || recorded(*job))
     };
-    jobs(plan).into_iter().filter(over).map(|job| Command::LetGo { job }).collect()
+    if !facts.jobs.values().any(|fact| fact.held) {
+        return Vec::new();
+    }
+    state.progress.tables().jobs(plan).iter().copied().filter(over).map(|job| Command::LetGo { job }).collect()
 }

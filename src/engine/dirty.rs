@@ -73,7 +73,7 @@ pub(super) fn to_expire(plan: &Plan, state: &State, service: ServiceIndex) -> BT
 
 /// The steps that keep a service dirty which the night closed; one that it did not close is open whatever becomes of its data.
 pub(super) fn through(plan: &Plan, state: &State, service: ServiceIndex) -> BTreeSet<StepIndex> {
-    let closed = state.begun(plan).closed.contains(&service);
+    let closed = state.so_far().closed.contains(&service);
     if closed { state.dirty_through(plan, service) } else { BTreeSet::new() }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn declares_to_open(plan: &Plan, service: ServiceIndex) -> bool {
 
 /// People may be at a service that this undo would change.
 pub(super) fn is_beneath_people(plan: &Plan, state: &State, index: StepIndex) -> bool {
-    let closed = state.begun(plan).closed;
+    let closed = &state.so_far().closed;
     let let_in = |service: &ServiceIndex| state.services.get(*service).is_some_and(ServiceState::is_let_in);
     reach(plan, state, index).iter().any(|service| closed.contains(service) && let_in(service))
 }

@@ -42,7 +42,7 @@ pub fn due(plan: &Plan, state: &State) -> Option<Due> {
 
 /// With a journal that makes no sense, anything may have begun.
 fn going_back_at(plan: &Plan, state: &State) -> Timestamp {
-    let known = turn_back_at(plan, &state.begun(plan));
+    let known = state.turn_back_at(plan);
     if state.nonsense.is_empty() {
         return known;
     }
@@ -115,8 +115,8 @@ fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
 }
 
 fn reopening(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
-    let closed = state.begun(plan).closed;
-    let reopen_by = reopen_by(plan, &closed);
+    let closed = &state.so_far().closed;
+    let reopen_by = reopen_by(plan, closed);
     if state.reopening_since.is_none() {
         let ready = matches!(state.direction, Direction::Committed { .. }) || back::is_over(plan, state);
         let at = if ready { reopen_by.min(soon(plan, state)) } else { reopen_by };

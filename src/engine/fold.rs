@@ -28,13 +28,15 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
         Event::Accepted { plan_hash } => set(&mut state.plan_hash, plan_hash.clone()),
         Event::Armed {} if state.plan_hash.is_some() => mark(&mut state.armed),
         Event::Armed {} => None,
-        Event::WorkBegun {} => turn(state, Direction::Forward),
+        Event::WorkBegun {} => turn(state, plan, Direction::Forward),
         Event::TakenOver { epoch } => take_over(state, *epoch),
-        Event::GoingBack { cause } => turn(state, Direction::Back { cause: cause.clone(), since: at }),
-        Event::Committed {} => turn(state, Direction::Committed { since: at }),
+        Event::GoingBack { cause } => turn(state, plan, Direction::Back { cause: cause.clone(), since: at }),
+        Event::Committed {} => turn(state, plan, Direction::Committed { since: at }),
         Event::StepIntended { step, .. } => begin(state, plan, step, at),
-        Event::StepDone { step } => end(state, plan, step, |since| Work::Done { since, at }),
-        Event::StepFailed { step, reason } => end(state, plan, step, |since| Work::Failed { since, at, reason: reason.clone() }),
+        Event::StepDone { step } => end(state, plan, step, at, |since| Work::Done { since, at }),
+        Event::StepFailed { step, reason } => {
+            end(state, plan, step, at, |since| Work::Failed { since, at, reason: reason.clone() })
+        }
         Event::Overrun { step } => match &mut step_mut(state, plan, step)?.work {
             Work::Running { overrun, .. } => mark(overrun),
             Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
@@ -97,8 +99,8 @@ fn has_turned(state: &State) -> bool {
     matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. })
 }
 
-fn turn(state: &mut State, to: Direction) -> Option<()> {
-    let all_done = state.steps.iter().all(|step| matches!(step.work, Work::Done { .. }));
+fn turn(state: &mut State, plan: &Plan, to: Direction) -> Option<()> {
+    let all_done = state.progress.is_all_done(plan);
     let good = match (&state.direction, &to) {
         (Direction::Still, Direction::Forward) => state.armed,
         (Direction::Forward, Direction::Back { .. }) => true,
@@ -108,30 +110,39 @@ fn turn(state: &mut State, to: Direction) -> Option<()> {
     good.then(|| state.direction = to)
 }
 
+fn position(state: &State, plan: &Plan, name: &str) -> Option<StepIndex> {
+    state.progress.tables().step_named(plan, name)
+}
+
 fn step_mut<'a>(state: &'a mut State, plan: &Plan, name: &str) -> Option<&'a mut StepState> {
-    let (index, _) = plan.step_named(name)?;
+    let index = position(state, plan, name)?;
     state.steps.get_mut(index)
 }
 
 fn begin(state: &mut State, plan: &Plan, name: &str, at: Timestamp) -> Option<()> {
-    let (_, planned) = plan.step_named(name)?;
+    let index = position(state, plan, name)?;
+    let planned = plan.steps.get(index)?;
     let done = |index: &StepIndex| state.steps.get(*index).is_some_and(|step| matches!(step.work, Work::Done { .. }));
     (state.direction == Direction::Forward && planned.needs.iter().all(done)).then_some(())?;
-    let step = step_mut(state, plan, name)?;
+    let step = state.steps.get_mut(index)?;
     (step.work == Work::Waiting).then_some(())?;
     step.work = Work::Running { since: at, hard_cap_at: after(at, planned.hard_cap), overrun: false };
+    state.progress.begin(plan, index);
     for &service in planned.closes() {
         *state.services.get_mut(service)? = ServiceState::Closed { since: at };
     }
     Some(())
 }
 
-fn end(state: &mut State, plan: &Plan, name: &str, work: impl Fn(Timestamp) -> Work) -> Option<()> {
+fn end(state: &mut State, plan: &Plan, name: &str, at: Timestamp, work: impl Fn(Timestamp) -> Work) -> Option<()> {
     (state.direction == Direction::Forward).then_some(())?;
-    let step = step_mut(state, plan, name)?;
+    let index = position(state, plan, name)?;
+    let step = state.steps.get_mut(index)?;
     match step.work {
         Work::Running { since, .. } => {
             step.work = work(since);
+            let is_done = matches!(step.work, Work::Done { .. });
+            state.progress.end(plan, index, at, is_done);
             Some(())
         }
         Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
@@ -155,7 +166,7 @@ fn answer(state: &mut State, order: &str) -> Option<()> {
 
 fn confirm(state: &mut State, plan: &Plan, name: &str, order: &str, by: &str) -> Option<()> {
     answer(state, order)?;
-    let (_, planned) = plan.step_named(name)?;
+    let planned = plan.steps.get(position(state, plan, name)?)?;
     let step = step_mut(state, plan, name)?;
     let asked = matches!(planned.action, PlannedAction::Hold(_)) && matches!(step.work, Work::Running { .. });
     (asked && step.confirmed_by.insert(by.to_owned())).then_some(())
@@ -171,7 +182,7 @@ fn stopped(state: &mut State, plan: &Plan, name: &str, proof: Proof) -> Option<(
 
 fn release_undo(state: &mut State, plan: &Plan, name: &str, attempt: u32, at: Timestamp) -> Option<()> {
     // People may be at what it would change (PROTOCOL rule 16).
-    let beneath_people = plan.step_named(name).is_some_and(|(index, _)| dirty::is_beneath_people(plan, state, index));
+    let beneath_people = position(state, plan, name).is_some_and(|index| dirty::is_beneath_people(plan, state, index));
     (!beneath_people).then_some(())?;
     let (step, attempts) = undoable(state, plan, name)?;
     let next = step.undo == Running::Waiting && attempt == step.undo_failed_count + 1 && attempt <= attempts;
@@ -189,7 +200,7 @@ fn fail_undo(state: &mut State, plan: &Plan, name: &str, attempt: u32, at: Times
 /// On the way back, a step with an undo of its own, and how often that may be tried.
 fn undoable<'a>(state: &'a mut State, plan: &Plan, name: &str) -> Option<(&'a mut StepState, u32)> {
     matches!(state.direction, Direction::Back { .. }).then_some(())?;
-    let (_, planned) = plan.step_named(name)?;
+    let planned = plan.steps.get(position(state, plan, name)?)?;
     let attempts = match planned.undo {
         PlannedUndo::Job { attempts, .. } => attempts,
         PlannedUndo::Restore { .. } => 1,

@@ -4,15 +4,14 @@
 //! clock speaks (turn-back moment, hard cap, overrun), then the rest. Not here: what ended ([`super::outcome`]), what people said
 //! ([`super::orders`]), anything after the night has turned.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::need::turn_back_at;
 use crate::model::phase::Outcome;
 use crate::model::plan::{Plan, PlannedAction, PlannedStep, ServiceIndex, StepIndex};
 use crate::model::runbook::{OnFutile, OnOverrun};
-use crate::model::schedule::{Gate, first_that_does_not_fit, gate, predecessors};
+use crate::model::schedule::{Gate, gate};
 use crate::model::span::after;
 
 use super::Next;
@@ -48,7 +47,7 @@ pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timest
         return None;
     }
     let goes_on = |index: StepIndex| plan.steps.get(index).is_some_and(|step| step.on_futile == OnFutile::Continue);
-    match first_that_does_not_fit(plan, &state.begun(plan), &BTreeMap::new(), now).filter(|(index, _)| !goes_on(*index)) {
+    match first_unfit(plan, state, now).filter(|(index, _)| !goes_on(*index)) {
         None if !held.is_empty() => None,
         None => Some((Event::WorkBegun {}, format!("it is {}", clock(plan, now)))),
         Some((index, gate)) => {
@@ -72,7 +71,7 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
     outcome::next(plan, state, facts, now)
         .or_else(|| failed(plan, state))
         .or_else(|| orders::next(plan, state, facts, now))
-        .or_else(|| committed(state))
+        .or_else(|| committed(plan, state))
         .or_else(|| turn_back(plan, state, now))
         .or_else(|| caps(plan, state, now))
         .or_else(|| futile(plan, state, now))
@@ -81,23 +80,45 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
 }
 
 pub(super) fn running<'a>(plan: &'a Plan, state: &'a State) -> impl Iterator<Item = (StepIndex, &'a PlannedStep, &'a StepState)> {
-    let all = plan.steps.iter().zip(&state.steps).enumerate();
-    all.filter(|(_, (_, step))| matches!(step.work, Work::Running { .. })).map(|(index, (planned, step))| (index, planned, step))
+    let all = state.progress.running().iter();
+    all.filter_map(|&index| Some((index, plan.steps.get(index)?, state.steps.get(index)?)))
+}
+
+/// When each running step ends by its budget; one that overran is taken to end now.
+fn ends<'a>(plan: &'a Plan, state: &'a State, now: Timestamp) -> impl Iterator<Item = (StepIndex, Timestamp)> + 'a {
+    let end = move |(index, planned, step): (StepIndex, &PlannedStep, &StepState)| match step.work {
+        Work::Running { since, .. } => Some((index, after(since, planned.budget).max(now))),
+        Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
+    };
+    running(plan, state).filter_map(end)
+}
+
+/// The first step of all that has not begun that does not fit any more; found the short way that there is none, where that shows it.
+fn first_unfit(plan: &Plan, state: &State, now: Timestamp) -> Option<(StepIndex, Gate)> {
+    if state.progress.fits(plan, ends(plan, state, now), now) == Some(true) {
+        return None;
+    }
+    state.progress.tables().course(plan).first_that_does_not_fit(state.so_far(), &state.ends(plan, now), now)
 }
 
 fn failed(plan: &Plan, state: &State) -> Next {
+    if !state.progress.has_failed() {
+        return None;
+    }
     let (planned, _) = plan.steps.iter().zip(&state.steps).find(|(_, step)| matches!(step.work, Work::Failed { .. }))?;
     let why = format!("step {} failed: going back", planned.name);
     Some((Event::GoingBack { cause: Cause::StepFailed { step: planned.name.clone() } }, why))
 }
 
-fn committed(state: &State) -> Next {
-    let done = state.steps.iter().all(|step| matches!(step.work, Work::Done { .. }));
-    done.then(|| (Event::Committed {}, "the last step is done: undos expire, services come back".to_owned()))
+fn committed(plan: &Plan, state: &State) -> Next {
+    state
+        .progress
+        .is_all_done(plan)
+        .then(|| (Event::Committed {}, "the last step is done: undos expire, services come back".to_owned()))
 }
 
 fn turn_back(plan: &Plan, state: &State, now: Timestamp) -> Next {
-    let moment = turn_back_at(plan, &state.begun(plan));
+    let moment = state.turn_back_at(plan);
     (now >= moment).then(|| {
         let why = format!("it is {}, the last moment at which going back still opens everything in time", clock(plan, moment));
         (Event::GoingBack { cause: Cause::TurnBackMoment }, why)
@@ -117,7 +138,7 @@ fn caps(plan: &Plan, state: &State, now: Timestamp) -> Next {
         Work::Running { .. } | Work::Waiting | Work::Done { .. } | Work::Failed { .. } => None,
     });
     let mut working = running(plan, state).filter(|(_, planned, _)| !is_hold(planned));
-    hard.or_else(|| working.find_map(|(_, planned, step)| overrun(plan, planned, step, now)))
+    hard.or_else(|| working.find_map(|(_, planned, step)| overrun(plan, state, planned, step, now)))
 }
 
 /// Its end is a question to people, not an overrun.
@@ -125,20 +146,22 @@ fn is_hold(planned: &PlannedStep) -> bool {
     matches!(planned.action, PlannedAction::Hold(_))
 }
 
-fn overrun(plan: &Plan, planned: &PlannedStep, step: &StepState, now: Timestamp) -> Next {
+fn overrun(plan: &Plan, state: &State, planned: &PlannedStep, step: &StepState, now: Timestamp) -> Next {
     let Work::Running { since, hard_cap_at, overrun } = step.work else { return None };
     let gone_at = after(since, planned.budget);
     if now < gone_at {
         return None;
     }
     if !overrun {
-        let then = match planned.on_overrun {
+        let then = || match planned.on_overrun {
             OnOverrun::TurnBack if hard_cap_at == after(since, planned.hard_cap) => "going back".to_owned(),
             OnOverrun::Ask => format!("people are asked; silence means to go on until {}", clock(plan, hard_cap_at)),
             OnOverrun::TurnBack | OnOverrun::Continue => format!("it goes on until {}", clock(plan, hard_cap_at)),
         };
-        let why = format!("step {}: its budget of {} was gone at {}; {then}", planned.name, planned.budget, clock(plan, gone_at));
-        return Some((Event::Overrun { step: planned.name.clone() }, why));
+        let why = || {
+            format!("step {}: its budget of {} was gone at {}; {}", planned.name, planned.budget, clock(plan, gone_at), then())
+        };
+        return Some((Event::Overrun { step: planned.name.clone() }, state.say(why)));
     }
     let extended = hard_cap_at > after(since, planned.hard_cap);
     (planned.on_overrun == OnOverrun::TurnBack && !extended).then(|| {
@@ -149,15 +172,11 @@ fn overrun(plan: &Plan, planned: &PlannedStep, step: &StepState, now: Timestamp)
 
 /// Judged only when a step ends: the last that ended decides, by its policy, whether what remains is still tried.
 fn futile(plan: &Plan, state: &State, now: Timestamp) -> Next {
-    let ended = plan.steps.iter().zip(&state.steps).filter_map(|(planned, step)| match step.work {
-        Work::Done { at, .. } => Some((at, planned)),
-        Work::Waiting | Work::Running { .. } | Work::Failed { .. } => None,
-    });
-    let (at, last) = ended.max_by_key(|(at, _)| *at)?;
-    if at != now || last.on_futile == OnFutile::Continue {
+    let (at, last) = state.progress.last_done()?;
+    if at != now || plan.steps.get(last)?.on_futile == OnFutile::Continue {
         return None;
     }
-    let (index, gate) = first_that_does_not_fit(plan, &state.begun(plan), &state.ends(plan, now), at)?;
+    let (index, gate) = first_unfit(plan, state, now)?;
     Some(going_back_futile(plan, index, &gate))
 }
 
@@ -173,13 +192,13 @@ fn start(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
         return None;
     }
     let mut shut = None;
-    for index in ready(plan, state) {
+    for &index in ready(plan, state) {
         if not_before(plan, index).is_some_and(|moment| now < moment) {
             continue;
         }
         let gate = gate_now(plan, state, index, now);
         if gate.holds() {
-            return Some(intend(plan, facts, index, &gate));
+            return Some(intend(plan, state, facts, index, &gate));
         }
         shut = shut.or(Some((index, gate)));
     }
@@ -188,10 +207,8 @@ fn start(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 }
 
 /// Waiting steps whose predecessors are done, in order.
-pub(super) fn ready(plan: &Plan, state: &State) -> Vec<StepIndex> {
-    let done = |index: &StepIndex| state.steps.get(*index).is_some_and(|step| matches!(step.work, Work::Done { .. }));
-    let waiting = state.steps.iter().enumerate().filter(|(_, step)| step.work == Work::Waiting).map(|(index, _)| index);
-    waiting.filter(|&index| predecessors(&plan.steps, index).iter().all(done)).collect()
+pub(super) fn ready<'a>(plan: &Plan, state: &'a State) -> &'a BTreeSet<StepIndex> {
+    state.progress.ready(plan)
 }
 
 /// Before this the step's closing would hit people while they are served.
@@ -201,10 +218,14 @@ pub(super) fn not_before(plan: &Plan, index: StepIndex) -> Option<Timestamp> {
 
 /// The gate of a step right now.
 pub(super) fn gate_now(plan: &Plan, state: &State, index: StepIndex, now: Timestamp) -> Gate {
-    gate(plan, &state.begun(plan), &state.ends(plan, now), index, now)
+    let Some(planned) = plan.steps.get(index).filter(|planned| !planned.is_irreversible()) else {
+        return gate(plan, state.so_far(), &state.ends(plan, now), index, now);
+    };
+    let running_end_at = state.progress.ends_at(ends(plan, state, now).map(|(_, at)| at));
+    state.progress.gate(plan, index, after(now, planned.budget).max(running_end_at.unwrap_or(now)))
 }
 
-fn intend(plan: &Plan, facts: &Facts, index: StepIndex, gate: &Gate) -> (Event, String) {
+fn intend(plan: &Plan, state: &State, facts: &Facts, index: StepIndex, gate: &Gate) -> (Event, String) {
     let Some(planned) = plan.steps.get(index) else {
         return (Event::GoingBack { cause: Cause::Nonsense }, format!("there is no step {index}"));
     };
@@ -216,12 +237,14 @@ fn intend(plan: &Plan, facts: &Facts, index: StepIndex, gate: &Gate) -> (Event, 
         dirty: planned.touches.iter().filter_map(id).collect(),
         preimages: preimages.flat_map(Clone::clone).collect(),
     };
-    let why = format!(
-        "step {} may start: by its budget it ends {}, going back from there would open {}, before {}",
-        planned.name,
-        clock(plan, gate.ends_at),
-        clock(plan, after(gate.ends_at, gate.need.total())),
-        clock(plan, plan.deadline.must_serve_by)
-    );
+    let why = state.say(|| {
+        format!(
+            "step {} may start: by its budget it ends {}, going back from there would open {}, before {}",
+            planned.name,
+            clock(plan, gate.ends_at),
+            clock(plan, after(gate.ends_at, gate.need.total())),
+            clock(plan, plan.deadline.must_serve_by)
+        )
+    });
     (event, why)
 }

@@ -19,6 +19,7 @@ pub mod journal;
 mod orders;
 mod outcome;
 pub mod phases;
+mod progress;
 mod reopen;
 pub mod state;
 pub mod switch;
@@ -38,6 +39,7 @@ pub use due::{Due, due};
 pub use facts::{Facts, JobKey};
 pub use interest::{Interest, interest};
 pub use journal::{Entry, Event};
+pub use progress::Tables;
 pub use state::State;
 pub use unrecorded::{Believed, Broken, NIGHT_FOR_MAX, believed, torn};
 
@@ -55,14 +57,21 @@ type Next = Option<(Event, String)>;
 #[must_use]
 pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> Decision {
     let mut state = State::fold(plan, journal);
+    proceed(plan, &mut state, facts, now)
+}
+
+/// The same for whoever keeps the state instead of folding the journal anew: `state` is one entry later for each event that is decided,
+/// and stays true only if all of them are recorded.
+#[must_use]
+pub fn proceed(plan: &Plan, state: &mut State, facts: &Facts, now: Timestamp) -> Decision {
     let known = facts.unrecorded.then(|| state.clone());
     // Whoever only waited has looked at nothing yet, and without a record nothing is asked: beyond the turn they decide nothing.
-    let only_turns = facts.unrecorded || takeover::part(&state, facts) == Part::Waits;
+    let only_turns = facts.unrecorded || takeover::part(state, facts) == Part::Waits;
     let mut events = Vec::new();
     // Each event moves a step or a service forward, and each has a handful of states to pass.
     let bound = 16 + 8 * (plan.steps.len() + plan.services.len());
     while events.len() < bound {
-        let Some((event, why)) = next(plan, &state, facts, now) else { break };
+        let Some((event, why)) = next(plan, state, facts, now) else { break };
         let entry = Entry { at: now, event, why };
         let nonsense_count = state.nonsense.len();
         state.apply(plan, &entry);
@@ -75,28 +84,28 @@ pub fn decide(plan: &Plan, journal: &[Entry], facts: &Facts, now: Timestamp) -> 
         }
     }
     // What was just recorded may have changed who has the night.
-    let part = takeover::part(&state, facts);
+    let part = takeover::part(state, facts);
     Decision {
         commands: match &known {
-            Some(known) if part == Part::Acts => unrecorded::commands(plan, known, &state, facts, now),
+            Some(known) if part == Part::Acts => unrecorded::commands(plan, known, state, facts, now),
             Some(_) => Vec::new(),
-            None => commands::commands(plan, &state, facts, part, now),
+            None => commands::commands(plan, state, facts, part, now),
         },
         wake: match part {
             Part::Acts if known.is_some() => {
-                let all = [wake::wake(plan, &state, facts, now), unrecorded::wake(plan, now)];
+                let all = [wake::wake(plan, state, facts, now), unrecorded::wake(plan, now)];
                 all.into_iter().flatten().min_by_key(|wake| wake.at)
             }
-            Part::Acts => wake::wake(plan, &state, facts, now),
-            Part::Waits => takeover::wake(plan, &state, now),
+            Part::Acts => wake::wake(plan, state, facts, now),
+            Part::Waits => takeover::wake(plan, state, now),
             Part::Reports => None,
         },
-        why: match part {
-            Part::Acts | Part::Waits => wake::why(plan, &state, facts, now),
-            Part::Reports => format!("epoch {} has the night: {}", state.epoch, wake::why(plan, &state, facts, now)),
-        },
+        why: state.say(|| match part {
+            Part::Acts | Part::Waits => wake::why(plan, state, facts, now),
+            Part::Reports => format!("epoch {} has the night: {}", state.epoch, wake::why(plan, state, facts, now)),
+        }),
         phase: state.phase(plan),
-        start_held: forward::start_held(plan, &state, facts, now),
+        start_held: forward::start_held(plan, state, facts, now),
         events,
     }
 }

@@ -118,9 +118,9 @@ pub(super) fn too_late(plan: &Plan, state: &State, facts: &Facts, now: Timestamp
 }
 
 fn extend(plan: &Plan, state: &State, order: &Order, step: &str, until: Timestamp) -> (Event, String) {
-    let begun = state.begun(plan);
-    let limit = turn_back_at(plan, &begun);
-    let sum = need(plan, &begun).sum_from(until, plan.deadline.must_serve_by);
+    let begun = state.so_far();
+    let limit = turn_back_at(plan, begun);
+    let sum = need(plan, begun).sum_from(until, plan.deadline.must_serve_by);
     let refused = |why: String| refused(order, sum.clone(), why);
     let work = plan.step_named(step).and_then(|(index, planned)| Some((planned, &state.steps.get(index)?.work)));
     let Some((planned, Work::Running { hard_cap_at, .. })) = work else {

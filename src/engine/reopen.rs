@@ -35,7 +35,7 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
 }
 
 fn begin(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
-    let begun = state.begun(plan);
+    let begun = state.so_far();
     let why = match &state.direction {
         Direction::Committed { .. } if undos_expired(plan, facts) => {
             Some("the work is done and its undos have expired".to_owned())
@@ -65,7 +65,7 @@ fn undos_expired(plan: &Plan, facts: &Facts) -> bool {
 
 /// Services that tonight's closings reach: closed ones, and those that call them, however indirectly.
 fn reached(plan: &Plan, state: &State) -> BTreeSet<ServiceIndex> {
-    let mut reached = state.begun(plan).closed;
+    let mut reached = state.so_far().closed.clone();
     for _ in 0..plan.services.len() {
         let calls =
             |(index, service): (ServiceIndex, &PlannedService)| (!service.upstreams.is_disjoint(&reached)).then_some(index);
@@ -93,7 +93,7 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
             ServiceState::Expiring { since } => dirty::unproven(plan, state, facts, index, *since, now),
             ServiceState::ClosingAgain { .. } => closed_again(planned, facts.services.get(&index)?),
             ServiceState::Opening { since, late, .. } => {
-                let ours = is_closed_by_us(state, plan, index);
+                let ours = is_closed_by_us(state, index);
                 // An answer from what is not seen as it was (a courtesy page, no probe at all) is none.
                 let as_declared = |fact: &ServiceFact| dirty::is_as_declared(plan, state, Some(fact), index);
                 let seen = facts.services.get(&index).filter(|fact| !ours || fact.restored && as_declared(fact));
@@ -134,8 +134,8 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     })
 }
 
-fn is_closed_by_us(state: &State, plan: &Plan, index: ServiceIndex) -> bool {
-    state.begun(plan).closed.contains(&index)
+fn is_closed_by_us(state: &State, index: ServiceIndex) -> bool {
+    state.so_far().closed.contains(&index)
 }
 
 /// Why nobody could ask it yet, where that is known.
@@ -241,7 +241,7 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     };
     let dirty = |service: &ServiceState| matches!(service, ServiceState::HeldClosed { through, .. } if !through.is_empty());
     let held = |index: &ServiceIndex| state.services.get(*index).is_some_and(dirty);
-    let late = Span::between(reopen_by(plan, &state.begun(plan).closed), now);
+    let late = Span::between(reopen_by(plan, &state.so_far().closed), now);
     let used = opening.iter().any(held).then(|| format!("; {late} after reopen-by: so much of the reserve is used"));
     Some((Event::Opening { services }, format!("it is the turn of {names}{}{on}", used.unwrap_or_default())))
 }
@@ -249,7 +249,7 @@ fn open(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 /// The service `next` of a later wave need not wait for this one any more.
 pub(super) fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, next: ServiceIndex) -> bool {
     // What is only asked has no time of its own in `reopen(C)`: it may be red for reasons of its own, and holds nobody.
-    if !is_closed_by_us(state, plan, index) {
+    if !is_closed_by_us(state, index) {
         return true;
     }
     // What clears late opens in order with its like, and beside those whose time was kept free from the first minute.
@@ -274,7 +274,7 @@ pub(super) fn is_passed(plan: &Plan, state: &State, facts: &Facts, index: Servic
 /// It was never closed and calls `upstream`: before that one had its turn, no answer of it means anything.
 fn only_asks(plan: &Plan, state: &State, index: ServiceIndex, upstream: ServiceIndex) -> bool {
     let calls = plan.services.get(index).is_some_and(|service| service.upstreams.contains(&upstream));
-    calls && !is_closed_by_us(state, plan, index)
+    calls && !is_closed_by_us(state, index)
 }
 
 fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, now: Timestamp) -> bool {
@@ -299,7 +299,7 @@ fn may_open(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, now:
         Some(ServiceState::Opening { .. } | ServiceState::ClosingAgain { .. } | ServiceState::Opened { .. }) | None => false,
     };
     // One that was never closed is only asked: its data is no matter of opening.
-    if !is_closed_by_us(state, plan, index) {
+    if !is_closed_by_us(state, index) {
         return waits;
     }
     let burned = facts.services.get(&index).is_some_and(|fact| fact.burned);

@@ -4,11 +4,12 @@
 //! as nonsense and changes nothing else (DESIGN §3, law 1). Not here: facts, now, any decision.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::model::epoch::Epoch;
-use crate::model::need::{self, Begun};
+use crate::model::need;
 use crate::model::phase::{Outcome, Phase};
 use crate::model::plan::{Plan, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 use crate::model::span::after;
@@ -16,6 +17,7 @@ use crate::model::span::after;
 use super::facts::JobKey;
 use super::fold;
 use super::journal::{Cause, Entry, Event, Proof};
+use super::progress::{Progress, Tables};
 
 /// Everything the journal says.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +50,7 @@ pub struct State {
     pub outcome: Option<Outcome>,
     /// Entries that make no sense.
     pub nonsense: Vec<String>,
+    pub(super) progress: Progress,
 }
 
 /// Which way a night goes; it turns at most once.
@@ -214,14 +217,20 @@ impl State {
     /// The state after all entries, oldest first.
     #[must_use]
     pub fn fold(plan: &Plan, entries: &[Entry]) -> Self {
-        let mut state = Self::new(plan);
+        Self::fold_with(plan, &Arc::default(), entries)
+    }
+
+    /// The same for whoever plays many nights of one plan: `tables` are worked out once for all of them.
+    #[must_use]
+    pub fn fold_with(plan: &Plan, tables: &Arc<Tables>, entries: &[Entry]) -> Self {
+        let mut state = Self::new(plan, Progress::new(Arc::clone(tables)));
         for entry in entries {
             state.apply(plan, entry);
         }
         state
     }
 
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, progress: Progress) -> Self {
         let step = StepState {
             work: Work::Waiting,
             stopped: None,
@@ -244,6 +253,7 @@ impl State {
             answered: BTreeSet::new(),
             outcome: None,
             nonsense: Vec::new(),
+            progress,
         }
     }
 
@@ -288,18 +298,12 @@ impl State {
         plan.waves.iter().flatten().any(closed)
     }
 
-    /// The sets `D` and `C`.
-    #[must_use]
-    pub fn begun(&self, plan: &Plan) -> Begun {
-        let steps: BTreeSet<StepIndex> =
-            self.steps.iter().enumerate().filter(|(_, step)| step.work != Work::Waiting).map(|(index, _)| index).collect();
-        let closed = steps.iter().filter_map(|&index| plan.steps.get(index)).flat_map(|step| step.closes().iter().copied());
-        Begun { closed: closed.collect(), steps }
-    }
-
     /// Steps that a begun point of no return keeps from being undone.
     #[must_use]
     pub fn kept(&self, plan: &Plan) -> BTreeSet<StepIndex> {
+        if !self.progress.tables().has_irreversible(plan) {
+            return BTreeSet::new();
+        }
         let ran = |(_, step): &(StepIndex, &StepState)| step.work != Work::Waiting && step.stopped != Some(Proof::NeverStarted);
         need::kept(plan, &self.steps.iter().enumerate().filter(ran).map(|(index, _)| index).collect())
     }

@@ -4,18 +4,19 @@
 //! night that is not over has a moment or a person (DESIGN §3, law 4). Not here: timers.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::model::action::OnSilence;
-use crate::model::need::{reopen_by, turn_back_at};
+use crate::model::need::reopen_by;
 use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
 use crate::model::span::{Span, after};
 
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
 use super::facts::{Burned, Facts, Pods, Probes, SwitchFact};
-use super::forward::{gate_now, not_before, ready, start_held};
+use super::forward::{gate_now, not_before, ready, running, start_held};
 use super::reopen::is_closed_when_red;
 use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 use super::switch;
@@ -23,29 +24,46 @@ use super::words::{clock, said};
 
 /// The earliest moment after `now` at which something becomes due.
 pub(super) fn wake(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Option<Wake> {
-    let mut due: Vec<(Timestamp, String)> = Vec::new();
+    let mut due: Vec<(Timestamp, What<'_>)> = Vec::new();
     if state.outcome.is_some() {
         return None;
     }
     match &state.direction {
         Direction::Still => {
-            due.push((plan.start_at, "work begins".to_owned()));
-            due.push((after(plan.start_by, Span::seconds(1)), "the latest start has passed".to_owned()));
+            due.push((plan.start_at, What::Words("work begins")));
+            due.push((after(plan.start_by, Span::seconds(1)), What::Words("the latest start has passed")));
             if facts.switch != SwitchFact::NotAsked && state.armed {
-                due.push((switch::armed_from(plan), "the dead man's switch is made".to_owned()));
+                due.push((switch::armed_from(plan), What::Words("the dead man's switch is made")));
             }
             if !start_held(plan, state, facts, now).is_empty() {
-                due.push((after(now, between_tries(plan, now)), "whether it may start".to_owned()));
+                due.push((after(now, between_tries(plan, now)), What::Words("whether it may start")));
             }
         }
         Direction::Forward => {
             forward(plan, state, &mut due);
-            due.extend(switch::lost_at(plan, facts).map(|at| (at, "the dead man's switch has been lost too long".to_owned())));
+            due.extend(switch::lost_at(plan, facts).map(|at| (at, What::Words("the dead man's switch has been lost too long"))));
         }
         Direction::Back { .. } | Direction::Committed { .. } => back(plan, state, facts, now, &mut due),
     }
-    let (at, why) = due.into_iter().filter(|(at, _)| *at > now).min()?;
+    let at = due.iter().map(|(at, _)| *at).filter(|at| *at > now).min()?;
+    let first = due.into_iter().filter(|(due_at, _)| *due_at == at);
+    let why = state.say(|| first.map(|(_, what)| what.to_string()).min().unwrap_or_default());
     Some(Wake { at, why })
+}
+
+/// What is due, in words that are only put together for what comes first.
+enum What<'a> {
+    Words(&'static str),
+    Of(&'static str, &'a dyn fmt::Display, &'static str),
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(words) => f.write_str(words),
+            Self::Of(before, name, after) => write!(f, "{before}{name}{after}"),
+        }
+    }
 }
 
 /// Soon at first, then as long again as it has waited.
@@ -56,16 +74,16 @@ fn between_tries(plan: &Plan, now: Timestamp) -> Span {
 /// The longest pause before a start that is held is tried again.
 const START_TRIED_EVERY_MAX: Span = Span::seconds(15);
 
-fn forward(plan: &Plan, state: &State, due: &mut Vec<(Timestamp, String)>) {
-    due.push((turn_back_at(plan, &state.begun(plan)), "the turn-back moment".to_owned()));
+fn forward<'a>(plan: &'a Plan, state: &'a State, due: &mut Vec<(Timestamp, What<'a>)>) {
+    due.push((state.turn_back_at(plan), What::Words("the turn-back moment")));
     due.extend(
-        ready(plan, state).into_iter().filter_map(|index| Some((not_before(plan, index)?, "a closing may begin".to_owned()))),
+        ready(plan, state).iter().filter_map(|&index| Some((not_before(plan, index)?, What::Words("a closing may begin")))),
     );
-    for (planned, step) in plan.steps.iter().zip(&state.steps) {
+    for (_, planned, step) in running(plan, state) {
         if let Work::Running { since, hard_cap_at, overrun } = step.work {
-            due.push((hard_cap_at, format!("the hard cap of step {}", planned.name)));
+            due.push((hard_cap_at, What::Of("the hard cap of step ", &planned.name, "")));
             if !overrun && !matches!(planned.action, PlannedAction::Hold(_)) {
-                due.push((after(since, planned.budget), format!("the budget of step {}", planned.name)));
+                due.push((after(since, planned.budget), What::Of("the budget of step ", &planned.name, "")));
             }
         }
     }
@@ -74,34 +92,34 @@ fn forward(plan: &Plan, state: &State, due: &mut Vec<(Timestamp, String)>) {
 /// How often it is looked whether a service that was closed again was opened by hand.
 const LOOK_EVERY: Span = Span::seconds(60);
 
-fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec<(Timestamp, String)>) {
+fn back<'a>(plan: &'a Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec<(Timestamp, What<'a>)>) {
     if state.reopening_since.is_none() {
-        due.push((reopen_by(plan, &state.begun(plan).closed), "reopen-by".to_owned()));
+        due.push((reopen_by(plan, &state.so_far().closed), What::Words("reopen-by")));
     }
     if !state.deadline_missed {
-        due.push((plan.deadline.must_serve_by, "must-serve-by".to_owned()));
+        due.push((plan.deadline.must_serve_by, What::Words("must-serve-by")));
     }
     for (planned, step) in plan.steps.iter().zip(&state.steps) {
         if let Running::Since { at, overrun: false, .. } = step.undo {
-            due.push((after(at, planned.undo_budget()), format!("the budget of the undo of {}", planned.name)));
+            due.push((after(at, planned.undo_budget()), What::Of("the budget of the undo of ", &planned.name, "")));
         }
     }
     for (index, (planned, service)) in plan.services.iter().zip(&state.services).enumerate() {
         match service {
             ServiceState::Opening { since, late: false, .. } => {
-                due.push((after(*since, planned.reopen_budget), format!("the reopening budget of {}", planned.id)));
+                due.push((after(*since, planned.reopen_budget), What::Of("the reopening budget of ", &planned.id, "")));
             }
             // Nothing rings when a person gives objects back.
             ServiceState::HeldClosed { through, .. } if through.is_empty() => {
-                due.push((after(now, LOOK_EVERY), format!("whether a person has opened {}", planned.id)));
+                due.push((after(now, LOOK_EVERY), What::Of("whether a person has opened ", &planned.id, "")));
             }
             ServiceState::Expiring { since } => {
-                let why = format!("the proof that nothing works on the data of {} any more", planned.id);
+                let why = What::Of("the proof that nothing works on the data of ", &planned.id, " any more");
                 due.push((after(*since, planned.reopen_budget), why));
             }
             ServiceState::Opening { late: true, .. } if is_closed_when_red(state, planned) => {
                 let left = planned.reopen_budget.less(asked_for(facts, index));
-                due.push((after(now, left), format!("whether {} answers at all", planned.id)));
+                due.push((after(now, left), What::Of("whether ", &planned.id, " answers at all")));
             }
             ServiceState::Open
             | ServiceState::Closed { .. }
@@ -114,7 +132,7 @@ fn back(plan: &Plan, state: &State, facts: &Facts, now: Timestamp, due: &mut Vec
     }
     for job in facts.jobs.values() {
         if let (Some(Burned::Started), Some(at), Pods::NoneSeen) = (job.burned, job.burned_at, &job.pods) {
-            due.push((after(at, STALE_CONTROLLER), "no Pod can be created any more".to_owned()));
+            due.push((after(at, STALE_CONTROLLER), What::Words("no Pod can be created any more")));
         }
     }
 }
@@ -137,7 +155,7 @@ pub(super) fn why(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> 
         Direction::Still => "not armed yet".to_owned(),
         Direction::Forward => {
             let names: Vec<&str> = names(plan, state, |step| matches!(step.work, Work::Running { .. }));
-            let turn_back = clock(plan, turn_back_at(plan, &state.begun(plan)));
+            let turn_back = clock(plan, state.turn_back_at(plan));
             let waiting = ready(plan, state).first().map(|&index| {
                 let gate = gate_now(plan, state, index, now);
                 let name = plan.steps.get(index).map_or("", |step| step.name.as_str());

@@ -19,9 +19,12 @@ pub fn clock(plan: &Plan, moment: Timestamp) -> String {
         Ok(zone) => (zone, ""),
         Err(_) => (TimeZone::UTC, "Z"),
     };
-    let civil = moment.to_zoned(zone);
-    let format = if civil.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
-    format!("{}{mark}", civil.strftime(format))
+    let civil = zone.to_datetime(moment);
+    let (hour, minute) = (civil.hour(), civil.minute());
+    match civil.second() {
+        0 => format!("{hour:02}:{minute:02}{mark}"),
+        second => format!("{hour:02}:{minute:02}:{second:02}{mark}"),
+    }
 }
 
 /// RFC 3339 with the offset of the plan's zone: `2023-02-10T07:00:00+01:00`.

@@ -3,6 +3,7 @@
 //! In: planned steps; measured ends. Out: [`predecessors`], [`ancestors`], [`Gate`]s. Rule: a step waits for what it needs and for every
 //! step placed before it that shares a service or an object with it (DESIGN §3, law 4). Not here: deadlines of offices, decisions.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use super::need::{Begun, Need, need, reopen};
 use super::plan::{Plan, PlannedStep, StepIndex};
 use super::span::{Span, after, before};
+use super::way_back::WayBack;
 
 /// The steps before `index` that have to end before it starts.
 #[must_use]
@@ -46,7 +48,9 @@ pub struct Gate {
 }
 
 impl Gate {
-    fn of(plan: &Plan, ends_at: Timestamp, need: Need) -> Self {
+    /// The gate of work that ends at `ends_at` where going back takes `need` then.
+    #[must_use]
+    pub fn of(plan: &Plan, ends_at: Timestamp, need: Need) -> Self {
         Self { ends_at, need, limit: before(plan.deadline.must_serve_by, need.total()) }
     }
 
@@ -100,7 +104,7 @@ fn end_of(plan: &Plan, index: StepIndex, start: Timestamp) -> Timestamp {
 #[derive(Debug)]
 pub struct Course<'a> {
     plan: &'a Plan,
-    waits_for: Vec<BTreeSet<StepIndex>>,
+    waits_for: Cow<'a, [BTreeSet<StepIndex>]>,
 }
 
 impl<'a> Course<'a> {
@@ -110,11 +114,23 @@ impl<'a> Course<'a> {
         Self { plan, waits_for: (0..plan.steps.len()).map(|index| predecessors(&plan.steps, index)).collect() }
     }
 
+    /// The same for whoever has worked it out before.
+    #[must_use]
+    pub fn known(plan: &'a Plan, waits_for: &'a [BTreeSet<StepIndex>]) -> Self {
+        Self { plan, waits_for: Cow::Borrowed(waits_for) }
+    }
+
+    /// For each step, those that have to end before it starts.
+    #[must_use]
+    pub fn waits_for(&self) -> &[BTreeSet<StepIndex>] {
+        &self.waits_for
+    }
+
     /// When every step that has not begun starts if everything from `now` on takes its declared budget, in order of starts.
     fn remaining(&self, begun: &Begun, ends: &BTreeMap<StepIndex, Timestamp>, now: Timestamp) -> Vec<(Timestamp, StepIndex)> {
         let mut ends = ends.clone();
         let mut starts: Vec<(Timestamp, StepIndex)> = Vec::new();
-        let all = self.plan.steps.iter().zip(&self.waits_for).enumerate();
+        let all = self.plan.steps.iter().zip(self.waits_for.iter()).enumerate();
         for (index, (step, waits_for)) in all.filter(|(index, _)| !begun.steps.contains(index)) {
             let ready = waits_for.iter().filter_map(|before| ends.get(before)).max().copied();
             let start = ready.unwrap_or(now).max(now).max(step.not_before.unwrap_or(now));
@@ -140,11 +156,19 @@ impl<'a> Course<'a> {
         let planned_end_at =
             starts.iter().map(|&(start, index)| end_of(plan, index, start)).chain(ends.values().copied()).max()?;
         let mut running_end_at = begun.steps.iter().filter_map(|step| ends.get(step)).max().copied();
+        let mut way = WayBack::of(plan, &begun.steps);
+        let smoke = plan.smoke.as_ref().map(|smoke| smoke.budget).unwrap_or_default();
+        let mut reopening = reopen(plan, &begun.closed);
         for (start, index) in starts {
             let end_at = end_of(plan, index, start);
             running_end_at = running_end_at.max(Some(end_at));
+            way.add(plan, &begun.steps, index);
             begun.add(plan, index);
-            let back = Gate::of(plan, running_end_at.unwrap_or(end_at), need(plan, &begun));
+            if plan.steps.get(index).is_some_and(|step| !step.closes().is_empty()) {
+                reopening = reopen(plan, &begun.closed);
+            }
+            let need = Need { undo: way.longest(), smoke, reopen: reopening, reserve: plan.reserve };
+            let back = Gate::of(plan, running_end_at.unwrap_or(end_at), need);
             let gate = tighter(plan, index, back, planned_end_at);
             if !gate.holds() {
                 return Some((index, gate));
@@ -178,15 +202,4 @@ fn tighter(plan: &Plan, index: StepIndex, back: Gate, work_ends_at: Timestamp) -
     let forward = Gate::of(plan, work_ends_at, forward_need(plan));
     let slack = |gate: &Gate| gate.limit.duration_since(gate.ends_at);
     if slack(&forward) < slack(&back) { forward } else { back }
-}
-
-/// The first step of all that has not begun whose gate does not hold: see [`Course::first_that_does_not_fit`].
-#[must_use]
-pub fn first_that_does_not_fit(
-    plan: &Plan,
-    begun: &Begun,
-    ends: &BTreeMap<StepIndex, Timestamp>,
-    now: Timestamp,
-) -> Option<(StepIndex, Gate)> {
-    Course::new(plan).first_that_does_not_fit(begun, ends, now)
 }
