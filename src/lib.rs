@@ -7,6 +7,7 @@
 //! | [`model`] | the words: validated values and the arithmetic between them | reads a clock |
 //! | [`plan`] | before the night: words → a frozen plan, or every refusal at once | sees the night |
 //! | [`engine`] | during the night: plan, journal, facts, now → events, commands, wake, why | fails, or waits without a reason |
+//! | [`sim`] | by day: plays a night, or thousands, against an invented world in virtual time | is the operator's own code |
 //! | [`api`] | custom resources: raw → model with every problem; state → conditions | decides |
 //! | [`operator`] | the shell: observe → decide → record → tell → perform → report | acts before its intention is seen in the ledger |
 //! | [`sentinel`] | the dead man's switch: a second shell round the same engine, backward only | knows our custom resources |
@@ -30,3 +31,4 @@ pub mod operator;
 pub mod plan;
 #[cfg(feature = "shell")]
 pub mod sentinel;
+pub mod sim;
