@@ -123,12 +123,34 @@ fn each_night_has_its_timeline_beside_it() {
 }
 
 #[test]
-fn nothing_lies_in_the_folder_but_nights_and_their_timelines() {
+fn nothing_lies_in_the_folder_but_nights_their_timelines_and_their_scenarios() {
     let all = fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    for name in all {
+    for name in all.filter(|name| name != "scenarios") {
         let known = FILES.iter().any(|file| name == format!("{file}.yaml") || name == format!("{file}.timeline.txt"));
         assert!(known, "{name} is compared by no test");
     }
+}
+
+#[test]
+fn every_scenario_can_be_played_on_its_night_one_of_many_and_ends_in_time() {
+    let all = fs::read_dir(path("scenarios")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut count = 0;
+    for name in all {
+        let file = FILES.iter().find(|file| name.starts_with(&format!("{file}."))).expect("it begins with the name of its night");
+        let (runbook, scenario) = (format!("runbooks/{file}.yaml"), format!("runbooks/scenarios/{name}"));
+        for more in [&[][..], &["--nights", "50"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_notturno"));
+            command.args(["simulate", &runbook, "--scenario", &scenario]).args(more).current_dir(env!("CARGO_MANIFEST_DIR"));
+            let output = command.output().unwrap();
+            assert_eq!(
+                (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+                (Some(0), ""),
+                "{name} {more:?}"
+            );
+        }
+        count += 1;
+    }
+    assert!(count >= 2, "only {count} scenarios were found");
 }
 
 #[test]

@@ -274,7 +274,7 @@ fn wrong_type(schema: &JSONSchemaProps, found: &Value) -> String {
 }
 
 /// Why a field may not stand where it stands, with the word that was probably meant.
-pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     match closest(name, known.iter().copied()) {
         Some(meant) => format!("there is no field {name:?} here; did you mean {meant}?"),
@@ -283,7 +283,7 @@ pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> S
 }
 
 /// `a, b or c`.
-pub(super) fn any_of(words: &[&str]) -> String {
+pub(crate) fn any_of(words: &[&str]) -> String {
     match words {
         [] => "nothing".to_owned(),
         [word] => (*word).to_owned(),

@@ -5,12 +5,12 @@
 
 mod chart;
 mod live;
-mod night;
+pub(in crate::cli) mod night;
 mod play;
 mod prober;
 mod report;
 mod scene;
-mod story;
+pub(in crate::cli) mod story;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

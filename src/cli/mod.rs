@@ -13,6 +13,7 @@ pub mod plan;
 pub mod rbac;
 pub mod read;
 pub mod sentinel;
+pub mod simulate;
 pub mod status;
 
 use std::io::{ErrorKind, Write};
@@ -38,6 +39,7 @@ enum Verb {
     Plan(plan::PlanArgs),
     Sentinel(sentinel::SentinelArgs),
     Rbac(rbac::RbacArgs),
+    Simulate(simulate::SimulateArgs),
     Status(status::StatusArgs),
 }
 
@@ -54,6 +56,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             Verb::Plan(args) => plan::run(&args),
             Verb::Sentinel(args) => sentinel::run(&args),
             Verb::Rbac(args) => rbac::run(&args),
+            Verb::Simulate(args) => simulate::run(&args),
             Verb::Status(args) => status::run(&args),
         },
         Err(error) => usage(arguments, &error),

@@ -44,16 +44,17 @@ enum Format {
 /// Runs the verb.
 #[must_use]
 pub fn run(args: &PlanArgs) -> ExitCode {
+    let is_json = args.output == Format::Json;
     let documents = match read(&args.files) {
         Ok(documents) => documents,
-        Err(problems) => return unreadable(args.output, &problems),
+        Err(problems) => return unreadable(is_json, &problems),
     };
     match assemble::assemble(&documents, args.intervention.as_deref()) {
         Err(message) => {
             let usage = ReadProblem { reason: "Usage", file: String::new(), line: None, column: None, message };
-            unreadable(args.output, &[usage])
+            unreadable(is_json, &[usage])
         }
-        Ok(assembled) => print(args.output, &assembled),
+        Ok(assembled) => print(is_json, &assembled),
     }
 }
 
@@ -65,26 +66,28 @@ pub(super) fn verdict(files: &[String], intervention: Option<&str>) -> Result<(S
     Ok((assembled.intervention, assembled.verdict))
 }
 
-fn unreadable(format: Format, problems: &[ReadProblem]) -> ExitCode {
-    match format {
-        Format::Json => say(&format!("{}\n", report::unreadable(problems))),
+/// Says why nothing can be planned; for other verbs too.
+pub(super) fn unreadable(is_json: bool, problems: &[ReadProblem]) -> ExitCode {
+    if is_json {
+        say(&format!("{}\n", report::unreadable(problems)));
+    } else {
         // What no file is to blame for is said by the program, as by every other verb.
-        Format::Table => problems.iter().for_each(|problem| {
+        for problem in problems {
             note(&if problem.file.is_empty() { format!("notturno: {problem}") } else { problem.to_string() });
-        }),
+        }
     }
     ExitCode::from(2)
 }
 
-fn print(format: Format, assembled: &Assembled) -> ExitCode {
+/// Prints what the planner said; for other verbs too, where a night is refused.
+pub(super) fn print(is_json: bool, assembled: &Assembled) -> ExitCode {
     let accepted = assembled.verdict.refusals.is_empty();
-    match format {
-        Format::Json => say(&format!("{}\n", Report::of(assembled).to_json())),
-        Format::Table => {
-            say(&table::table(assembled));
-            for refusal in &assembled.verdict.refusals {
-                note(&located(assembled, refusal));
-            }
+    if is_json {
+        say(&format!("{}\n", Report::of(assembled).to_json()));
+    } else {
+        say(&table::table(assembled));
+        for refusal in &assembled.verdict.refusals {
+            note(&located(assembled, refusal));
         }
     }
     ExitCode::from(u8::from(!accepted))

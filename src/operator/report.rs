@@ -296,7 +296,8 @@ fn services(plan: &Plan, entries: &[Entry], state: &State) -> Vec<ServiceReport>
     all.map(report).collect()
 }
 
-fn service_words(
+/// The state of a service as the status shows it: word, since when it is open, why.
+pub(crate) fn service_words(
     plan: &Plan,
     planned: &PlannedService,
     service: &ServiceState,

@@ -29,7 +29,7 @@ pub(super) struct Night {
 
 /// One line of the timeline.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(in crate::cli) struct Line {
     pub at: Timestamp,
     pub phase: Phase,
     pub step: Option<String>,
@@ -79,7 +79,7 @@ impl Night {
 }
 
 /// The ledger as a timeline, each entry with the phase after it.
-pub(super) fn timeline(plan: &Plan, entries: &[Entry]) -> Vec<Line> {
+pub(in crate::cli) fn timeline(plan: &Plan, entries: &[Entry]) -> Vec<Line> {
     let mut state = State::fold(plan, &[]);
     let line = |entry: &Entry| {
         state.apply(plan, entry);

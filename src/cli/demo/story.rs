@@ -19,7 +19,7 @@ const SPAN_COLUMNS: usize = 33;
 
 /// How lines are painted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint {
+pub(in crate::cli) struct Paint {
     /// Whether a terminal reads it.
     pub colour: bool,
 }
@@ -55,7 +55,7 @@ impl Paint {
 }
 
 /// The line above the timeline.
-pub(super) fn head(plan: &Plan, paint: Paint) -> String {
+pub(in crate::cli) fn head(plan: &Plan, paint: Paint) -> String {
     let title = format!("{}/{}", plan.namespace, plan.name);
     format!(
         "{}  must serve by {}, people told by {}, planned open {}\n\n",
@@ -67,7 +67,7 @@ pub(super) fn head(plan: &Plan, paint: Paint) -> String {
 }
 
 /// One line of the timeline.
-pub(super) fn line(plan: &Plan, line: &Line, paint: Paint) -> String {
+pub(in crate::cli) fn line(plan: &Plan, line: &Line, paint: Paint) -> String {
     format!("  {:<8}  {}  {}\n", clock(plan, line.at), paint.phase_of(line.phase, &format!("{:<11}", line.phase)), line.why)
 }
 

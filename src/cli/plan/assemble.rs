@@ -19,7 +19,7 @@ use crate::model::service::Service;
 use crate::plan::{Named, Question, Verdict, named, plan};
 
 /// What the planner said, and where things stand in the files.
-pub(super) struct Assembled {
+pub(in crate::cli) struct Assembled {
     /// `namespace/name`.
     pub intervention: String,
     /// The planner's answer, with the documents' own problems before it.
@@ -28,7 +28,7 @@ pub(super) struct Assembled {
 }
 
 /// A place in a file.
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     pub file: String,
     pub line: u32,
     pub column: u32,
@@ -36,7 +36,7 @@ pub(super) struct Place {
 
 impl Assembled {
     /// Where the field that a refusal names stands.
-    pub(super) fn place(&self, refusal: &Refusal) -> Option<Place> {
+    pub(in crate::cli) fn place(&self, refusal: &Refusal) -> Option<Place> {
         let document = self.places.get(&refusal.object)?;
         let (line, column) = document.position(&refusal.path).unwrap_or(document.start());
         Some(Place { file: document.file.clone(), line, column })
@@ -67,7 +67,7 @@ pub(in crate::cli) struct Words {
 }
 
 /// Plans the one night that the documents describe.
-pub(super) fn assemble(documents: &[Document], wanted: Option<&str>) -> Result<Assembled, String> {
+pub(in crate::cli) fn assemble(documents: &[Document], wanted: Option<&str>) -> Result<Assembled, String> {
     let words = Words::of(documents);
     let (name, night) = words.choose(wanted)?;
     let mut refusals = words.refusals.clone();
