@@ -2,17 +2,18 @@
 //!
 //! In: plan and state, nothing else. Out: [`Due`]. Invariants: it follows from the ledger, so that nobody promises or renews it; whoever
 //! plays the night by the engine's rules records something by then, unless what it waits for hangs: then it may be relieved, which costs
-//! nothing; it never lies after the moment from which the next service could not come back in time. Not here: the grace after it, and what
-//! happens then ([`super::takeover`]).
+//! nothing; it never lies after the moment from which the next service could not come back in time, nor, while anything may yet come
+//! back, after the end of the schedule: the reserve is the sentinels'. Not here: the grace after it, and what happens then
+//! ([`super::takeover`]).
 
 use jiff::Timestamp;
 
 use crate::model::need::{Begun, grace, reopen_by, turn_back_at};
 use crate::model::plan::{Plan, PlannedStep, PlannedUndo, ServiceIndex};
-use crate::model::span::{Span, after};
+use crate::model::span::{Span, after, before};
 
 use super::state::{Direction, Running, ServiceState, State};
-use super::{back, reopen};
+use super::{back, dirty, reopen};
 
 /// A moment by which the ledger shows progress.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +56,12 @@ fn soon(plan: &Plan, state: &State) -> Timestamp {
     after(state.progress_at.unwrap_or(plan.start_at), grace(plan))
 }
 
+/// Where the schedule ends: all that can be open is, and behind it another hand has the reserve. However late something was recorded
+/// elsewhere, what is not done by then is due.
+fn last_at(plan: &Plan) -> Timestamp {
+    before(plan.deadline.must_serve_by, plan.reserve)
+}
+
 /// An undo's budget includes stopping its step (DESIGN §1); what nothing undoes has as long as a stale Job controller may take. A night
 /// that turned at its last moment waits half of its reserve for that: the other half holds a grace and a wave's calls (PROTOCOL rule 21).
 fn stopped_by(plan: &Plan, state: &State, planned: &PlannedStep) -> Timestamp {
@@ -88,6 +95,7 @@ fn helps_until(plan: &Plan, state: &State) -> Timestamp {
 /// verification, begin soon.
 fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
     let mut moments = Vec::new();
+    let soon = soon(plan, state);
     for (index, (planned, step)) in plan.steps.iter().zip(&state.steps).enumerate() {
         match step.undo {
             Running::Since { at, overrun, .. } => {
@@ -96,7 +104,7 @@ fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
                 moments.push((at, format!("the end of the undo of {}", planned.name)));
             }
             Running::Waiting | Running::Done { .. } | Running::Failed { .. } if back::is_next(plan, state, index) => {
-                let at = if back::is_still(planned, step) { soon(plan, state) } else { stopped_by(plan, state, planned) };
+                let at = if back::is_still(planned, step) { soon } else { stopped_by(plan, state, planned) };
                 moments.push((at, format!("the end of {}, or its undo", planned.name)));
             }
             Running::Waiting | Running::Done { .. } | Running::Failed { .. } | Running::Expired { .. } => {}
@@ -107,11 +115,11 @@ fn undoing(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
             moments.push((after(*at, smoke.budget), "the end of the verification".to_owned()));
         }
         (Running::Waiting, Some(_)) if back::wants_smoke(plan, state) => {
-            moments.push((soon(plan, state), "the verification".to_owned()));
+            moments.push((soon, "the verification".to_owned()));
         }
         _ => {}
     }
-    moments
+    moments.into_iter().map(|(at, what)| (at.min(last_at(plan)), what)).collect()
 }
 
 fn reopening(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
@@ -148,13 +156,26 @@ fn reopening(plan: &Plan, state: &State) -> Vec<(Timestamp, String)> {
 fn opening(plan: &Plan, state: &State, index: ServiceIndex, turn_at: Option<Timestamp>) -> Option<(Timestamp, String)> {
     let planned = plan.services.get(index)?;
     let what = format!("{}, opened", planned.id);
+    let last_at = last_at(plan);
     match state.services.get(index)? {
         ServiceState::Open | ServiceState::Closed { .. } => turn_at.map(|at| (at.min(soon(plan, state)), what)),
         // The proof that undos have ended takes as long as Pods take; at the end of its budget the service is held closed.
         ServiceState::Opening { since, late: false, .. } | ServiceState::Expiring { since } => {
-            Some((after(*since, planned.reopen_budget), what))
+            Some((after(*since, planned.reopen_budget).min(last_at), what))
         }
         ServiceState::ClosingAgain { .. } => Some((soon(plan, state), format!("{}, closed again", planned.id))),
+        // That it is late is no progress: whoever wrote so may have given it nothing back.
+        ServiceState::Opening { late: true, tolerated: false, .. } => {
+            Some((last_at, format!("{}, opened though late", planned.id)))
+        }
+        // It turned out clean, and could be open.
+        ServiceState::HeldClosed { through, .. } if !through.is_empty() && state.dirty_through(plan, index).is_empty() => {
+            Some((last_at.min(soon(plan, state)), what))
+        }
+        // It declared to open, and may once it is proven that nothing works on its data.
+        ServiceState::HeldClosed { through, .. } if !through.is_empty() && dirty::declares_to_open(plan, index) => {
+            Some((last_at, what))
+        }
         ServiceState::Opening { late: true, .. }
         | ServiceState::Opened { .. }
         | ServiceState::Degraded { .. }
