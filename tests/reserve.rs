@@ -6,9 +6,11 @@ mod nights;
 use std::collections::BTreeMap;
 
 use nights::{Night, World, play, sogei, t};
+use notturno::engine::facts::{ClosingFact, Probes, ServiceFact};
 use notturno::engine::journal::Proof;
-use notturno::engine::{Entry, Event, State, due};
-use notturno::model::span::{Span, before};
+use notturno::engine::{Entry, Event, Facts, State, decide, due};
+use notturno::model::service::WhenRed;
+use notturno::model::span::{Span, after, before};
 
 fn hours(name: &str, takes: Option<u32>) -> BTreeMap<String, Option<Span>> {
     BTreeMap::from([(name.to_owned(), takes.map(Span::minutes))])
@@ -30,7 +32,7 @@ fn a_service_that_is_late_or_turns_out_clean_is_taken_over_within_the_reserve_wh
     let Event::Opening { services } = &journal[opening].event else { panic!("{}", whole.text()) };
     let service = services[0].clone();
     let mut push = |at, event| journal.push(Entry { at, event, why: String::new() });
-    push(schedule_end_at, Event::OpeningLate { service: service.clone(), reason: "no answer yet".to_owned() });
+    push(schedule_end_at, Event::OpeningLate { service: service.clone(), reason: "no answer yet".to_owned(), shut: true });
     push(plan.deadline.must_serve_by, Event::DeadlineMissed { services: vec![service] });
     for length in [journal.len() - 1, journal.len()] {
         let state = State::fold(&plan, &journal[..length]);
@@ -85,4 +87,35 @@ fn an_undo_that_overran_is_watched_by_the_sentinels_from_the_end_of_the_schedule
     let held = whole.journal.iter().rposition(|entry| matches!(entry.event, Event::Opened { .. })).unwrap();
     let played = play(&plan, &dying(slow, held), t("12:00"));
     assert_eq!(played.state().outcome.is_some(), whole.state().outcome.is_some(), "{}", played.text());
+}
+
+/// An operator that paused behind the record of an opening ended the night with closed doors.
+#[test]
+fn after_finished_work_what_was_never_given_back_does_not_count_as_open_in_part() {
+    let mut night: Night = sogei();
+    night.services.iter_mut().for_each(|service| service.when_red = WhenRed::OpenDegraded);
+    let plan = night.plan();
+    let whole = play(&plan, &World::default(), t("12:00"));
+    let opening = whole.journal.iter().position(|entry| matches!(entry.event, Event::Opening { .. })).unwrap();
+    let journal = &whole.journal[..=opening];
+    let late_at = after(journal[opening].at, Span::minutes(10));
+    let events = |restored, probes: Probes| {
+        let fact = ServiceFact { restored, burned: true, closing: ClosingFact::Closed, probes, ..ServiceFact::default() };
+        let services = (0..plan.services.len()).map(|index| (index, fact.clone())).collect();
+        let decision = decide(&plan, journal, &Facts { services, ..Facts::default() }, late_at);
+        decision.events.into_iter().filter_map(|entry| match entry.event {
+            Event::OpeningLate { shut, .. } => Some(shut),
+            _ => None,
+        })
+    };
+    assert!(events(false, Probes::NotAsked).count() > 0);
+    assert!(events(false, Probes::NotAsked).all(|shut| shut), "its objects are still as the night left them");
+    let red = Probes::Red { reason: "503".to_owned(), asked_for: Span::minutes(10) };
+    assert!(events(true, red.clone()).count() > 0);
+    assert!(!events(true, red).any(|shut| shut));
+    let mut state = State::fold(&plan, journal);
+    let service = plan.services[plan.waves[0][0]].id.clone();
+    let late = Event::OpeningLate { service, reason: String::new(), shut: true };
+    state.apply(&plan, &Entry { at: late_at, event: late, why: String::new() });
+    assert!(state.needs_human() && due(&plan, &state).unwrap().at <= before(plan.deadline.must_serve_by, plan.reserve));
 }

@@ -72,7 +72,7 @@ pub(super) fn apply(state: &mut State, plan: &Plan, entry: &Entry) -> Option<()>
             let through = step_positions(plan, through)?;
             hold_closed(state, plan, service, ServiceState::HeldClosed { since: at, through })
         }
-        Event::OpeningLate { service, .. } => opening_late(state, plan, service),
+        Event::OpeningLate { service, shut, .. } => opening_late(state, plan, service, *shut),
         Event::ClosedAgain { service, .. } => close_again(state, plan, service, at),
         Event::DeadlineMissed { .. } => mark(&mut state.deadline_missed),
         Event::Finished { outcome } => set(&mut state.outcome, *outcome),
@@ -329,11 +329,11 @@ fn step_positions(plan: &Plan, names: &[String]) -> Option<BTreeSet<StepIndex>> 
     names.iter().map(|name| plan.step_named(name).map(|(index, _)| index)).collect()
 }
 
-fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef) -> Option<()> {
+fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef, shut: bool) -> Option<()> {
     let committed = matches!(state.direction, Direction::Committed { .. });
     let (_, planned) = plan.service_named(id)?;
     let ServiceState::Opening { late, tolerated, .. } = reopening_service(state, plan, id)? else { return None };
-    *tolerated = committed && planned.when_red == WhenRed::OpenDegraded;
+    *tolerated = committed && !shut && planned.when_red == WhenRed::OpenDegraded;
     mark(late)
 }
 

@@ -206,6 +206,9 @@ pub enum Event {
         service: ServiceRef,
         /// What the probes say.
         reason: String,
+        /// It was not seen as it was before the night, so that it may be closed still; ledgers written before do not say.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shut: bool,
     },
     /// After finished work a service does not answer, and it is to be closed again, as it declared, with nothing restored.
     ClosedAgain {

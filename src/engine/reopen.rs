@@ -112,11 +112,11 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
                     Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
                         Some(degraded(plan, index, &waits_for))
                     }
-                    Some(Probes::Red { reason, .. }) if gone && !late => Some(opening_late(state, planned, reason)),
+                    Some(Probes::Red { reason, .. }) if gone && !late => Some(opening_late(state, planned, reason, false)),
                     Some(Probes::NotAsked) | None if gone && !late => {
                         let fact = facts.services.get(&index);
                         let reason = dirty::not_degraded(fact).or(in_the_way(fact)).unwrap_or("no answer yet");
-                        Some(opening_late(state, planned, reason))
+                        Some(opening_late(state, planned, reason, seen.is_none()))
                     }
                     // Who returns or takes over asks anew: nothing is closed again before somebody asked for the whole of its time.
                     Some(Probes::Red { reason, asked_for })
@@ -146,15 +146,16 @@ fn in_the_way(fact: Option<&ServiceFact>) -> Option<&str> {
     }
 }
 
-fn opening_late(state: &State, planned: &PlannedService, reason: &str) -> (Event, String) {
+/// One that was not seen as it was counts as nothing: it may be closed still.
+fn opening_late(state: &State, planned: &PlannedService, reason: &str, shut: bool) -> (Event, String) {
     let id = &planned.id;
     let committed = matches!(state.direction, Direction::Committed { .. });
     let then = match planned.when_red {
-        WhenRed::OpenDegraded if committed => format!("it counts as open in part, as it declares{}", instead(planned)),
+        WhenRed::OpenDegraded if committed && !shut => format!("it counts as open in part, as it declares{}", instead(planned)),
         WhenRed::OpenDegraded | WhenRed::CallPerson | WhenRed::CloseAgain => "it holds nobody else".to_owned(),
     };
     let why = format!("{id} does not answer within its reopening budget: {reason}; {then}");
-    (Event::OpeningLate { service: id.clone(), reason: reason.to_owned() }, why)
+    (Event::OpeningLate { service: id.clone(), reason: reason.to_owned(), shut }, why)
 }
 
 pub(super) fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {

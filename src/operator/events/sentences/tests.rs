@@ -111,7 +111,7 @@ fn at_the_doors() -> Vec<Sample> {
              opens, what would undo the work is stopped for good",
         ),
         (
-            Event::OpeningLate { service: service("cup"), reason: "503".into() },
+            Event::OpeningLate { service: service("cup"), reason: "503".into(), shut: false },
             "sanita/cup does not answer within its reopening budget: 503; it holds nobody else",
         ),
         (
