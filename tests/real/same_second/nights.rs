@@ -18,7 +18,7 @@ const STARTS_IN: SignedDuration = SignedDuration::from_secs(90);
 const RACE_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// What every night needs to go back, and the most that is reserved beside it.
 const NEED: SignedDuration = SignedDuration::from_secs(80);
-const RESERVE_MAX: SignedDuration = SignedDuration::from_secs(10);
+const RESERVE_MAX: SignedDuration = SignedDuration::from_secs(8);
 
 /// What the operator has made of a night when it falls asleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +43,20 @@ impl Kind {
     }
 
     /// The first and the last turn-back moment before the race, in milliseconds: on either side of the moment from which the takeover
-    /// comes as the operator wakes. It comes one grace after the turn-back moment while a night works, two graces after the last record
-    /// of one that turned, and one grace after the budget of what was being given back.
+    /// comes as the operator wakes. It comes one grace after the turn-back moment while a night works, half a reserve and a grace after
+    /// it while a step stops, and one grace after the budget of what was being given back.
     const fn turns_before_ms(self) -> (i64, i64) {
         match self {
-            Self::Works => (1800, 800),
-            Self::Stops => (4500, 3700),
-            Self::Returns => (4000, 3400),
+            Self::Works => (1900, 1100),
+            Self::Stops => (6200, 5400),
+            Self::Returns => (3550, 3300),
         }
     }
 
     /// A quarter of it is the grace.
     const fn reserve(self) -> SignedDuration {
         match self {
-            Self::Works => SignedDuration::from_secs(8),
-            Self::Stops => RESERVE_MAX,
+            Self::Works | Self::Stops => RESERVE_MAX,
             Self::Returns => SignedDuration::from_secs(6),
         }
     }
@@ -119,7 +118,7 @@ impl<'a> Nights<'a> {
         let start_at = (Timestamp::now() + STARTS_IN).round(Unit::Second).unwrap();
         let race_at = start_at + RACE_AFTER;
         let small = Small::settle(cluster, race_at + NEED + RESERVE_MAX);
-        for (name, borne) in [("subito", "1"), ("tardi", "3")] {
+        for (name, borne) in [("subito", "1"), ("tardi", "5")] {
             cluster.apply(&fill(include_str!("../oggetti/secondo/lavori.yaml"), &[("NAME", name), ("BORNE", borne)]));
         }
         let mut planned = vec![];
