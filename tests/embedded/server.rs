@@ -5,11 +5,12 @@ use std::time::Duration;
 use http::Request;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Client, ResourceExt};
-use notturno::embedded::{ResourceKind, Verb};
+use notturno::embedded::{Audited, ResourceKind, Verb};
 use serde_json::{Value, json};
 
 use crate::scene::*;

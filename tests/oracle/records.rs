@@ -195,7 +195,7 @@ pub fn recorded_before_done(declared: &Declared, evidence: &Evidence) -> Vec<Bro
             entry.place < place
                 && entry.kind == "undoReleased"
                 && entry.what["step"] == step
-                && entry.what["attempt"].to_string() == attempt
+                && entry.what["attempt"].as_u64() == attempt.parse().ok()
         };
         if released && !entries.iter().any(recorded) {
             broken.push(Broken::new("recorded before done", format!("{} was let run at {} unrecorded", change.key, change.at)));

@@ -69,15 +69,15 @@ impl Reference {
         self.singles().into_iter().flat_map(then).collect()
     }
 
-    /// What differs from a night that nobody killed; none, when one of the deaths never came.
-    fn problem(&self, kills: &[Kill]) -> Option<Option<String>> {
+    /// Whether all the deaths came, and then what differs from a night that nobody killed.
+    fn problem(&self, kills: &[Kill]) -> (bool, Option<String>) {
         let played = self.scene.play(kills);
         if played.killed < kills.len() {
-            return None;
+            return (false, None);
         }
         let broken = told(&self.scene, &played, kills);
         let end = differs(&self.end, &played.end).map(|text| format!("{} {kills:?}:\n{text}", self.scene.name));
-        Some(broken.or(end))
+        (true, broken.or(end))
     }
 }
 
@@ -88,8 +88,8 @@ fn sweep(references: &[Reference], plans: &[(usize, Vec<Kill>)]) -> usize {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some((night, kills)) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Some(problem) = references[*night].problem(kills) else { continue };
-                    count.fetch_add(1, Ordering::Relaxed);
+                    let (came, problem) = references[*night].problem(kills);
+                    count.fetch_add(usize::from(came), Ordering::Relaxed);
                     problems.lock().unwrap().extend(problem);
                 }
             });

@@ -156,10 +156,12 @@ impl Scene {
                     script.sort_by_key(|(at, _)| *at);
                 }
                 () = clock.sleep_until(next.min(clock.now() + LOOKS_EVERY)), if clock.now() + LOOKS_EVERY < next => cast.look(),
-                () = clock.sleep_until(next) => match script.is_empty() {
-                    true => break,
-                    false => cast.take(script.remove(0).1).await,
-                },
+                () = clock.sleep_until(next) => {
+                    if script.is_empty() {
+                        break;
+                    }
+                    cast.take(script.remove(0).1).await;
+                }
             }
         }
         embedded.set_fault(None);
