@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Embedded;
 use super::world::{Change, Key};
 
-/// Changes kept; whoever needs more sees at the last one that the log ends there.
+/// Changes kept: with so many, what came after them is missing.
 pub const AUDITED_MAX: usize = 262_144;
 
 /// One change of one object.

@@ -10,12 +10,6 @@ use serde_json::Value;
 
 use super::evidence::{Evidence, Key};
 
-/// What the file of a night says of it beside its documents.
-#[derive(Clone, Debug)]
-pub struct Expected {
-    pub must_serve_by: Timestamp,
-}
-
 /// How a step is undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undo {
@@ -156,8 +150,8 @@ fn undo(step: &Value) -> Undo {
 }
 
 impl Declared {
-    /// Of the documents of one night; `names` tells a bare name of a service from its namespace.
-    pub fn read(documents: &[Value], expected: &Expected) -> Self {
+    /// Of the documents of one night, which has to serve by this.
+    pub fn read(documents: &[Value], must_serve_by: Timestamp) -> Self {
         let of = |kind: &str| documents.iter().filter(|one| one["kind"] == kind).cloned().collect::<Vec<Value>>();
         let [night] = &of("Intervention")[..] else { panic!("one night") };
         let namespace = text(night, "/metadata/namespace");
@@ -201,7 +195,7 @@ impl Declared {
         Self {
             namespace: namespace.to_owned(),
             name: text(night, "/metadata/name").to_owned(),
-            must_serve_by: expected.must_serve_by,
+            must_serve_by,
             kept_free: span(text(runbook, "/spec/reserve")) + span(text(runbook, "/spec/reopening/budget")),
             steps: list(runbook, "/spec/steps").iter().map(step).collect(),
             services,

@@ -51,8 +51,6 @@ pub struct Change {
 pub struct Request {
     pub at: Timestamp,
     pub user: String,
-    pub verb: String,
-    pub key: Key,
     pub writes: bool,
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Broken;
-use super::declared::Declared;
+use super::declared::{Declared, Service};
 use super::evidence::{Change, Evidence, essence, may_run, token};
 
 /// Largest ledger, bytes.
@@ -143,9 +143,8 @@ pub fn forward_ends_at_the_turn(declared: &Declared, evidence: &Evidence) -> Vec
         let (Some(before), Some(after), Some(day)) = (&change.before, &change.after, evidence.by_day.get(&change.key)) else {
             continue;
         };
-        let own = declared.services.values();
-        let allowed = own.filter(|one| one.closing.contains(&change.key) && one.closes_again).count() > 0
-            || declared.services.values().any(|one| one.degraded.contains(&change.key));
+        let again = |one: &Service| one.closes_again && one.closing.contains(&change.key) || one.degraded.contains(&change.key);
+        let allowed = declared.services.values().any(again);
         if declared.targets().contains_key(&change.key)
             && essence(before) == essence(day)
             && essence(after) != essence(day)

@@ -15,7 +15,8 @@ use crate::oracle::{Key, judge};
 use crate::scene::{Kill, Played, Scene};
 
 const STAGES: [Stage; 2] = [Stage::Before, Stage::After];
-/// One in so many deaths, and in so many pairs of them; more with `--features bench`. Neither divides the other's count of stages.
+/// One in so many deaths, and in so many pairs of them; more with `--features bench`. Odd, so that both stages
+/// come up.
 const SINGLES_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 5 };
 const PAIRS_ONE_IN: usize = if cfg!(feature = "bench") { 11 } else { 2003 };
 const THREADS: usize = 2;

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
-use notturno::embedded::{Embedded, Fault, RequestInfo, Stage};
+use notturno::embedded::{AUDITED_MAX, Embedded, Fault, KEPT_MAX, RequestInfo, Stage};
 use notturno::sentinel::Readiness;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::oracle::{Change, Declared, Evidence, Expected, Key, Request, Sighting};
+use crate::oracle::{Change, Declared, Evidence, Key, Request, Sighting};
 use crate::processes::{self, Running, Whose};
 
 pub const WHOSE: Whose = Whose { namespace: "centro-dati", name: "notte" };
@@ -228,7 +228,7 @@ impl Scene {
     }
 
     fn declared(&self) -> Declared {
-        Declared::read(&self.documents, &Expected { must_serve_by: self.must_serve_by() })
+        Declared::read(&self.documents, self.must_serve_by())
     }
 
     fn evidence(
@@ -238,13 +238,14 @@ impl Scene {
         sightings: &Mutex<Vec<Sighting>>,
         killed: usize,
     ) -> Played {
-        let log = embedded.log();
+        let (log, audit) = (embedded.log(), embedded.audit());
+        assert!(log.len() < KEPT_MAX && audit.len() < AUDITED_MAX, "what was cut off is no evidence");
         let writes = log.iter().filter(|one| one.changed && Who::of(&one.request.user).is_some());
         let writes = writes.filter_map(|one| Some((one.request.write_number?, one.request.user.clone()))).collect();
         let now = embedded.clock().now();
         let evidence = Evidence {
             by_day,
-            changes: embedded.audit().into_iter().map(change).collect(),
+            changes: audit.into_iter().map(change).collect(),
             requests: log.into_iter().map(request).collect(),
             sightings: sightings.lock().unwrap().clone(),
             at_last: objects(embedded),
@@ -271,10 +272,7 @@ fn change(audited: notturno::embedded::Audited) -> Change {
 }
 
 fn request(logged: notturno::embedded::LoggedRequest) -> Request {
-    let request = logged.request;
-    let key = Key { resource: request.resource, namespace: request.namespace, name: request.name };
-    let verb = request.verb.to_string();
-    Request { at: logged.at, user: request.user, verb, key, writes: request.write_number.is_some() }
+    Request { at: logged.at, user: logged.request.user, writes: logged.request.write_number.is_some() }
 }
 
 /// One of the programs.
