@@ -88,6 +88,8 @@ pub(super) struct Call {
     pub(super) subresource: String,
     pub(super) query: BTreeMap<String, String>,
     pub(super) patch_type: Option<PatchType>,
+    /// A list shows what there was so many changes ago.
+    pub(super) older: u64,
     pub(super) body: Value,
 }
 
@@ -124,7 +126,7 @@ impl Call {
         let patch_type = if verb == Verb::Patch { Some(PatchType::of(content_type.unwrap_or_default())?) } else { None };
         let body = if verb.writes() { json_body(body)? } else { Value::Null };
         let [group, resource, name, subresource] = [group, *plural, name, subresource].map(str::to_owned);
-        Ok(Self { verb, target, group, resource, namespace, name, subresource, query, patch_type, body })
+        Ok(Self { verb, target, group, resource, namespace, name, subresource, query, patch_type, older: 0, body })
     }
 
     fn about_document(document: Value, query: BTreeMap<String, String>) -> Self {
@@ -138,6 +140,7 @@ impl Call {
             subresource: String::new(),
             query,
             patch_type: None,
+            older: 0,
             body: Value::Null,
         }
     }

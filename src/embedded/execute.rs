@@ -136,7 +136,7 @@ fn delete_one(world: &mut World, kind: &ResourceKind, key: &Key, call: &Call) ->
 fn selected(world: &World, kind: &ResourceKind, call: &Call) -> Result<Vec<(Key, Arc<Value>)>, Failure> {
     let selector = Selector::parse(kind, call.parameter("labelSelector"), call.parameter("fieldSelector"))?;
     let scope = Scope::new(&kind.group, &kind.plural, call.namespace.as_deref());
-    let mut found = world.copies(&scope);
+    let mut found = if call.older == 0 { world.copies(&scope) } else { world.copies_at(&scope, world.revision_ago(call.older)) };
     found.retain(|(_, object)| selector.selects(object));
     Ok(found)
 }
@@ -153,7 +153,7 @@ fn list_of(kind: &ResourceKind, revision: u64, more: Option<String>, items: &[(K
 
 fn list(world: &World, kind: &ResourceKind, call: &Call) -> Result<Answer, Failure> {
     let mut found = selected(world, kind, call)?;
-    let mut revision = world.revision();
+    let mut revision = world.revision_ago(call.older);
     if let Some((from, after)) = call.parameter("continue").split_once('~') {
         // A page is read live and dated back: a watch from that revision then tells what changed in between.
         revision = from.parse().map_err(|_| Failure::bad_request("continue key is not valid"))?;

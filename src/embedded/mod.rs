@@ -20,8 +20,8 @@
 //! - Access reviews allow what is not forbidden by the scene, whatever roles there are. Tokens are opaque, not JWTs; audiences
 //!   are not checked.
 //! - core/v1 and events.k8s.io/v1 Events are two kinds. `stringData` of Secrets is stored as sent.
-//! - Lists are always the latest state; a page after the first is live, dated as the first. Watches end after half an
-//!   hour unless told otherwise, and tell a change at the instant it is made.
+//! - Lists are the latest state, unless a fault says otherwise; a page after the first is live, dated as the first. Watches end after
+//!   half an hour unless told otherwise, and tell a change at the instant it is made.
 //! - Controllers act at the instant of a change, after its answer was made, and never on stale caches: the races of a
 //!   lagging Job controller must be written into a scene (`on-stop: Completes` is one).
 //! - Deployments have no `ReplicaSets` and no Pods; all new replicas are ready at once, after `ready-after`.
@@ -77,12 +77,13 @@ pub use audit::{AUDITED_MAX, Audited};
 pub use call::Verb;
 pub use deployments::Readiness;
 pub use failure::Failure;
-pub use fault::{Fault, FaultFn, Stage};
+pub use fault::{EventInfo, Fault, FaultFn, Stage, WatchFault, WatchFaultFn};
 pub use kinds::ResourceKind;
 pub use log::{CountKey, KEPT_MAX, LoggedRequest, RequestInfo};
 pub use patch::PatchType;
 pub use pods::NODE;
 
+use fault::Telling;
 use log::RequestLog;
 use serve::Caller;
 use world::{Key, World};
@@ -99,6 +100,7 @@ struct Shared {
     world: Mutex<World>,
     log: Mutex<RequestLog>,
     fault: Mutex<Option<FaultFn>>,
+    telling: Mutex<Telling>,
     forbidden: Mutex<Option<ForbiddenFn>>,
     moved: tokio::sync::watch::Sender<Moved>,
 }
@@ -119,6 +121,7 @@ impl Embedded {
             world: Mutex::new(World::starting_at(clock.now())),
             log: Mutex::new(RequestLog::default()),
             fault: Mutex::new(None),
+            telling: Mutex::default(),
             forbidden: Mutex::new(None),
             moved,
         }))
@@ -215,6 +218,17 @@ impl Embedded {
         *locked(&self.0.fault) = fault;
     }
 
+    /// From now on every event of a watch is exposed to `fault`; none ends that.
+    pub fn set_watch_fault(&self, fault: Option<WatchFaultFn>) {
+        locked(&self.0.telling).decide = fault;
+    }
+
+    /// How many events watches were told, since the beginning.
+    #[must_use]
+    pub fn events_told(&self) -> u64 {
+        locked(&self.0.telling).count
+    }
+
     /// From now on whatever `forbidden` says is answered 403, and by access reviews with no; none ends that.
     pub fn set_forbidden(&self, forbidden: Option<ForbiddenFn>) {
         *locked(&self.0.forbidden) = forbidden;
@@ -268,6 +282,16 @@ impl Embedded {
 
     fn fault(&self) -> Option<FaultFn> {
         locked(&self.0.fault).clone()
+    }
+
+    /// What goes wrong with the next event that a watch is told.
+    fn watch_fault(&self, mut event: EventInfo) -> WatchFault {
+        let mut telling = locked(&self.0.telling);
+        telling.count = telling.count.saturating_add(1);
+        event.number = telling.count;
+        let decide = telling.decide.clone();
+        drop(telling);
+        decide.map(|decide| decide(&event)).unwrap_or_default()
     }
 }
 

@@ -74,14 +74,34 @@ impl Embedded {
             return respond(200, document, self.clock().now());
         }
         let (info, place) = self.note_arrival(&call, &user);
-        if let Some(failure) = self.suffer(&info, Stage::Before).await {
-            self.requests().end(place, failure.code());
-            return self.refuse(&failure);
+        let mut call = call;
+        match self.suffer(&info, Stage::Before).await {
+            Fault::Status(code, reason) => {
+                let failure = Failure::injected(code, &reason);
+                self.requests().end(place, failure.code());
+                return self.refuse(&failure);
+            }
+            Fault::Late(span) => {
+                let late = tokio::spawn(async move {
+                    tokio::time::sleep(span).await;
+                    self.finished(call, user, info, place).await
+                });
+                return late.await.unwrap_or_else(|error| respond(500, &Value::String(error.to_string()), Timestamp::UNIX_EPOCH));
+            }
+            Fault::Older(count) => call.older = count,
+            Fault::None | Fault::Hang | Fault::Delay(_) => {}
         }
+        self.finished(call, user, info, place).await
+    }
+
+    /// Does it and answers.
+    async fn finished(self, call: Call, user: String, info: RequestInfo, place: u64) -> Response<AnswerBody> {
         let done = self.allowed(&call, &user, place);
         let done_at = self.clock().now();
-        let suffered = self.suffer(&info, Stage::After).await;
-        let done = suffered.map_or(done, Err);
+        let done = match self.suffer(&info, Stage::After).await {
+            Fault::Status(code, reason) => Err(Failure::injected(code, &reason)),
+            Fault::None | Fault::Hang | Fault::Delay(_) | Fault::Late(_) | Fault::Older(_) => done,
+        };
         let code = done.as_ref().map_or_else(Failure::code, Done::code);
         self.requests().end(place, code);
         match done {
@@ -99,18 +119,16 @@ impl Embedded {
         (info, place)
     }
 
-    /// Lets the fault strike at `stage`; a failure to answer with, if it says so.
-    async fn suffer(&self, info: &RequestInfo, stage: Stage) -> Option<Failure> {
+    /// Waits out what the fault says at `stage`; what else it says is returned.
+    async fn suffer(&self, info: &RequestInfo, stage: Stage) -> Fault {
         let decide = self.fault();
-        match decide.map(|decide| decide(info, stage)).unwrap_or_default() {
-            Fault::None => None,
-            Fault::Status(code, reason) => Some(Failure::injected(code, &reason)),
+        let fault = decide.map(|decide| decide(info, stage)).unwrap_or_default();
+        match &fault {
+            Fault::None | Fault::Status(..) | Fault::Late(_) | Fault::Older(_) => {}
             Fault::Hang => pending().await,
-            Fault::Delay(span) => {
-                tokio::time::sleep(span).await;
-                None
-            }
+            Fault::Delay(span) => tokio::time::sleep(*span).await,
         }
+        fault
     }
 
     /// Does what is not forbidden, and says of reviews what is.
@@ -128,7 +146,7 @@ impl Embedded {
             let before = world.revision();
             world.audit.asking = Some(user.into());
             let done = match &call.target {
-                Target::Objects(kind) if call.verb == Verb::Watch => self.watch(world, kind, call),
+                Target::Objects(kind) if call.verb == Verb::Watch => self.watch(user, world, kind, call),
                 Target::Objects(_) | Target::Review(_) | Target::Document(_) => {
                     execute(world, call).map(|(code, body)| Done::Answer(code, body))
                 }
@@ -141,8 +159,8 @@ impl Embedded {
         })
     }
 
-    fn watch(&self, world: &World, kind: &Arc<ResourceKind>, call: &Call) -> Result<Done, Failure> {
-        Watching::open(self, world, kind, call).map(|watching| Done::Stream(Box::new(watching)))
+    fn watch(&self, user: &str, world: &World, kind: &Arc<ResourceKind>, call: &Call) -> Result<Done, Failure> {
+        Watching::open(self, user, world, kind, call).map(|watching| Done::Stream(Box::new(watching)))
     }
 
     fn refuse(&self, failure: &Failure) -> Response<AnswerBody> {

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::failure::Failure;
+use super::fault::{EventInfo, WatchFault};
 use super::kinds::ResourceKind;
 use super::selector::Selector;
 use super::world::{Change, Scope, World, after};
@@ -28,15 +30,24 @@ const TIMEOUT_SECONDS: i64 = 1800;
 const BOOKMARK_EVERY: SignedDuration = SignedDuration::from_secs(60);
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+/// What is still to be sent, and the change that it tells, if it tells one.
+struct Line {
+    bytes: Bytes,
+    event: Option<EventInfo>,
+}
+
 /// One open watch.
 pub(super) struct Watching {
     embedded: Embedded,
+    user: Arc<str>,
     moved: tokio::sync::watch::Receiver<Moved>,
     kind: Arc<ResourceKind>,
     scope: Scope,
     selector: Selector,
     seen: u64,
-    lines: VecDeque<Bytes>,
+    lines: VecDeque<Line>,
+    /// Told after the next.
+    kept_back: Option<Bytes>,
     ends_at: Timestamp,
     bookmark_at: Option<Timestamp>,
     ended: bool,
@@ -47,7 +58,13 @@ impl Watching {
     ///
     /// # Errors
     /// 400 for what cannot be read, 504 for a revision that does not exist yet.
-    pub(super) fn open(embedded: &Embedded, world: &World, kind: &Arc<ResourceKind>, call: &Call) -> Result<Self, Failure> {
+    pub(super) fn open(
+        embedded: &Embedded,
+        user: &str,
+        world: &World,
+        kind: &Arc<ResourceKind>,
+        call: &Call,
+    ) -> Result<Self, Failure> {
         let mut labels_and_fields = (call.parameter("labelSelector"), call.parameter("fieldSelector").to_owned());
         if !call.name.is_empty() {
             labels_and_fields.1 = format!("metadata.name={}", call.name);
@@ -56,12 +73,14 @@ impl Watching {
         let timeout = call.parameter("timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0).unwrap_or(TIMEOUT_SECONDS);
         let mut watching = Self {
             embedded: embedded.clone(),
+            user: user.into(),
             moved: embedded.moved(),
             kind: Arc::clone(kind),
             scope: Scope::new(&kind.group, &kind.plural, call.namespace.as_deref()),
             selector,
             seen: world.revision(),
             lines: VecDeque::new(),
+            kept_back: None,
             ends_at: after(world.now, SignedDuration::from_secs(timeout)),
             bookmark_at: (call.parameter("allowWatchBookmarks") == "true").then(|| after(world.now, BOOKMARK_EVERY)),
             ended: false,
@@ -77,7 +96,7 @@ impl Watching {
 
     fn send_initial(&mut self, world: &World, marked: bool) {
         for (_, object) in world.scan(&self.scope).filter(|(_, object)| self.selector.selects(object)) {
-            self.lines.push_back(line("ADDED", object));
+            self.lines.push_back(plain("ADDED", object));
         }
         if marked {
             self.bookmark(&BTreeMap::from([(INITIAL_EVENTS_END, "true")]));
@@ -105,7 +124,10 @@ impl Watching {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(line) = self.lines.pop_front() {
-                return Some(line);
+                match self.suffered(line).await {
+                    Some(bytes) => return Some(bytes),
+                    None => continue,
+                }
             }
             if self.ended {
                 return None;
@@ -121,6 +143,39 @@ impl Watching {
                 }
             }
         }
+    }
+
+    /// What is left of a line by what goes wrong with it.
+    async fn suffered(&mut self, line: Line) -> Option<Bytes> {
+        let Some(event) = line.event else { return Some(line.bytes) };
+        let fault = self.embedded.watch_fault(event);
+        let held = self.kept_back.take();
+        match fault {
+            WatchFault::None => {}
+            WatchFault::Lost => return held,
+            WatchFault::Late(span) => tokio::time::sleep(span).await,
+            WatchFault::Twice => self.lines.push_front(again(&line.bytes)),
+            WatchFault::AfterNext => {
+                self.kept_back = Some(line.bytes);
+                return held;
+            }
+            WatchFault::Compacted => {
+                let failure = Failure::expired(self.seen, self.seen);
+                self.lines = VecDeque::from([plain("ERROR", &failure.status())]);
+                self.ended = true;
+                return None;
+            }
+            WatchFault::Ended => {
+                self.lines.clear();
+                self.ended = true;
+                return None;
+            }
+            WatchFault::Silent => pending().await,
+        }
+        if let Some(held) = held {
+            self.lines.push_front(again(&held));
+        }
+        Some(line.bytes)
     }
 
     /// Collects what has happened by now; returns when something will happen by itself.
@@ -139,7 +194,7 @@ impl Watching {
     fn collect_changes(&mut self, world: &World) {
         if self.seen < world.forgotten() {
             let failure = Failure::expired(self.seen, world.forgotten());
-            self.lines.push_back(line("ERROR", &failure.status()));
+            self.lines.push_back(plain("ERROR", &failure.status()));
             self.ended = true;
             return;
         }
@@ -154,15 +209,19 @@ impl Watching {
         }
     }
 
-    fn tell(&self, change: &Change) -> Option<Bytes> {
+    fn tell(&self, change: &Change) -> Option<Line> {
         let was = change.before.as_ref().is_some_and(|before| self.selector.selects(before));
         let is = !change.removed && self.selector.selects(&change.object);
-        match (was, is) {
-            (false, false) => None,
-            (false, true) => Some(line("ADDED", &change.object)),
-            (true, true) => Some(line("MODIFIED", &change.object)),
-            (true, false) => Some(line("DELETED", &change.object)),
-        }
+        let kind = match (was, is) {
+            (false, false) => return None,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        let [group, resource, namespace, name] =
+            [&change.key.group, &change.key.plural, &change.key.namespace, &change.key.name].map(Clone::clone);
+        let event = EventInfo { user: self.user.to_string(), group, resource, namespace, name, number: 0 };
+        Some(Line { event: Some(event), ..plain(kind, &change.object) })
     }
 
     fn collect_time(&mut self, world: &World) {
@@ -183,10 +242,15 @@ impl Watching {
         if !annotations.is_empty() {
             super::fields::set(&mut object, &["metadata", "annotations"], json!(annotations));
         }
-        self.lines.push_back(line("BOOKMARK", &object));
+        self.lines.push_back(plain("BOOKMARK", &object));
     }
 }
 
-fn line(event: &str, object: &Value) -> Bytes {
-    Bytes::from(format!("{}\n", json!({"type": event, "object": object})))
+/// A line to which nothing happens.
+fn plain(event: &str, object: &Value) -> Line {
+    Line { bytes: Bytes::from(format!("{}\n", json!({"type": event, "object": object}))), event: None }
+}
+
+fn again(bytes: &Bytes) -> Line {
+    Line { bytes: bytes.clone(), event: None }
 }

@@ -168,6 +168,30 @@ impl World {
         self.scan(scope).map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
+    /// The revision before the latest `count` changes, as far as the history goes.
+    pub(super) fn revision_ago(&self, count: u64) -> u64 {
+        // A watch from 0 would begin anew.
+        let first = self.forgotten.max(1);
+        let kept = self.history.len().checked_sub(usize::try_from(count).unwrap_or(usize::MAX));
+        match kept {
+            Some(kept) if kept == self.history.len() => self.revision,
+            Some(kept) => kept.checked_sub(1).and_then(|last| self.history.get(last)).map_or(first, |last| last.revision),
+            None => first,
+        }
+    }
+
+    /// What was in `scope` at `revision`.
+    pub(super) fn copies_at(&self, scope: &Scope, revision: u64) -> Vec<(Key, Arc<Value>)> {
+        let mut found: BTreeMap<Key, Arc<Value>> = self.copies(scope).into_iter().collect();
+        for change in self.changes_after(revision, scope, usize::MAX).into_iter().rev() {
+            match change.before {
+                Some(before) => found.insert(change.key, before),
+                None => found.remove(&change.key),
+            };
+        }
+        found.into_iter().collect()
+    }
+
     pub(super) fn key_of_uid(&self, uid: &str) -> Option<&Key> {
         self.uids.get(uid)
     }

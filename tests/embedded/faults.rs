@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use notturno::embedded::{Embedded, Fault, FaultFn, Stage, Verb};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
@@ -102,4 +103,53 @@ async fn the_same_night_played_twice_leaves_the_same_world() {
         (embedded.objects(), requests)
     }
     assert_eq!(night().await, night().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_late_lands_although_whoever_sent_it_is_dead() {
+    let embedded = embedded();
+    let _: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    embedded.set_fault(Some(at_write(2, Stage::Before, Fault::Late(Duration::from_mins(1)))));
+    let patch = Patch::Merge(json!({"data": {"by": "a ghost"}}));
+    let (maps, params) = (api::<ConfigMap>(&embedded), PatchParams::default());
+    assert!(timeout(Duration::from_secs(10), maps.patch("piano", &params, &patch)).await.is_err(), "it waits");
+    assert_eq!(read_config(&embedded, "piano").await.data, None);
+    tokio::time::sleep(Duration::from_secs(51)).await;
+    assert_eq!(read_config(&embedded, "piano").await.data.unwrap()["by"], "a ghost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_list_shows_what_there_was_and_a_watch_from_it_tells_the_rest() {
+    let embedded = embedded();
+    for name in ["piano", "registro"] {
+        let _: ConfigMap = create(&embedded, config(name, &json!({}))).await;
+    }
+    let _: ConfigMap = merge(&embedded, "piano", json!({"data": {"a": "1"}})).await;
+    api::<ConfigMap>(&embedded).delete("registro", &DeleteParams::default()).await.unwrap();
+    let _: ConfigMap = create(&embedded, config("chiave", &json!({}))).await;
+    let back = |count| -> FaultFn {
+        Arc::new(
+            move |request, stage| {
+                if request.verb == Verb::List && stage == Stage::Before { Fault::Older(count) } else { Fault::None }
+            },
+        )
+    };
+    for (count, shown) in
+        [(0, "chiave, piano 1"), (1, "piano 1"), (2, "piano 1, registro"), (3, "piano, registro"), (4, "piano"), (9, "")]
+    {
+        embedded.set_fault(Some(back(count)));
+        let list = api::<ConfigMap>(&embedded).list(&ListParams::default()).await.unwrap();
+        let word = |map: &ConfigMap| {
+            let value = map.data.as_ref().map(|data| format!(" {}", data["a"])).unwrap_or_default();
+            format!("{}{value}", map.name_any())
+        };
+        assert_eq!(list.items.iter().map(word).collect::<Vec<_>>().join(", "), shown, "{count} changes ago");
+        let params = WatchParams { bookmarks: false, ..WatchParams::default().timeout(1) };
+        let rest = api::<ConfigMap>(&embedded).watch(&params, &list.metadata.resource_version.unwrap()).await.unwrap();
+        assert_eq!(
+            rest.try_collect::<Vec<_>>().await.unwrap().len(),
+            usize::try_from(count.min(5)).unwrap(),
+            "{count} changes ago"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Following changes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -7,7 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
-use notturno::embedded::Embedded;
+use notturno::embedded::{Embedded, WatchFault};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -148,4 +149,69 @@ async fn a_watch_is_told_of_what_happens_by_itself_at_the_moment_it_happens() {
         .unwrap();
     assert_eq!(start.elapsed(), Duration::from_secs(5407), "nobody else moved the clock or looked");
     assert_eq!(done.status.unwrap().completion_time.unwrap().0, at("2023-02-10T01:00:07Z"));
+}
+
+/// What a watch of ten seconds tells of three writes when this goes wrong with the second, and what the next tells from where that one ended.
+async fn told_with(fault: WatchFault) -> (Vec<String>, Vec<String>) {
+    let embedded = embedded();
+    let piano: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    let from = piano.resource_version().unwrap();
+    embedded.set_watch_fault(Some(Arc::new(move |event| {
+        assert_eq!(
+            (event.user.as_str(), event.resource.as_str(), event.namespace.as_str()),
+            ("anna@centro-dati", "configmaps", NS)
+        );
+        if event.number == 2 { fault } else { WatchFault::None }
+    })));
+    for count in 1..=3 {
+        let _: ConfigMap = merge(&embedded, "piano", json!({"data": {"a": count.to_string()}})).await;
+    }
+    let value = |map: ConfigMap| map.data.and_then(|mut data| data.remove("a")).unwrap_or_default();
+    let word = |event: WatchEvent<ConfigMap>| match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => value(object),
+        WatchEvent::Bookmark(_) => "bookmark".to_owned(),
+        WatchEvent::Error(status) => status.code.to_string(),
+    };
+    let stream = api::<ConfigMap>(&embedded).watch(&short(), &from).await.unwrap();
+    let limit = tokio::time::sleep(Duration::from_secs(60));
+    let first: Vec<String> = stream.map_ok(word).take_until(limit).try_collect().await.unwrap();
+    let ended = Instant::now();
+    let stream = api::<ConfigMap>(&embedded).watch(&short(), &from).await.unwrap();
+    let again: Vec<String> = stream.map_ok(word).try_collect().await.unwrap();
+    assert_eq!(ended.elapsed(), Duration::from_secs(10));
+    (first, again)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_can_be_lost_late_told_twice_or_behind_the_next_and_the_watch_can_end_or_fall_silent_before_it() {
+    let cases: [(WatchFault, &[&str]); 8] = [
+        (WatchFault::None, &["1", "2", "3"]),
+        (WatchFault::Lost, &["1", "3"]),
+        (WatchFault::Late(Duration::from_secs(5)), &["1", "2", "3"]),
+        (WatchFault::Twice, &["1", "2", "2", "3"]),
+        (WatchFault::AfterNext, &["1", "3", "2"]),
+        (WatchFault::Compacted, &["1", "410"]),
+        (WatchFault::Ended, &["1"]),
+        (WatchFault::Silent, &["1"]),
+    ];
+    for (fault, told) in cases {
+        let (first, again) = told_with(fault).await;
+        assert_eq!(first, told, "{fault:?}");
+        assert_eq!(again, ["1", "2", "3"], "{fault:?}: only that one watch");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_event_holds_back_what_follows_it() {
+    let embedded = embedded();
+    let piano: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
+    let late = WatchFault::Late(Duration::from_secs(7));
+    embedded.set_watch_fault(Some(Arc::new(move |event| if event.number == 1 { late } else { WatchFault::None })));
+    for count in 1..=2 {
+        let _: ConfigMap = merge(&embedded, "piano", json!({"data": {"a": count.to_string()}})).await;
+    }
+    let start = Instant::now();
+    let stream = api::<ConfigMap>(&embedded).watch(&short(), &piano.resource_version().unwrap()).await.unwrap();
+    let moments: Vec<Duration> = stream.map_ok(|_| start.elapsed()).try_collect().await.unwrap();
+    assert_eq!(moments, [Duration::from_secs(7); 2]);
 }

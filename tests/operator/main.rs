@@ -14,7 +14,6 @@ mod isolation;
 mod killed;
 mod kstatus;
 mod lease;
-mod line;
 mod many;
 mod nights;
 mod numbers;

@@ -13,7 +13,7 @@ use notturno::model::span::after;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::line::{Chance, Line};
+use crate::processes::line::{Chance, Line};
 use crate::sentinel::{found, paused};
 use crate::world::{NIGHT, World};
 

@@ -4,6 +4,8 @@
 //! Not here: scenes, and who is killed when.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod line;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -21,11 +21,13 @@ use nights::{Kind, Nights};
 
 /// One node has no room for fifty at once.
 const ROUNDS: usize = 2;
+/// A busy machine lets sentinels come late: more nights are played until enough of them were raced for.
+const ROUNDS_MAX: usize = 4;
 /// The operator leads on when it wakes: this, and what may have passed since it renewed its lease, is shorter than a lease.
 const ASLEEP_FOR: SignedDuration = SignedDuration::from_millis(3300);
 /// Both sides acted on the same night within so little.
 const SAME_SECOND: SignedDuration = SignedDuration::from_secs(1);
-/// A sentinel took so many of the fifty nights over within a second of the operator's waking, at least: it either writes then, or reads
+/// A sentinel took so many of the nights over within a second of the operator's waking, at least: it either writes then, or reads
 /// what a sentinel has just written.
 const MET_MIN: usize = 25;
 /// In so many of them, at least, both wrote within a second: who is first wins, and the other is refused.
@@ -44,8 +46,8 @@ fn one_operator(cluster: &Cluster) {
     });
 }
 
-/// Plays one round; the course of each of its nights, and how many a sentinel took over as the operator woke.
-fn played(cluster: &Cluster) -> (Vec<Course>, usize) {
+/// Plays one round; the course of each of its nights, and how long after the operator's waking a sentinel took over those that it did.
+fn played(cluster: &Cluster) -> (Vec<Course>, Vec<(Kind, SignedDuration)>) {
     let audit = Audit::from_now(cluster);
     let nights = Nights::declare(cluster);
     until(nights.race_at - SignedDuration::from_secs(8));
@@ -66,12 +68,12 @@ fn played(cluster: &Cluster) -> (Vec<Course>, usize) {
     );
     let writes = audit.writes();
     let courses: Vec<Course> = nights.all().iter().map(|night| judge(night, &writes)).collect();
-    let taken = courses.iter().filter_map(|course| course.taken_over_at);
-    let met = taken.filter(|at| at.duration_since(woke_at).abs() <= SAME_SECOND).count();
-    (courses, met)
+    let after = |course: &Course| Some((course.kind, course.taken_over_at?.duration_since(woke_at)));
+    let taken = courses.iter().filter_map(after).collect();
+    (courses, taken)
 }
 
-fn told(kind: Kind, courses: &[Course]) {
+fn told(kind: Kind, courses: &[Course], taken: &[(Kind, SignedDuration)]) {
     let of_kind: Vec<&Course> = courses.iter().filter(|course| course.kind == kind).collect();
     let count = |is: &dyn Fn(&Course) -> bool| of_kind.iter().filter(|course| is(course)).count();
     let closest = of_kind.iter().filter_map(|course| course.closest).min().map(|closest| closest.as_millis());
@@ -82,6 +84,9 @@ fn told(kind: Kind, courses: &[Course]) {
         count(&|course| course.opened_by_sentinels),
         count(&|course| course.raced_within(SAME_SECOND)),
     ));
+    let mut after: Vec<_> = taken.iter().filter(|(of, _)| *of == kind).map(|(_, after)| after.as_secs_f64()).collect();
+    after.sort_by(f64::total_cmp);
+    say(format!("    taken over {after:+.2?} s after the waking"));
     let sum = |of: fn(&Course) -> usize| of_kind.iter().map(|course| of(course)).sum::<usize>();
     say(format!(
         "    {} writes of the operator and {} of sentinels were refused, {} changed nothing",
@@ -95,24 +100,29 @@ fn told(kind: Kind, courses: &[Course]) {
 fn fifty_nights_that_sentinels_and_operator_take_back_in_the_same_second_have_one_end_each_and_nothing_twice() {
     let _turn = stage::turn();
     let cluster = Cluster::connect();
-    let (mut courses, mut met): (Vec<Course>, usize) = (vec![], 0);
-    for _ in 0..ROUNDS {
+    let (mut courses, mut taken): (Vec<Course>, Vec<(Kind, SignedDuration)>) = (vec![], vec![]);
+    let (mut met, mut raced) = (0, 0);
+    for round in 1..=ROUNDS_MAX {
         one_operator(&cluster);
-        let (round, met_in_round) = played(&cluster);
-        courses.extend(round);
-        met += met_in_round;
+        let (of_round, taken_in_round) = played(&cluster);
+        courses.extend(of_round);
+        taken.extend(taken_in_round);
         let problems: Vec<&String> = courses.iter().flat_map(|course| &course.problems).collect();
         assert!(problems.is_empty(), "{problems:#?}");
+        met = taken.iter().filter(|(_, after)| after.abs() <= SAME_SECOND).count();
+        raced = courses.iter().filter(|course| course.raced_within(SAME_SECOND)).count();
+        if round >= ROUNDS && met >= MET_MIN && raced >= RACES_MIN {
+            break;
+        }
     }
     for kind in Kind::ALL {
-        told(kind, &courses);
+        told(kind, &courses, &taken);
     }
     let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
     for course in &courses {
         *ends.entry(&course.outcome).or_default() += 1;
     }
-    assert_eq!(ends, BTreeMap::from([("RolledBack", 50)]));
-    let raced = courses.iter().filter(|course| course.raced_within(SAME_SECOND)).count();
+    assert_eq!(ends, BTreeMap::from([("RolledBack", courses.len())]));
     say(format!("{met} of {} nights were taken over within {SAME_SECOND:#} of the waking, both wrote in {raced}", courses.len()));
     assert!(met >= MET_MIN && raced >= RACES_MIN, "only {met} nights were taken over as the operator woke, {raced} raced for");
 }

@@ -47,7 +47,7 @@ impl Kind {
     /// it while a step stops, and one grace after the budget of what was being given back.
     const fn turns_before_ms(self) -> (i64, i64) {
         match self {
-            Self::Works => (1900, 1100),
+            Self::Works => (2300, 1300),
             Self::Stops => (6200, 5400),
             Self::Returns => (3550, 3300),
         }
