@@ -6,28 +6,29 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use notturno::cli::read::read_texts;
 use notturno::clock::Clock;
 use notturno::embedded::{AUDITED_MAX, Embedded, Fault, KEPT_MAX, RequestInfo, Stage};
-use notturno::sentinel::Readiness;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
+use crate::cast::{Cast, Turn, Victim, Who};
 use crate::oracle::{Change, Declared, Evidence, Key, Request, Sighting};
-use crate::processes::{self, Running, Whose};
+use crate::processes::Whose;
+use crate::trouble::Trouble;
 
 pub const WHOSE: Whose = Whose { namespace: "centro-dati", name: "notte" };
 /// Whoever is not us.
-const PERSON: &str = "anna";
+pub const PERSON: &str = "anna";
 const BACK_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// After the end of a night everything that is still to do is done within this.
 const SETTLES_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// So long after its end a night is watched.
-const WATCHED_FOR: SignedDuration = SignedDuration::from_mins(60);
+pub const WATCHED_FOR: SignedDuration = SignedDuration::from_mins(60);
 /// How often it is seen whether the dead man's switch stands.
 const LOOKS_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
@@ -38,13 +39,6 @@ pub struct Scene {
     prova: Value,
     objects: Vec<Value>,
     documents: Vec<Value>,
-}
-
-/// Somebody dies at this write: before it is done, or after it and before its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kill {
-    pub number: u64,
-    pub stage: Stage,
 }
 
 /// A night that was played to its end.
@@ -59,6 +53,10 @@ pub struct Played {
     pub writes: Vec<(u64, String)>,
     /// Kills that happened.
     pub killed: usize,
+    /// How many events watches were told.
+    pub events: u64,
+    /// How many writes the operator made in tenants' names.
+    pub orders: u64,
 }
 
 fn values(name: &str, text: &str) -> Vec<Value> {
@@ -127,12 +125,12 @@ impl Scene {
     }
 
     /// Plays the night to its end, under paused time.
-    pub fn play(&self, kills: &[Kill]) -> Played {
+    pub fn play(&self, trouble: &Trouble) -> Played {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(self.played(kills))
+        runtime.block_on(self.played(trouble))
     }
 
-    async fn played(&self, kills: &[Kill]) -> Played {
+    async fn played(&self, trouble: &Trouble) -> Played {
         let embedded = self.stage();
         let by_day = objects(&embedded);
         embedded.keep_audit();
@@ -140,8 +138,10 @@ impl Scene {
             embedded.create(document.clone()).unwrap_or_else(|failure| panic!("{}: {document} {failure:?}", self.name));
         }
         let (deaths, mut dead) = mpsc::unbounded_channel();
-        embedded.set_fault(Some(self.fault(&embedded, kills, deaths)));
-        let mut cast = Cast::new(&embedded);
+        embedded.set_fault(Some(self.fault(&embedded, trouble, deaths)));
+        embedded.set_watch_fault(trouble.watch_fault());
+        let (line, mut was_cut) = (trouble.line(), trouble.cut.is_none());
+        let mut cast = Cast::new(&embedded, Some(line.clone()));
         let (sightings, until) = (self.prober(&embedded), self.must_serve_by() + SignedDuration::from_hours(2));
         let (clock, mut script, mut killed) = (embedded.clock(), self.script(), 0);
         loop {
@@ -155,6 +155,11 @@ impl Scene {
                     script.push(if victim.for_good { (clock.now(), Turn::Bury) } else { back });
                     script.sort_by_key(|(at, _)| *at);
                 }
+                () = line.until_cut(), if !was_cut => {
+                    was_cut = true;
+                    script.extend(trouble.after_the_cut(clock.now()));
+                    script.sort_by_key(|(at, _)| *at);
+                }
                 () = clock.sleep_until(next.min(clock.now() + LOOKS_EVERY)), if clock.now() + LOOKS_EVERY < next => cast.look(),
                 () = clock.sleep_until(next) => {
                     if script.is_empty() {
@@ -165,10 +170,12 @@ impl Scene {
             }
         }
         embedded.set_fault(None);
+        embedded.set_watch_fault(None);
         // What waits for a person is watched to the last.
         let over_at = cast.over_at.unwrap_or(until - WATCHED_FOR);
         let mut played = self.evidence(&embedded, by_day, &sightings, killed);
-        played.evidence.quiet_from = over_at + SETTLES_FOR;
+        played.orders = line.write_count();
+        played.evidence.quiet_from = over_at.max(cast.mended_at.unwrap_or(over_at)) + SETTLES_FOR;
         played.evidence.until = over_at + WATCHED_FOR;
         played
     }
@@ -183,16 +190,27 @@ impl Scene {
     }
 
     /// Rings once somebody is to die, and lets the request hang that it died of.
-    fn fault(&self, embedded: &Embedded, kills: &[Kill], deaths: mpsc::UnboundedSender<Victim>) -> notturno::embedded::FaultFn {
-        let kills = kills.to_vec();
+    fn fault(
+        &self,
+        embedded: &Embedded,
+        trouble: &Trouble,
+        deaths: mpsc::UnboundedSender<Victim>,
+    ) -> notturno::embedded::FaultFn {
+        let (trouble, has_died) = (trouble.clone(), AtomicBool::new(false));
         let once = self.prova["operatorDiesOnce"].as_str().map(|kind| format!("\"{kind}\""));
         let (embedded, buried) = (embedded.clone(), Mutex::new(false));
         Arc::new(move |request: &RequestInfo, stage: Stage| {
             let who = Who::of(&request.user);
             let Some(who) = who else { return Fault::None };
-            if kills.iter().any(|kill| request.write_number == Some(kill.number) && kill.stage == stage) {
+            if let Some(fault) = trouble.fatal(request, stage) {
+                has_died.store(true, Ordering::Relaxed);
                 let _ = deaths.send(Victim { who, for_good: false });
-                return Fault::Hang;
+                return fault;
+            }
+            if has_died.load(Ordering::Relaxed)
+                && let Some(fault) = trouble.old_list(request, stage)
+            {
+                return fault;
             }
             let append = request.resource == "configmaps" && request.name.ends_with("-ledger") && request.write_number.is_some();
             if let Some(kind) = once.as_ref().filter(|_| append && stage == Stage::After && who == Who::Operator) {
@@ -258,7 +276,8 @@ impl Scene {
         let outcome = text.split(r#"finished\":{\"outcome\":\""#).nth(1).and_then(|rest| rest.split('\\').next());
         let end = evidence.at_last.iter().filter(|(key, _)| evidence.by_day.contains_key(key));
         let end = end.map(|(key, object)| (key.clone(), crate::oracle::essence(object))).collect();
-        Played { declared: self.declared(), outcome: outcome.unwrap_or_default().to_owned(), end, writes, killed, evidence }
+        let (outcome, events) = (outcome.unwrap_or_default().to_owned(), embedded.events_told());
+        Played { declared: self.declared(), outcome, end, writes, killed, events, orders: 0, evidence }
     }
 }
 
@@ -273,123 +292,4 @@ fn change(audited: notturno::embedded::Audited) -> Change {
 
 fn request(logged: notturno::embedded::LoggedRequest) -> Request {
     Request { at: logged.at, user: logged.request.user, writes: logged.request.write_number.is_some() }
-}
-
-/// One of the programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Operator,
-    Sentinel(usize),
-}
-
-impl Who {
-    const SENTINELS: [&str; 2] = ["sentinel-a", "sentinel-b"];
-
-    fn of(user: &str) -> Option<Self> {
-        if [PERSON, "test"].contains(&user) {
-            return None;
-        }
-        Some(Self::SENTINELS.iter().position(|name| *name == user).map_or(Self::Operator, Self::Sentinel))
-    }
-}
-
-struct Victim {
-    who: Who,
-    for_good: bool,
-}
-
-enum Turn {
-    /// Whoever was killed is back.
-    Return(Who),
-    /// The operator is dead for good.
-    Bury,
-    /// A person deletes the night.
-    Delete,
-}
-
-/// Who plays.
-struct Cast {
-    embedded: Embedded,
-    operator: Option<Running>,
-    sentinels: [Option<JoinSet<()>>; 2],
-    is_buried: bool,
-    /// The dead man's switch is there.
-    stands: bool,
-    /// How the names of what is ours begin.
-    stem: String,
-    /// When it was seen that the night is over.
-    over_at: Option<Timestamp>,
-}
-
-impl Cast {
-    fn new(embedded: &Embedded) -> Self {
-        let night = embedded.object("notturno.dev", "interventions", WHOSE.namespace, WHOSE.name);
-        let uid = night.and_then(|night| Some(night["metadata"]["uid"].as_str()?.get(..8)?.to_owned()));
-        let stem = format!("notturno-{}-{}-", WHOSE.name, uid.unwrap_or_default());
-        let embedded = embedded.clone();
-        let mut cast =
-            Self { embedded, operator: None, sentinels: [None, None], is_buried: false, stands: false, stem, over_at: None };
-        cast.start(Who::Operator);
-        cast
-    }
-
-    /// Sentinels are there while their Deployment is.
-    fn look(&mut self) {
-        let found =
-            |group, resource, what: &str| self.embedded.object(group, resource, WHOSE.namespace, &format!("{}{what}", self.stem));
-        let ledger = found("", "configmaps", "ledger").unwrap_or_default();
-        if self.over_at.is_none() && ledger["data"].to_string().contains(r#"\"finished\""#) {
-            self.over_at = Some(self.embedded.clock().now());
-        }
-        if self.over_at.is_some_and(|at| self.embedded.clock().now() >= at + WATCHED_FOR) {
-            (self.operator, self.sentinels, self.is_buried) = (None, [None, None], true);
-            return;
-        }
-        let stands = found("apps", "deployments", "sentinel").is_some();
-        if stands != self.stands {
-            self.stands = stands;
-            for index in 0..self.sentinels.len() {
-                if stands { self.start(Who::Sentinel(index)) } else { self.kill(Who::Sentinel(index)) }
-            }
-        }
-    }
-
-    fn start(&mut self, who: Who) {
-        match who {
-            Who::Operator if self.is_buried => {}
-            Who::Operator => {
-                let guarded = |context: &mut notturno::operator::Context| context.switch = processes::image();
-                self.operator = Some(processes::operator(&self.embedded, processes::directly(&self.embedded), guarded));
-            }
-            Who::Sentinel(_) if !self.stands => {}
-            Who::Sentinel(index) => {
-                let name = Who::SENTINELS[index];
-                self.sentinels[index] =
-                    Some(processes::sentinel(&self.embedded, &WHOSE, name, self.embedded.client(name), Readiness::default()));
-            }
-        }
-    }
-
-    fn kill(&mut self, who: Who) {
-        match who {
-            Who::Operator => self.operator = None,
-            Who::Sentinel(index) => self.sentinels[index] = None,
-        }
-    }
-
-    async fn take(&mut self, turn: Turn) {
-        match turn {
-            Turn::Return(who) => self.start(who),
-            Turn::Bury => {
-                self.is_buried = true;
-                self.operator = None;
-            }
-            Turn::Delete => {
-                let kind = kube::api::ApiResource::erase::<notturno::api::Intervention>(&());
-                let client = self.embedded.client(PERSON);
-                let api: kube::Api<kube::core::DynamicObject> = kube::Api::namespaced_with(client, WHOSE.namespace, &kind);
-                api.delete(WHOSE.name, &kube::api::DeleteParams::default()).await.unwrap();
-            }
-        }
-    }
 }
