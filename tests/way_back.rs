@@ -34,6 +34,7 @@ fn step(like: &PlannedStep, index: usize, (needs, undo, touches, target): Chance
         needs: (0..index).filter(|before| needs >> (before % 16) & 1 == 1).collect(),
         touches: (0..3).filter(|service| touches >> service & 1 == 1).collect(),
         action: if target < 3 { PlannedAction::Change(object(target)) } else { PlannedAction::Job(job("lavoro")) },
+        undo_touches: (0..3).filter(|service| undo > 200 && touches >> (3 + service) & 1 == 1).collect(),
         undo: match undo {
             0..40 => PlannedUndo::Nothing,
             40..45 => PlannedUndo::Irreversible,

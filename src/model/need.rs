@@ -111,11 +111,11 @@ pub fn undo(plan: &Plan, begun: &BTreeSet<StepIndex>) -> Span {
         let budget = step.undo_budget();
         let mut end = after_dependents;
         if !budget.is_zero() {
-            let services = step.touches.iter().filter_map(|service| service_free.get(*service));
+            let services = step.undo_services().filter_map(|service| service_free.get(service));
             let objects = step.target().into_iter().filter_map(|object| object_free.get(object));
             let shared = services.chain(objects).max().copied().unwrap_or_default();
             end = after_dependents.max(shared) + budget;
-            for &service in &step.touches {
+            for service in step.undo_services() {
                 if let Some(free) = service_free.get_mut(service) {
                     *free = end;
                 }

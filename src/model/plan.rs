@@ -132,6 +132,10 @@ pub struct PlannedStep {
     pub touches: BTreeSet<ServiceIndex>,
     /// How it is undone.
     pub undo: PlannedUndo,
+    /// Other services whose data its undo changes: those that the steps touch which it covers. Nothing in plans that were frozen before
+    /// this was known.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub undo_touches: BTreeSet<ServiceIndex>,
     /// When it starts.
     pub start_at: Timestamp,
     /// It does not start before, however early the steps before it end: until then an office may be open that its closing hits.
@@ -299,11 +303,17 @@ impl PlannedStep {
         object || meets(&self.touches) || meets(self.closes())
     }
 
+    /// The services whose data its undo changes.
+    pub fn undo_services(&self) -> impl Iterator<Item = ServiceIndex> {
+        self.touches.union(&self.undo_touches).copied()
+    }
+
     /// Whether the undos of both touch one service, or restore one object.
     #[must_use]
     pub fn undo_shares_with(&self, other: &Self) -> bool {
         let object = self.target().is_some_and(|target| other.target() == Some(target));
-        object || !self.touches.is_disjoint(&other.touches)
+        let touched = |service: ServiceIndex| other.touches.contains(&service) || other.undo_touches.contains(&service);
+        object || self.undo_services().any(touched)
     }
 }
 

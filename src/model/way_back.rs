@@ -90,7 +90,7 @@ impl WayBack {
         if budget.is_zero() {
             return needed;
         }
-        let services = step.touches.iter().filter_map(|&service| self.services.get(service));
+        let services = step.undo_services().filter_map(|service| self.services.get(service));
         let objects = step.target().into_iter().filter_map(|object| self.objects.get(object));
         needed.max(services.chain(objects).max().copied().unwrap_or_default()) + budget
     }
@@ -102,7 +102,7 @@ impl WayBack {
             *from = path;
         }
         if !step.undo_budget().is_zero() {
-            for &service in &step.touches {
+            for service in step.undo_services() {
                 if let Some(longest) = self.services.get_mut(service) {
                     *longest = path.max(*longest);
                 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::plan::{Because, Deadline, Plan, PlannedStep, PlannedUndo, StepIndex};
+use crate::model::plan::{Because, Deadline, Plan, PlannedStep, PlannedUndo, ServiceIndex, StepIndex};
 
 /// What does not hold; nothing for a good plan.
 #[must_use]
@@ -180,8 +180,8 @@ fn undoing(plan: &Plan, begun: &BTreeSet<StepIndex>) -> SignedDuration {
         let Some(step) = plan.steps.get(index) else { continue };
         let own = undo_takes(step);
         let later = undone.range(index + 1..).filter_map(|&later| Some((later, plan.steps.get(later)?)));
-        let first = later.filter(|(_, later)| {
-            let undos_meet = !own.is_zero() && !undo_takes(later).is_zero() && meets(step, later);
+        let first = later.filter(|(other, later)| {
+            let undos_meet = !own.is_zero() && !undo_takes(later).is_zero() && meets(plan, (index, step), (*other, later));
             later.needs.contains(&index) || undos_meet
         });
         let starts = first.filter_map(|(later, _)| ends.get(&later)).max().copied().unwrap_or_default();
@@ -190,8 +190,13 @@ fn undoing(plan: &Plan, begun: &BTreeSet<StepIndex>) -> SignedDuration {
     ends.into_values().max().unwrap_or_default()
 }
 
-fn meets(one: &PlannedStep, other: &PlannedStep) -> bool {
-    one.touches.iter().any(|service| other.touches.contains(service)) || changes_same(one, other)
+/// What is undone with a step is given back by its undo.
+fn meets(plan: &Plan, one: (StepIndex, &PlannedStep), other: (StepIndex, &PlannedStep)) -> bool {
+    let given_back = |(index, own): (StepIndex, &PlannedStep)| -> BTreeSet<ServiceIndex> {
+        let covered = plan.steps.iter().filter(|step| step.undo == PlannedUndo::CoveredBy { step: index });
+        own.touches.iter().chain(covered.flat_map(|step| &step.touches)).copied().collect()
+    };
+    !given_back(one).is_disjoint(&given_back(other)) || changes_same(one.1, other.1)
 }
 
 fn undo_takes(step: &PlannedStep) -> SignedDuration {

@@ -88,6 +88,7 @@ pub(super) fn steps(
             touches: touches(step, concerned),
             needs,
             undo,
+            undo_touches: BTreeSet::new(),
             start_at: Timestamp::MIN,
             not_before: None,
             end_at: Timestamp::MIN,
@@ -95,7 +96,19 @@ pub(super) fn steps(
             finish_by: Timestamp::MIN,
         });
     }
+    reach(&mut planned);
     planned
+}
+
+/// An undo changes what the steps touch that it covers, too.
+fn reach(planned: &mut [PlannedStep]) {
+    for index in 0..planned.len() {
+        let Some(PlannedStep { undo: PlannedUndo::CoveredBy { step }, touches, .. }) = planned.get(index) else { continue };
+        let (covering, touched) = (*step, touches.clone());
+        if let Some(covering) = planned.get_mut(covering) {
+            covering.undo_touches.extend(touched.difference(&covering.touches));
+        }
+    }
 }
 
 fn action(step: &Step, concerned: &Concerned<'_>, environment: &Environment) -> PlannedAction {

@@ -107,6 +107,7 @@ fn step(name: &str, seconds: u32, action: PlannedAction, undo: PlannedUndo, numb
         action,
         touches: BTreeSet::new(),
         undo,
+        undo_touches: BTreeSet::new(),
         start_at: moment(TICK),
         not_before: None,
         end_at: end,

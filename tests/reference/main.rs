@@ -8,6 +8,7 @@ mod naive;
 #[path = "../nights/mod.rs"]
 mod nights;
 mod told;
+mod undos;
 
 use std::collections::BTreeSet;
 
@@ -214,6 +215,7 @@ fn one_night(seed: u64, seen: &mut Seen) {
         },
     );
     promise(&played, seed, seen);
+    undos::run_apart(&played, seed, seen);
 }
 
 /// Nights of one parity of seeds, until enough decisions were compared.
@@ -275,6 +277,7 @@ fn a_hundred_thousand_decisions_are_those_of_a_naive_second_implementation() {
         "opening on half-done work",
         "held without proof",
         "open in time on half-done work",
+        "undos that reach one service",
     ] {
         assert!(seen.of(kind) > 0, "{kind} never happened");
     }

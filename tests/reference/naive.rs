@@ -11,19 +11,29 @@ use notturno::model::runbook::{OnFutile, OnOverrun};
 
 use crate::told::Told;
 
-fn share(one: &PlannedStep, other: &PlannedStep, closing_counts: bool) -> bool {
-    let of = |step: &PlannedStep| -> BTreeSet<usize> {
-        let mut all = step.touches.clone();
-        if closing_counts && let PlannedAction::Close { services } = &step.action {
-            all.extend(services);
-        }
-        all
-    };
+fn same_object(one: &PlannedStep, other: &PlannedStep) -> bool {
     let object = |step: &PlannedStep| match &step.action {
         PlannedAction::Change(closing) => Some(closing.target.clone()),
         _ => None,
     };
-    of(one).intersection(&of(other)).next().is_some() || (object(one).is_some() && object(one) == object(other))
+    object(one).is_some() && object(one) == object(other)
+}
+
+fn share(one: &PlannedStep, other: &PlannedStep) -> bool {
+    let of = |step: &PlannedStep| -> BTreeSet<usize> {
+        let mut all = step.touches.clone();
+        if let PlannedAction::Close { services } = &step.action {
+            all.extend(services);
+        }
+        all
+    };
+    of(one).intersection(&of(other)).next().is_some() || same_object(one, other)
+}
+
+/// The services whose data the undo of a step gives back: also those of the steps that it covers.
+pub fn undo_reach(plan: &Plan, index: usize) -> BTreeSet<usize> {
+    let covered = |step: usize| step == index || plan.steps[step].undo == PlannedUndo::CoveredBy { step: index };
+    (0..plan.steps.len()).filter(|&step| covered(step)).flat_map(|step| plan.steps[step].touches.clone()).collect()
 }
 
 fn undo_takes(step: &PlannedStep) -> i64 {
@@ -55,7 +65,9 @@ pub fn undo_for(plan: &Plan, begun: &BTreeSet<usize>) -> i64 {
         running.retain(|_, end| *end > clock);
         let in_the_way = |index: usize, other: usize| {
             let both_undo = undo_takes(&plan.steps[index]) > 0 && undo_takes(&plan.steps[other]) > 0;
-            rests_on(plan, other, index) || (other > index && both_undo && share(&plan.steps[index], &plan.steps[other], false))
+            let meet = !undo_reach(plan, index).is_disjoint(&undo_reach(plan, other))
+                || same_object(&plan.steps[index], &plan.steps[other]);
+            rests_on(plan, other, index) || (other > index && both_undo && meet)
         };
         let open: Vec<usize> = waiting.iter().chain(running.keys()).copied().collect();
         let free: Vec<usize> = waiting
@@ -110,7 +122,7 @@ pub fn reopen_by(plan: &Plan, begun: &BTreeSet<usize>) -> Timestamp {
 
 fn waits_for(plan: &Plan, index: usize) -> Vec<usize> {
     (0..index)
-        .filter(|&other| plan.steps[index].needs.contains(&other) || share(&plan.steps[index], &plan.steps[other], true))
+        .filter(|&other| plan.steps[index].needs.contains(&other) || share(&plan.steps[index], &plan.steps[other]))
         .collect()
 }
 
