@@ -333,8 +333,9 @@ fn opening_late(state: &mut State, plan: &Plan, id: &ServiceRef, shut: bool) -> 
     let committed = matches!(state.direction, Direction::Committed { .. });
     let (_, planned) = plan.service_named(id)?;
     let ServiceState::Opening { late, tolerated, .. } = reopening_service(state, plan, id)? else { return None };
-    *tolerated = committed && !shut && planned.when_red == WhenRed::OpenDegraded;
-    mark(late)
+    let counts = committed && !shut && planned.when_red == WhenRed::OpenDegraded;
+    // It is late once, and may come to count as open in part after that.
+    (!*late || counts && !*tolerated).then(|| (*late, *tolerated) = (true, counts))
 }
 
 fn close_again(state: &mut State, plan: &Plan, id: &ServiceRef, at: Timestamp) -> Option<()> {

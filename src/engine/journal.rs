@@ -206,7 +206,8 @@ pub enum Event {
         service: ServiceRef,
         /// What the probes say.
         reason: String,
-        /// It was not seen as it was before the night, so that it may be closed still; ledgers written before do not say.
+        /// It was not seen as it was before the night, so that it may be closed still, or was not asked for long enough to say anything;
+        /// it may be said once more when that is known. Ledgers written before do not say.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         shut: bool,
     },

@@ -92,46 +92,77 @@ fn settle(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
             ServiceState::Open | ServiceState::Closed { .. } => dirty::held(plan, state, index),
             ServiceState::Expiring { since } => dirty::unproven(plan, state, facts, index, *since, now),
             ServiceState::ClosingAgain { .. } => closed_again(planned, facts.services.get(&index)?),
-            ServiceState::Opening { since, late, .. } => {
-                let ours = is_closed_by_us(state, index);
-                // An answer from what is not seen as it was (a courtesy page, no probe at all) is none.
-                let as_declared = |fact: &ServiceFact| dirty::is_as_declared(plan, state, Some(fact), index);
-                let seen = facts.services.get(&index).filter(|fact| !ours || fact.restored && as_declared(fact));
-                let probes = seen.map(|fact| &fact.probes);
-                let waits_for = waits_for(plan, state, index);
-                let gone = now >= after(*since, planned.reopen_budget);
-                match probes {
-                    Some(Probes::Green) if waits_for.is_empty() => {
-                        let open_on = dirty::open_on(plan, state, index);
-                        Some((
-                            Event::Opened { service: planned.id.clone() },
-                            format!("{} answers its probes{open_on}", planned.id),
-                        ))
-                    }
-                    Some(Probes::Green) => Some(degraded(plan, index, &waits_for)),
-                    Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
-                        Some(degraded(plan, index, &waits_for))
-                    }
-                    Some(Probes::Red { reason, .. }) if gone && !late => Some(opening_late(state, planned, reason, false)),
-                    Some(Probes::NotAsked) | None if gone && !late => {
-                        let fact = facts.services.get(&index);
-                        let reason = dirty::not_degraded(fact).or(in_the_way(fact)).unwrap_or("no answer yet");
-                        Some(opening_late(state, planned, reason, seen.is_none()))
-                    }
-                    // Who returns or takes over asks anew: nothing is closed again before somebody asked for the whole of its time.
-                    Some(Probes::Red { reason, asked_for })
-                        if *late && ours && is_closed_when_red(state, planned) && *asked_for >= planned.reopen_budget =>
-                    {
-                        let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
-                        Some((Event::ClosedAgain { service: planned.id.clone(), reason: reason.clone() }, why))
-                    }
-                    Some(Probes::Red { .. } | Probes::NotAsked) | None => None,
-                }
-            }
+            ServiceState::Opening { .. } => answered(plan, state, facts, index, now),
             ServiceState::Opened { .. } | ServiceState::Degraded { .. } | ServiceState::HeldClosed { .. } => None,
         }
         .or_else(|| dirty::open_already(plan, state, index))
     })
+}
+
+/// What becomes of one that is being opened.
+fn answered(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, now: Timestamp) -> Next {
+    let planned = plan.services.get(index)?;
+    let ServiceState::Opening { since, late, tolerated, .. } = state.services.get(index)? else { return None };
+    let ours = is_closed_by_us(state, index);
+    let fact = facts.services.get(&index);
+    // An answer from what is not seen as it was (a courtesy page, no probe at all) is none.
+    let seen = fact.filter(|fact| !ours || fact.restored && dirty::is_as_declared(plan, state, Some(fact), index));
+    let waits_for = waits_for(plan, state, index);
+    let gone = now >= after(*since, planned.reopen_budget);
+    let heard_for = heard_for(plan, state, facts, index, now);
+    let is_judged = heard_for >= planned.reopen_budget;
+    // When the doors are to open, any answer has to do to call it open in part.
+    let is_heard = is_judged || now >= plan.deadline.must_serve_by;
+    match seen.map(|fact| &fact.probes) {
+        Some(Probes::Green) if waits_for.is_empty() => {
+            let why = format!("{} answers its probes{}", planned.id, dirty::open_on(plan, state, index));
+            Some((Event::Opened { service: planned.id.clone() }, why))
+        }
+        Some(Probes::Green) => Some(degraded(plan, index, &waits_for)),
+        Some(Probes::Red { .. } | Probes::NotAsked) | None if !waits_for.is_empty() && (gone || !ours) => {
+            Some(degraded(plan, index, &waits_for))
+        }
+        Some(Probes::Red { reason, .. }) if gone && !late => {
+            let most_of_it = planned.reopen_budget.quarter() + planned.reopen_budget.quarter();
+            Some(opening_late(state, planned, reason, heard_for < most_of_it && !is_heard))
+        }
+        Some(Probes::NotAsked) | None if gone && !late => {
+            let reason = dirty::not_degraded(fact).or(in_the_way(fact)).unwrap_or("no answer yet");
+            Some(opening_late(state, planned, reason, true))
+        }
+        Some(Probes::Red { reason, .. }) if *late && !tolerated && is_open_when_red(state, planned) && is_heard => {
+            Some(opening_late(state, planned, reason, false))
+        }
+        Some(Probes::Red { reason, .. }) if *late && ours && is_closed_when_red(state, planned) && is_judged => {
+            let why = format!("{} does not answer and declared to be closed again then: {reason}", planned.id);
+            Some((Event::ClosedAgain { service: planned.id.clone(), reason: reason.clone() }, why))
+        }
+        Some(Probes::Red { .. } | Probes::NotAsked) | None => None,
+    }
+}
+
+/// For how long its silence has been its own: who returns or takes over asks anew, and before what it calls was open no answer meant
+/// anything. Nothing is closed again, or counts as open in part, by a clock alone.
+fn heard_for(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, now: Timestamp) -> Span {
+    let Some(Probes::Red { asked_for, .. }) = facts.services.get(&index).map(|fact| &fact.probes) else { return Span::ZERO };
+    let upstreams = plan.services.get(index).into_iter().flat_map(|service| &service.upstreams);
+    let open_since = upstreams.filter_map(|&upstream| match state.services.get(upstream)? {
+        ServiceState::Opened { at, .. } | ServiceState::Degraded { since: at, .. } => Some(Span::between(*at, now)),
+        ServiceState::Open
+        | ServiceState::Closed { .. }
+        | ServiceState::Opening { .. }
+        | ServiceState::Expiring { .. }
+        | ServiceState::ClosingAgain { .. }
+        | ServiceState::HeldClosed { .. } => None,
+    });
+    open_since.fold(*asked_for, Span::min)
+}
+
+/// In how long its silence is known to be its own, where anything follows from that.
+pub(super) fn judged_in(plan: &Plan, state: &State, facts: &Facts, index: ServiceIndex, now: Timestamp) -> Option<Span> {
+    let planned = plan.services.get(index)?;
+    let asks = is_closed_when_red(state, planned) || is_open_when_red(state, planned);
+    asks.then(|| planned.reopen_budget.less(heard_for(plan, state, facts, index, now)))
 }
 
 fn is_closed_by_us(state: &State, index: ServiceIndex) -> bool {
@@ -146,20 +177,25 @@ fn in_the_way(fact: Option<&ServiceFact>) -> Option<&str> {
     }
 }
 
-/// One that was not seen as it was counts as nothing: it may be closed still.
+/// One that was not seen as it was, or not asked for long enough, counts as nothing: it may be closed still.
 fn opening_late(state: &State, planned: &PlannedService, reason: &str, shut: bool) -> (Event, String) {
     let id = &planned.id;
-    let committed = matches!(state.direction, Direction::Committed { .. });
     let then = match planned.when_red {
-        WhenRed::OpenDegraded if committed && !shut => format!("it counts as open in part, as it declares{}", instead(planned)),
+        WhenRed::OpenDegraded if is_open_when_red(state, planned) && !shut => {
+            format!("it counts as open in part, as it declares{}", instead(planned))
+        }
         WhenRed::OpenDegraded | WhenRed::CallPerson | WhenRed::CloseAgain => "it holds nobody else".to_owned(),
     };
     let why = format!("{id} does not answer within its reopening budget: {reason}; {then}");
     (Event::OpeningLate { service: id.clone(), reason: reason.to_owned(), shut }, why)
 }
 
-pub(super) fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {
+fn is_closed_when_red(state: &State, planned: &PlannedService) -> bool {
     planned.when_red == WhenRed::CloseAgain && matches!(state.direction, Direction::Committed { .. })
+}
+
+fn is_open_when_red(state: &State, planned: &PlannedService) -> bool {
+    planned.when_red == WhenRed::OpenDegraded && matches!(state.direction, Direction::Committed { .. })
 }
 
 /// Once its targets show it: it stays closed until a person opens it.

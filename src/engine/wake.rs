@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use crate::model::action::OnSilence;
 use crate::model::need::reopen_by;
-use crate::model::plan::{Plan, PlannedAction, ServiceIndex};
+use crate::model::plan::{Plan, PlannedAction};
 use crate::model::span::{Span, after};
 
 use super::back::STALE_CONTROLLER;
 use super::command::Wake;
-use super::facts::{Burned, Facts, Pods, Probes, SwitchFact};
+use super::facts::{Burned, Facts, Pods, SwitchFact};
 use super::forward::{gate_now, not_before, ready, running, start_held};
-use super::reopen::is_closed_when_red;
+use super::reopen::judged_in;
 use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 use super::switch;
 use super::words::{clock, said};
@@ -117,13 +117,13 @@ fn back<'a>(plan: &'a Plan, state: &State, facts: &Facts, now: Timestamp, due: &
                 let why = What::Of("the proof that nothing works on the data of ", &planned.id, " any more");
                 due.push((after(*since, planned.reopen_budget), why));
             }
-            ServiceState::Opening { late: true, .. } if is_closed_when_red(state, planned) => {
-                let left = planned.reopen_budget.less(asked_for(facts, index));
-                due.push((after(now, left), What::Of("whether ", &planned.id, " answers at all")));
+            ServiceState::Opening { late: true, tolerated: false, .. } => {
+                let left = judged_in(plan, state, facts, index, now);
+                due.extend(left.map(|left| (after(now, left), What::Of("whether ", &planned.id, " answers at all"))));
             }
             ServiceState::Open
             | ServiceState::Closed { .. }
-            | ServiceState::Opening { late: true, .. }
+            | ServiceState::Opening { late: true, tolerated: true, .. }
             | ServiceState::ClosingAgain { .. }
             | ServiceState::Opened { .. }
             | ServiceState::Degraded { .. }
@@ -134,13 +134,6 @@ fn back<'a>(plan: &'a Plan, state: &State, facts: &Facts, now: Timestamp, due: &
         if let (Some(Burned::Started), Some(at), Pods::NoneSeen) = (job.burned, job.burned_at, &job.pods) {
             due.push((after(at, STALE_CONTROLLER), What::Words("no Pod can be created any more")));
         }
-    }
-}
-
-fn asked_for(facts: &Facts, service: ServiceIndex) -> Span {
-    match facts.services.get(&service).map(|fact| &fact.probes) {
-        Some(Probes::Red { asked_for, .. }) => *asked_for,
-        Some(Probes::NotAsked | Probes::Green) | None => Span::ZERO,
     }
 }
 

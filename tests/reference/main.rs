@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::arithmetic_side_effects, reason = "small numbers")]
 
 mod chance;
+mod deaths;
 mod half_done;
 mod naive;
 #[path = "../nights/mod.rs"]
