@@ -273,6 +273,37 @@ async fn an_undo_that_has_expired_is_not_run() {
     assert_eq!((started.len(), good), (0, false));
 }
 
+/// An object bears the token of people by then; what the ledger says of other steps says nothing of this one.
+#[tokio::test(start_paused = true)]
+async fn what_a_step_changed_is_not_put_back_beneath_people_once_its_undo_has_expired() {
+    let steps = [
+        (target("apps/v1", "Deployment", "motore"), json!({"scale": {"replicas": 5}})),
+        (target("apps/v1", "Deployment", "coda"), json!({"scale": {"replicas": 5}})),
+    ];
+    let mut armed = armed(&steps).await;
+    for step in [3, 4] {
+        intend(&mut armed, step).await;
+        armed.perform(Command::Change { step, not_after: at("2026-11-25T04:00:00Z") }).await.unwrap();
+    }
+    let service = armed.scene.plan.services[0].id.clone();
+    let expired = |step: &str| Event::UndosExpired { service: service.clone(), steps: vec!["aggiorna".into(), step.into()] };
+    let put_back = async |name: &str, event: Event| {
+        let ledger = ledger(&armed.scene, vec![intended("passo-0"), intended("passo-1"), event, intended("passo-0")]).await;
+        let text = page(&armed.scene.plan, &armed.preimages, None);
+        let undos = blocks(&text).into_iter().filter(|block| block.contains("passo-") && block.contains("esac"));
+        let mut started = Vec::new();
+        for (number, block) in undos.enumerate() {
+            let ledger = shell::quoted(&ledger);
+            let (calls, _) = Shell::with(&format!("{name}-{number}"), "", "").run(&format!("ledger={ledger}\n{block}"));
+            started.extend(writes(&calls).into_iter().map(|write| write.split(' ').nth(2).unwrap().to_owned()));
+        }
+        started.sort();
+        started
+    };
+    assert_eq!(put_back("both", expired("passo")).await, ["coda", "motore"]);
+    assert_eq!(put_back("first", expired("passo-0")).await, ["coda"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_ledger_in_hand_no_undo_is_skipped_in_silence() {
     let armed = Scene::armed().await;

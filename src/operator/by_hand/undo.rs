@@ -71,11 +71,24 @@ fn act(plan: &Plan, preimages: &Preimages, jobs: &BTreeMap<JobKey, String>, inde
                 &format!("{} IS NOT UNDONE: {then}", step.name),
             )
         }
-        PlannedUndo::Restore { .. } => restore(plan, preimages, step).join("\n"),
+        PlannedUndo::Restore { .. } => unless_expired(&step.name, &restore(plan, preimages, step).join("\n")),
         PlannedUndo::Reopening | PlannedUndo::Nothing | PlannedUndo::CoveredBy { .. } | PlannedUndo::Irreversible => {
             String::new()
         }
     }
+}
+
+/// Of an object section 2 has overwritten the token that would say so: the ledger does, in one record for each service that was opened.
+fn unless_expired(name: &str, restoring: &str) -> String {
+    let words = format!("{name} IS NOT UNDONE: its undo has expired, people use what it left");
+    let expired = r#"$(printf '%s\n' "$ledger" | tr '}' '\n' | grep '"undosExpired":{' || :)"#;
+    let lines = [
+        format!("case {expired} in"),
+        format!("*[[,]{}[],]*) echo {}; false ;;", quoted(&format!("\"{name}\"")), quoted(&words)),
+        format!("*)\n    {}\n    ;;", restoring.replace('\n', "\n    ")),
+        "esac".to_owned(),
+    ];
+    lines.join("\n")
 }
 
 fn restore(plan: &Plan, preimages: &Preimages, step: &PlannedStep) -> Vec<String> {
