@@ -46,8 +46,11 @@ impl ServiceState {
     }
 }
 
-fn reach(plan: &Plan, state: &State, index: StepIndex) -> BTreeSet<ServiceIndex> {
-    plan.undo_reach(index, |other| state.steps.get(other).is_some_and(|step| step.work != Work::Waiting))
+/// Whether the undo of a step changes the data of this service: its own touches it, or one of those that it covers and that began.
+fn reaches(plan: &Plan, state: &State, index: StepIndex, service: ServiceIndex) -> bool {
+    let touches = |step: StepIndex| plan.steps.get(step).is_some_and(|step| step.touches.contains(&service));
+    let began = |step: StepIndex| state.steps.get(step).is_some_and(|step| step.work != Work::Waiting);
+    touches(index) || state.progress.tables().covered(plan, index).iter().any(|&step| touches(step) && began(step))
 }
 
 /// Steps whose undo reaches this service and is not complete, whatever became of it.
@@ -58,8 +61,8 @@ pub(super) fn undos(plan: &Plan, state: &State, service: ServiceIndex) -> BTreeS
         begun && planned.has_own_undo() && !matches!(step.undo, Running::Done { .. })
     };
     let all: BTreeSet<StepIndex> = (0..plan.steps.len()).filter(open).collect();
-    let own: BTreeSet<StepIndex> = all.iter().copied().filter(|&index| reach(plan, state, index).contains(&service)).collect();
-    let objects: Vec<_> = own.iter().filter_map(|&index| plan.steps.get(index)?.target()).collect();
+    let own: BTreeSet<StepIndex> = all.iter().copied().filter(|&index| reaches(plan, state, index, service)).collect();
+    let objects: BTreeSet<_> = own.iter().filter_map(|&index| plan.steps.get(index)?.target()).collect();
     let beside =
         |index: &StepIndex| plan.steps.get(*index).and_then(|step| step.target()).is_some_and(|one| objects.contains(&one));
     all.into_iter().filter(|index| own.contains(index) || beside(index)).collect()
@@ -89,7 +92,7 @@ pub(super) fn declares_to_open(plan: &Plan, service: ServiceIndex) -> bool {
 pub(super) fn is_beneath_people(plan: &Plan, state: &State, index: StepIndex) -> bool {
     let closed = &state.so_far().closed;
     let let_in = |service: &ServiceIndex| state.services.get(*service).is_some_and(ServiceState::is_let_in);
-    reach(plan, state, index).iter().any(|service| closed.contains(service) && let_in(service))
+    closed.iter().any(|service| let_in(service) && reaches(plan, state, index, *service))
 }
 
 /// What keeps a dirty service from being opened as it declares.

@@ -177,6 +177,7 @@ fn stopped(state: &mut State, plan: &Plan, name: &str, proof: Proof) -> Option<(
     let step = step_mut(state, plan, name)?;
     (turned_back && step.work != Work::Waiting && step.stopped.is_none()).then_some(())?;
     step.stopped = Some(proof);
+    state.progress.stopped();
     Some(())
 }
 

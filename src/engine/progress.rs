@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use crate::model::need::{Begun, Need, need, reopen};
-use crate::model::plan::{Plan, PlannedStep, StepIndex};
+use crate::model::plan::{Plan, PlannedStep, PlannedUndo, StepIndex};
 use crate::model::schedule::{Course, Gate, ancestors};
 use crate::model::span::{Span, after, before};
 use crate::model::way_back::WayBack;
@@ -28,6 +28,7 @@ pub struct Tables {
     jobs: OnceLock<Vec<JobKey>>,
     jobs_by_key: OnceLock<Vec<JobKey>>,
     irreversible: OnceLock<bool>,
+    covered: OnceLock<Vec<Vec<StepIndex>>>,
     whole_need: OnceLock<Span>,
 }
 
@@ -112,6 +113,21 @@ impl Tables {
         *self.irreversible.get_or_init(|| plan.steps.iter().any(PlannedStep::is_irreversible))
     }
 
+    /// The steps that the undo of `index` covers.
+    pub(super) fn covered(&self, plan: &Plan, index: StepIndex) -> &[StepIndex] {
+        let all = self.covered.get_or_init(|| {
+            let mut all = vec![Vec::new(); plan.steps.len()];
+            for (step, planned) in plan.steps.iter().enumerate() {
+                let PlannedUndo::CoveredBy { step: covering } = planned.undo else { continue };
+                if let Some(covered) = all.get_mut(covering) {
+                    covered.push(step);
+                }
+            }
+            all
+        });
+        all.get(index).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The steps whose undo comes before that of `index`, if they have begun.
     pub(super) fn undone_before(&self, plan: &Plan, index: StepIndex) -> &[StepIndex] {
         let all = self.undo_order.get_or_init(|| undo_order(plan));
@@ -168,6 +184,7 @@ pub(super) struct Progress {
     way: OnceLock<WayBack>,
     reopen: OnceLock<Span>,
     ready: OnceLock<Ready>,
+    kept: OnceLock<BTreeSet<StepIndex>>,
 }
 
 /// It follows from what is compared beside it.
@@ -215,6 +232,7 @@ impl Progress {
             self.reopen = OnceLock::new();
         }
         self.begun.add(plan, index);
+        self.kept = OnceLock::new();
         self.running.insert(index);
         if let Some(ready) = self.ready.get_mut() {
             ready.is_orderly &= ready.steps.remove(&index);
@@ -245,6 +263,16 @@ impl Progress {
                 }
             }
         }
+    }
+
+    /// It is proven of a step whether it ever ran.
+    pub(super) fn stopped(&mut self) {
+        self.kept = OnceLock::new();
+    }
+
+    /// What a point of no return keeps from being undone; worked out when something was begun or stopped since.
+    pub(super) fn kept(&self, work_out: impl FnOnce() -> BTreeSet<StepIndex>) -> &BTreeSet<StepIndex> {
+        self.kept.get_or_init(work_out)
     }
 
     fn readiness(&self, plan: &Plan) -> &Ready {

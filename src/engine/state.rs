@@ -300,24 +300,20 @@ impl State {
 
     /// Steps that a begun point of no return keeps from being undone.
     #[must_use]
-    pub fn kept(&self, plan: &Plan) -> BTreeSet<StepIndex> {
+    pub fn kept(&self, plan: &Plan) -> &BTreeSet<StepIndex> {
+        static NONE: BTreeSet<StepIndex> = BTreeSet::new();
         if !self.progress.tables().has_irreversible(plan) {
-            return BTreeSet::new();
+            return &NONE;
         }
         let ran = |(_, step): &(StepIndex, &StepState)| step.work != Work::Waiting && step.stopped != Some(Proof::NeverStarted);
-        need::kept(plan, &self.steps.iter().enumerate().filter(ran).map(|(index, _)| index).collect())
-    }
-
-    /// Steps whose data is half changed: the dirty marks.
-    fn dirty_steps(&self, plan: &Plan) -> BTreeSet<StepIndex> {
-        (0..plan.steps.len()).filter(|&index| self.is_dirty(plan, index)).collect()
+        self.progress.kept(|| need::kept(plan, &self.steps.iter().enumerate().filter(ran).map(|(index, _)| index).collect()))
     }
 
     /// The steps that keep this service dirty.
     #[must_use]
     pub fn dirty_through(&self, plan: &Plan, service: ServiceIndex) -> BTreeSet<StepIndex> {
         let touches = |step: &StepIndex| plan.steps.get(*step).is_some_and(|step| step.touches.contains(&service));
-        self.dirty_steps(plan).into_iter().filter(touches).collect()
+        (0..plan.steps.len()).filter(touches).filter(|&index| self.is_dirty(plan, index)).collect()
     }
 
     fn is_dirty(&self, plan: &Plan, index: StepIndex) -> bool {

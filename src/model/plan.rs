@@ -318,15 +318,6 @@ impl PlannedStep {
 }
 
 impl Plan {
-    /// The services whose data the undo of this step changes: its own, and those of the steps that it covers, as far as those began.
-    #[must_use]
-    pub fn undo_reach(&self, index: StepIndex, began: impl Fn(StepIndex) -> bool) -> BTreeSet<ServiceIndex> {
-        let covered =
-            |&(other, step): &(StepIndex, &PlannedStep)| step.undo == PlannedUndo::CoveredBy { step: index } && began(other);
-        let covered = self.steps.iter().enumerate().filter(covered).map(|(_, step)| step);
-        self.steps.get(index).into_iter().chain(covered).flat_map(|step| step.touches.iter().copied()).collect()
-    }
-
     /// The step of that name.
     #[must_use]
     pub fn step_named(&self, name: &str) -> Option<(StepIndex, &PlannedStep)> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, ServiceIndex};
 use crate::model::runbook::Runbook;
 use crate::model::service::WhenDirty;
 
@@ -13,7 +13,7 @@ use super::Findings;
 
 pub(super) fn warn(plan: &Plan, runbook: &Runbook, findings: &mut Findings) {
     for (index, step) in plan.steps.iter().enumerate() {
-        let reached = if step.has_own_undo() { plan.undo_reach(index, |_| true) } else { BTreeSet::new() };
+        let reached: BTreeSet<ServiceIndex> = if step.has_own_undo() { step.undo_services().collect() } else { BTreeSet::new() };
         let closed = |opens: bool| {
             let found = reached.iter().filter_map(|&service| plan.services.get(service));
             let found = found.filter(|one| one.close_at.is_some() && (one.when_dirty != WhenDirty::StayClosed) == opens);
