@@ -21,6 +21,8 @@ pub const SCRIPT: &str = "embedded.notturno.dev/script";
 pub const TAKES: &str = "embedded.notturno.dev/takes";
 /// On a Pod template: how its work ends: `Succeeded` (default), `Failed` or `Hangs`.
 pub const ENDS: &str = "embedded.notturno.dev/ends";
+/// On a Pod template: how long after it was made a Pod waits for a node (default no time); `never` finds none.
+pub const SCHEDULED_AFTER: &str = "embedded.notturno.dev/scheduled-after";
 /// On a Pod template: how long its containers need to stop when asked (default no time); `never` is a lost node.
 pub const STOPS_AFTER: &str = "embedded.notturno.dev/stops-after";
 /// On a Pod template: how it ends when asked to stop: `Failed` (default), `Succeeded` or `Completes`.
@@ -91,6 +93,14 @@ pub(super) fn stops_after(pod: &Value) -> StopsAfter {
     }
 }
 
+/// How long a Pod waits for a node; none when it finds none.
+pub(super) fn scheduled_after(pod: &Value) -> Option<SignedDuration> {
+    match text(pod, SCHEDULED_AFTER) {
+        "never" => None,
+        span => Some(parse(span).unwrap_or_default()),
+    }
+}
+
 /// The `run`-th value (from 0) of a list of them, or the last.
 pub(super) fn of_run(list: &str, run: usize) -> &str {
     list.split(',').nth(run).or_else(|| list.rsplit(',').next()).unwrap_or(list)
@@ -120,7 +130,7 @@ fn understood(name: &str, value: &str) -> bool {
     match name {
         TAKES => value.split(',').all(|one| parse(one).is_some()),
         READY_AFTER | DRAINS_FOR | RECOVERS_AFTER => parse(value).is_some(),
-        STOPS_AFTER => value == "never" || parse(value).is_some(),
+        STOPS_AFTER | SCHEDULED_AFTER => value == "never" || parse(value).is_some(),
         ENDS => value.split(',').all(|one| ["Succeeded", "Failed", "Hangs"].contains(&one)),
         ON_STOP => ["Succeeded", "Failed", "Completes"].contains(&value),
         ANSWERS => value.parse::<u16>().is_ok_and(|code| (100..600).contains(&code)),

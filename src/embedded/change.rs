@@ -61,6 +61,9 @@ pub(super) fn change(
     if origin != Origin::Apply {
         apply::take_over(kind, &stored, &mut wanted);
     }
+    if part == Part::Main && world.audit.asking.is_some() {
+        world.admission.admit(key, &mut wanted);
+    }
     validate::decodable(kind, &wanted)?;
     defaults::tidy(kind, &mut wanted);
     let causes = validate::change_problems(kind, &stored, &wanted);

@@ -56,6 +56,9 @@ pub(super) fn create_applied(
     if kind.has_generation() {
         fields::set(&mut object, &["metadata", "generation"], 1);
     }
+    if world.audit.asking.is_some() {
+        world.admission.admit(&key, &mut object);
+    }
     validate::decodable(kind, &object)?;
     defaults::complete(kind, &mut object);
     defaults::tidy(kind, &mut object);

@@ -89,6 +89,12 @@ impl Failure {
         Self::plain(code, reason, format!("injected fault: {reason}"))
     }
 
+    /// As the API server says it in the body what the header says: where it is a number of seconds.
+    pub(super) fn injected_for(code: u16, reason: &str, after: &str) -> Self {
+        let details = after.parse::<i64>().map_or(Value::Null, |seconds| json!({"retryAfterSeconds": seconds}));
+        Self { details, ..Self::injected(code, reason) }
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::plain(400, "BadRequest", message)
     }

@@ -1,7 +1,7 @@
 //! Faults for crash tests: what may go wrong with one request, before or after it is done.
 //!
 //! In: each request, each event of a watch. Out: what goes wrong with it.
-//! Invariants: a request that fails or hangs before was never done; one that fails or hangs after was done; one that is late is done
+//! Invariants: a request that fails, hangs or is garbled before was never done; one that is so after was done; one that is late is done
 //! even if nobody waits for it any more. Faults are asked without any lock held.
 //! Not here: faults of the workloads themselves (`annotations`).
 
@@ -27,6 +27,12 @@ pub enum Fault {
     None,
     /// The answer is a failure with this HTTP status and reason.
     Status(u16, String),
+    /// The answer is a failure with this HTTP status and reason, and asks in this header not to come back before.
+    RetryAfter(u16, String, String),
+    /// Something in between answers this page, with this HTTP status.
+    Page(u16, String),
+    /// The answer breaks off in its middle; at [`Stage::Before`] nothing but its head comes.
+    Cut,
     /// There is never an answer.
     Hang,
     /// It takes this long.

@@ -6,8 +6,8 @@
 //! Invariants: the same requests at the same moments give the same world, bit for bit: names and uids are counted, time
 //! is the clock's, nothing is drawn. Nothing runs in the background: what is due happens, at its own moment, before the
 //! next look. Everything kept is bounded.
-//! Not here: admission, RBAC (every user may do everything that [`Embedded::set_forbidden`] does not forbid), schemas, the
-//! scheduler, Pods of Deployments.
+//! Not here: admission beyond what a scene alters, RBAC (every user may do everything that [`Embedded::set_forbidden`] does not
+//! forbid), schemas, the scheduler, Pods of Deployments.
 //!
 //! # What differs from a real API server (1.35)
 //!
@@ -30,6 +30,7 @@
 //! - `CronJobs` are only objects.
 
 mod access;
+mod admission;
 pub mod annotations;
 mod apply;
 mod audit;
@@ -66,13 +67,14 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::Value;
 
 use crate::clock::Clock;
 
 pub use access::{Access, ForbiddenFn};
+pub use admission::{AdmissionFn, Admitted};
 pub use audit::{AUDITED_MAX, Audited};
 pub use call::Verb;
 pub use deployments::Readiness;
@@ -83,6 +85,7 @@ pub use log::{CountKey, KEPT_MAX, LoggedRequest, RequestInfo};
 pub use patch::PatchType;
 pub use pods::NODE;
 
+use admission::Admission;
 use fault::Telling;
 use log::RequestLog;
 use serve::Caller;
@@ -102,7 +105,10 @@ struct Shared {
     fault: Mutex<Option<FaultFn>>,
     telling: Mutex<Telling>,
     forbidden: Mutex<Option<ForbiddenFn>>,
-    moved: tokio::sync::watch::Sender<Moved>,
+    moved: Mutex<Moved>,
+    /// Rings whenever that changes: waiting watches hear it in the order in which they began to wait.
+    bell: tokio::sync::Notify,
+    date_off_by: Mutex<SignedDuration>,
 }
 
 impl fmt::Debug for Embedded {
@@ -115,7 +121,6 @@ impl Embedded {
     /// An empty API whose time is `clock`.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        let (moved, _) = tokio::sync::watch::channel((0, None));
         Self(Arc::new(Shared {
             clock,
             world: Mutex::new(World::starting_at(clock.now())),
@@ -123,7 +128,9 @@ impl Embedded {
             fault: Mutex::new(None),
             telling: Mutex::default(),
             forbidden: Mutex::new(None),
-            moved,
+            moved: Mutex::new((0, None)),
+            bell: tokio::sync::Notify::new(),
+            date_off_by: Mutex::default(),
         }))
     }
 
@@ -239,6 +246,20 @@ impl Embedded {
         self.enter(|world| deployments::say(world, label, readiness));
     }
 
+    /// From now on every `Date` is off by so much: whoever goes by it has another time than the controllers.
+    pub fn set_date_off_by(&self, off_by: SignedDuration) {
+        *locked(&self.0.date_off_by) = off_by;
+    }
+
+    fn date_is_off_by(&self) -> SignedDuration {
+        *locked(&self.0.date_off_by)
+    }
+
+    /// From now on whatever is written through the API passes `admission`, as it passes other people's mutating webhooks; none ends that.
+    pub fn set_admission(&self, admission: Option<AdmissionFn>) {
+        self.enter(|world| world.admission = Admission(admission));
+    }
+
     /// What a probe of `url` gets now.
     ///
     /// # Errors
@@ -260,16 +281,14 @@ impl Embedded {
         world.settle();
         let moved = (world.revision(), world.next_due());
         drop(world);
-        self.0.moved.send_if_modified(|known| {
-            let new = *known != moved;
-            *known = moved;
-            new
-        });
+        if std::mem::replace(&mut *locked(&self.0.moved), moved) != moved {
+            self.0.bell.notify_waiters();
+        }
         result
     }
 
-    fn moved(&self) -> tokio::sync::watch::Receiver<Moved> {
-        self.0.moved.subscribe()
+    fn bell(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.bell.notified()
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {

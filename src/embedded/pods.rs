@@ -1,8 +1,9 @@
 //! The node: Pods are placed, run for as long as their annotations say, and stop when asked.
 //!
 //! In: Pods and the annotations of [`super::annotations`]. Out: `spec.nodeName`, phases and container states.
-//! Invariants: a Pod is placed once, ends once, and shows all its containers terminated when it has ended; a deleted Pod
-//! goes after its containers have stopped, at the latest after its grace, and stays while it has finalizers.
+//! Invariants: a Pod is placed once, at once unless its annotations say otherwise, ends once, and shows all its containers terminated
+//! when it has ended; a deleted Pod goes after its containers have stopped, at
+//! the latest after its grace, and stays while it has finalizers.
 //! Not here: images, readiness probes, init containers, restarts (every Pod is `restartPolicy: Never`), evictions;
 //! Pods of Deployments, which do not exist at all.
 
@@ -46,7 +47,7 @@ pub(super) fn react(world: &mut World, key: &Key) {
         "Running" => run_on(world, key, &pod),
         // What Pod GC does with a Pod that goes before it was placed and that a finalizer keeps.
         _ if is_going(&pod) => world.write_status(key, json!({"phase": "Failed", "qosClass": "BestEffort"})),
-        _ if fields::list(&pod, &["spec", "schedulingGates"]).is_empty() => start(world, key, &pod),
+        _ if fields::list(&pod, &["spec", "schedulingGates"]).is_empty() => place(world, key, &pod),
         _ => {}
     }
 }
@@ -63,6 +64,14 @@ fn release_if_orphaned(world: &mut World, key: &Key, pod: &Value) -> bool {
     world.replace(key, released);
     delete::finish(world, key);
     true
+}
+
+/// Starts it once there is a node for it, counted from the second in which it was made.
+fn place(world: &mut World, key: &Key, pod: &Value) {
+    let Some(waits) = annotations::scheduled_after(pod) else { return };
+    let made_at = fields::text(pod, &["metadata", "creationTimestamp"]).parse().unwrap_or(world.now);
+    let at = after(made_at, waits);
+    if at <= world.now { start(world, key, pod) } else { world.arm(key, Some(at)) }
 }
 
 fn start(world: &mut World, key: &Key, pod: &Value) {

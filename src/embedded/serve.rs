@@ -2,7 +2,7 @@
 //!
 //! In: requests of `kube::Client`. Out: JSON answers, `Status` objects, watch streams.
 //! Invariants: each request is logged once, numbered if it writes, and exposed to the fault before and after it is done;
-//! `Date` is the embedded clock at the moment the request was done, in whole seconds.
+//! `Date` is the embedded clock at the moment the request was done, in whole seconds, unless a scene says that it is wrong.
 //! Not here: sockets, TLS, content negotiation (metadata-only requests get whole objects).
 
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ use super::kinds::ResourceKind;
 use super::log::RequestInfo;
 use super::token;
 use super::watch::Watching;
-use super::world::World;
+use super::world::{World, after};
 
 /// The body of an answer.
 pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -71,22 +71,21 @@ impl Embedded {
             Err(failure) => return self.refuse(&failure),
         };
         if let Target::Document(document) = &call.target {
-            return respond(200, document, self.clock().now());
+            return self.respond(200, document, self.clock().now());
         }
         let (info, place) = self.note_arrival(&call, &user);
         let mut call = call;
         match self.suffer(&info, Stage::Before).await {
-            Fault::Status(code, reason) => {
-                let failure = Failure::injected(code, &reason);
-                self.requests().end(place, failure.code());
-                return self.refuse(&failure);
+            instead @ (Fault::Status(..) | Fault::RetryAfter(..) | Fault::Page(..) | Fault::Cut) => {
+                return self.garbled(place, &instead, None);
             }
             Fault::Late(span) => {
+                let embedded = self.clone();
                 let late = tokio::spawn(async move {
                     tokio::time::sleep(span).await;
-                    self.finished(call, user, info, place).await
+                    embedded.finished(call, user, info, place).await
                 });
-                return late.await.unwrap_or_else(|error| respond(500, &Value::String(error.to_string()), Timestamp::UNIX_EPOCH));
+                return late.await.unwrap_or_else(|error| self.refuse(&Failure::internal(error.to_string())));
             }
             Fault::Older(count) => call.older = count,
             Fault::None | Fault::Hang | Fault::Delay(_) => {}
@@ -98,16 +97,18 @@ impl Embedded {
     async fn finished(self, call: Call, user: String, info: RequestInfo, place: u64) -> Response<AnswerBody> {
         let done = self.allowed(&call, &user, place);
         let done_at = self.clock().now();
-        let done = match self.suffer(&info, Stage::After).await {
-            Fault::Status(code, reason) => Err(Failure::injected(code, &reason)),
-            Fault::None | Fault::Hang | Fault::Delay(_) | Fault::Late(_) | Fault::Older(_) => done,
-        };
+        match self.suffer(&info, Stage::After).await {
+            instead @ (Fault::Status(..) | Fault::RetryAfter(..) | Fault::Page(..) | Fault::Cut) => {
+                return self.garbled(place, &instead, Some(&done));
+            }
+            Fault::None | Fault::Hang | Fault::Delay(_) | Fault::Late(_) | Fault::Older(_) => {}
+        }
         let code = done.as_ref().map_or_else(Failure::code, Done::code);
         self.requests().end(place, code);
         match done {
-            Ok(Done::Answer(code, body)) => respond(code, &body, done_at),
-            Ok(Done::Stream(watching)) => head(200, done_at, UnsyncBoxBody::new(StreamBody::new(watching.frames()))),
-            Err(failure) => respond(failure.code(), &failure.status(), done_at),
+            Ok(Done::Answer(code, body)) => self.respond(code, &body, done_at),
+            Ok(Done::Stream(watching)) => self.head(200, done_at, UnsyncBoxBody::new(StreamBody::new(watching.frames()))),
+            Err(failure) => self.respond(failure.code(), &failure.status(), done_at),
         }
     }
 
@@ -124,11 +125,41 @@ impl Embedded {
         let decide = self.fault();
         let fault = decide.map(|decide| decide(info, stage)).unwrap_or_default();
         match &fault {
-            Fault::None | Fault::Status(..) | Fault::Late(_) | Fault::Older(_) => {}
+            Fault::None
+            | Fault::Status(..)
+            | Fault::RetryAfter(..)
+            | Fault::Page(..)
+            | Fault::Cut
+            | Fault::Late(_)
+            | Fault::Older(_) => {}
             Fault::Hang => pending().await,
             Fault::Delay(span) => tokio::time::sleep(*span).await,
         }
         fault
+    }
+
+    /// What is answered instead of what was done, if anything was.
+    fn garbled(&self, place: u64, instead: &Fault, done: Option<&Result<Done, Failure>>) -> Response<AnswerBody> {
+        let failure = |failure: Failure| failure.status().to_string();
+        let (code, body, retry_after) = match instead {
+            Fault::Status(code, reason) => (*code, failure(Failure::injected(*code, reason)), None),
+            Fault::RetryAfter(code, reason, later) => (*code, failure(Failure::injected_for(*code, reason, later)), Some(later)),
+            Fault::Page(code, page) => (*code, page.clone(), None),
+            Fault::Cut => {
+                let whole = match done {
+                    Some(Ok(Done::Answer(_, body))) => body.to_string(),
+                    Some(Ok(Done::Stream(_)) | Err(_)) | None => String::new(),
+                };
+                (200, whole.chars().take(whole.chars().count() / 2).collect(), None)
+            }
+            Fault::None | Fault::Hang | Fault::Delay(_) | Fault::Late(_) | Fault::Older(_) => (500, String::new(), None),
+        };
+        self.requests().end(place, code);
+        let mut response = self.head(code, self.clock().now(), UnsyncBoxBody::new(Full::new(Bytes::from(body))));
+        if let Some(later) = retry_after.and_then(|later| header::HeaderValue::from_str(later).ok()) {
+            response.headers_mut().insert(header::RETRY_AFTER, later);
+        }
+        response
     }
 
     /// Does what is not forbidden, and says of reviews what is.
@@ -164,7 +195,23 @@ impl Embedded {
     }
 
     fn refuse(&self, failure: &Failure) -> Response<AnswerBody> {
-        respond(failure.code(), &failure.status(), self.clock().now())
+        self.respond(failure.code(), &failure.status(), self.clock().now())
+    }
+
+    fn respond(&self, code: u16, body: &Value, at: Timestamp) -> Response<AnswerBody> {
+        self.head(code, at, UnsyncBoxBody::new(Full::new(Bytes::from(body.to_string()))))
+    }
+
+    fn head(&self, code: u16, at: Timestamp, body: AnswerBody) -> Response<AnswerBody> {
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let date = after(at, self.date_is_off_by()).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        if let Ok(date) = header::HeaderValue::from_str(&date) {
+            headers.insert(header::DATE, date);
+        }
+        response
     }
 }
 
@@ -176,20 +223,4 @@ fn who(world: &World, caller: &Caller, parts: &Parts) -> Result<String, Failure>
         (None, Caller::Token(token)) => token::user(world, token),
         (None, Caller::User(user)) => Ok(user.to_string()),
     }
-}
-
-fn respond(code: u16, body: &Value, at: Timestamp) -> Response<AnswerBody> {
-    head(code, at, UnsyncBoxBody::new(Full::new(Bytes::from(body.to_string()))))
-}
-
-fn head(code: u16, at: Timestamp, body: AnswerBody) -> Response<AnswerBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    if let Ok(date) = header::HeaderValue::from_str(&date) {
-        headers.insert(header::DATE, date);
-    }
-    response
 }

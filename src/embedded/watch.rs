@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,13 +18,13 @@ use http_body::Frame;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::Embedded;
 use super::call::Call;
 use super::failure::Failure;
 use super::fault::{EventInfo, WatchFault};
 use super::kinds::ResourceKind;
 use super::selector::Selector;
 use super::world::{Change, Scope, World, after};
-use super::{Embedded, Moved};
 
 const BATCH_MAX: usize = 256;
 const TIMEOUT_SECONDS: i64 = 1800;
@@ -40,7 +41,6 @@ struct Line {
 pub(super) struct Watching {
     embedded: Embedded,
     user: Arc<str>,
-    moved: tokio::sync::watch::Receiver<Moved>,
     kind: Arc<ResourceKind>,
     scope: Scope,
     selector: Selector,
@@ -74,7 +74,6 @@ impl Watching {
         let mut watching = Self {
             embedded: embedded.clone(),
             user: user.into(),
-            moved: embedded.moved(),
             kind: Arc::clone(kind),
             scope: Scope::new(&kind.group, &kind.plural, call.namespace.as_deref()),
             selector,
@@ -132,13 +131,16 @@ impl Watching {
             if self.ended {
                 return None;
             }
-            self.moved.borrow_and_update();
+            let embedded = self.embedded.clone();
+            let mut rings = pin!(embedded.bell());
+            // What moves from here on is heard.
+            rings.as_mut().enable();
             let wake_at = self.collect();
             if self.lines.is_empty() && !self.ended {
-                let clock = self.embedded.clock();
+                let clock = embedded.clock();
                 tokio::select! {
                     biased;
-                    _ = self.moved.changed() => {}
+                    () = rings => {}
                     () = clock.sleep_until(wake_at) => {}
                 }
             }

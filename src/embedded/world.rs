@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::admission::Admission;
 use super::audit::Audit;
 use super::deployments::{Rollout, Saying};
 use super::fields;
@@ -99,6 +100,7 @@ pub(super) struct World {
     pub(super) dirty: BTreeSet<Key>,
     pub(super) due: BTreeSet<(Timestamp, Key)>,
     pub(super) audit: Audit,
+    pub(super) admission: Admission,
     objects: BTreeMap<Key, Arc<Value>>,
     uids: BTreeMap<String, Key>,
     history: VecDeque<Change>,
@@ -124,6 +126,7 @@ impl World {
             dirty: BTreeSet::new(),
             due: BTreeSet::new(),
             audit: Audit::default(),
+            admission: Admission::default(),
             objects: BTreeMap::new(),
             uids: BTreeMap::new(),
             history: VecDeque::new(),

@@ -5,6 +5,7 @@ mod applies;
 mod deployments;
 mod faults;
 mod garbage;
+mod garbled;
 mod jobs;
 mod jobs_stopped;
 mod network;
