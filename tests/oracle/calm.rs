@@ -2,6 +2,8 @@
 //!
 //! In: requests. Out: broken promises. Invariant: bounds follow from what the night declares. Not here: how fast it goes.
 
+use std::collections::BTreeMap;
+
 use super::Broken;
 use super::declared::Declared;
 use super::evidence::Evidence;
@@ -35,11 +37,12 @@ pub fn quiet(_: &Declared, evidence: &Evidence) -> Vec<Broken> {
         .filter(|change| change.at > evidence.quiet_from && change.key.resource != "leases")
         .map(|change| Broken::new("quiet", format!("{} is still written at {}", change.key, change.at)))
         .collect();
-    let asked =
-        evidence.requests.iter().filter(|one| one.at > evidence.quiet_from && !evidence.others.contains(&one.user)).count();
     let hours = usize::try_from(evidence.until.duration_since(evidence.quiet_from).as_hours()).unwrap_or(0) + 1;
-    if asked > CALM_REQUESTS_MAX * hours {
-        broken.push(Broken::new("quiet", format!("{asked} requests in {hours} hours")));
+    let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in evidence.requests.iter().filter(|one| one.at > evidence.quiet_from && !evidence.others.contains(&one.user)) {
+        *asked.entry(&one.user).or_default() += 1;
     }
+    let restless = asked.into_iter().filter(|(_, count)| *count > CALM_REQUESTS_MAX * hours);
+    broken.extend(restless.map(|(user, count)| Broken::new("quiet", format!("{user} asks {count} times in {hours} hours"))));
     broken
 }

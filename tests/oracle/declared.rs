@@ -48,6 +48,8 @@ pub struct Step {
     /// What it changes.
     pub targets: Vec<Key>,
     pub is_job: bool,
+    /// Its change is that Pods are replaced.
+    pub restarts: bool,
     pub undo: Undo,
     pub touches: BTreeSet<String>,
 }
@@ -84,9 +86,10 @@ fn target(target: &Value, namespace: &str) -> Key {
 
 /// What an action changes.
 fn targets(action: &Value, namespace: &str) -> Vec<Key> {
-    let changing = ["scale", "patch", "suspend", "restart", "cordon"];
+    let changing = ["scale", "patch", "suspend", "restart"];
     let mut found: Vec<Key> =
         changing.iter().filter_map(|kind| action.pointer(&format!("/{kind}/target"))).map(|one| target(one, namespace)).collect();
+    found.extend(action.pointer("/cordon/node").and_then(Value::as_str).map(|node| Key::new("nodes", "", node)));
     let applied = action.pointer("/apply/manifest").into_iter();
     found.extend(applied.map(|object| {
         let own = text(object, "/metadata/namespace");
@@ -188,6 +191,7 @@ impl Declared {
                 closes: names(step, "/close/services").iter().map(|name| found(name)).collect(),
                 targets: targets(step, namespace),
                 is_job,
+                restarts: step.get("restart").is_some(),
                 undo: undo(step),
                 touches,
             }

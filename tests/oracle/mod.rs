@@ -13,7 +13,7 @@ mod objects;
 mod records;
 mod undos;
 
-pub use declared::Declared;
+pub use declared::{Declared, Service};
 pub use evidence::{Change, Evidence, Key, Request, Sighting, essence};
 
 /// A promise that was not kept.

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Broken;
-use super::declared::Declared;
+use super::declared::{Declared, Step, Undo};
 use super::doors::is_half_done;
-use super::evidence::{Change, Evidence, Key, essence, token};
+use super::evidence::{Change, Evidence, Key, OURS, essence, token};
 use super::records::{self, is_committed};
+use super::undos::{ran, undo_of};
 
 fn is_own(declared: &Declared, stem: &str, key: &Key) -> bool {
     let maps = format!("notturno-{stem}");
@@ -56,6 +57,18 @@ fn is_edited(evidence: &Evidence, key: &Key) -> bool {
     evidence.of(key).filter(|change| !evidence.is_ours(change)).any(|change| differs(&change))
 }
 
+/// The object without the mark by which a restart replaces Pods: nothing is to undo about that.
+fn unrestarted(declared: &Declared, key: &Key, object: &Value) -> Value {
+    let mut object = essence(object);
+    if declared.steps.iter().any(|step| step.restarts && step.targets.contains(key))
+        && let Some(metadata) = object.pointer_mut("/spec/template/metadata").and_then(Value::as_object_mut)
+    {
+        let is_ours = |marks: &Value| marks.as_object().is_some_and(|marks| marks.keys().all(|mark| mark.starts_with(OURS)));
+        metadata.retain(|name, value| name != "annotations" || !is_ours(value));
+    }
+    object
+}
+
 /// What was changed is as by day, but for what completed work leaves and what half-done work keeps closed; no mark of ours is left on it.
 pub fn given_back(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
     const PROMISE: &str = "given back exactly";
@@ -81,11 +94,16 @@ pub fn given_back(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
                 .flat_map(|one| &one.targets),
         )
         .collect();
+    let hangs = |step: &Step| {
+        step.undo == Undo::Job && ran(declared, evidence, step) && undo_of(declared, evidence, &step.name).completed.is_none()
+    };
+    let waits = !committed && declared.steps.iter().any(hangs);
     let mut broken = vec![];
     for key in declared.targets().into_keys().filter(|key| !kept.contains(key) && !is_edited(evidence, key)) {
         let (day, last) = (evidence.by_day.get(key), evidence.at_last.get(key));
         let stays = committed && of_steps.contains(key);
-        let [day_text, last_text] = [day, last].map(|object| object.map_or(Value::Null, |object| essence(object)));
+        let [day_text, last_text] =
+            [day, last].map(|object| object.map_or(Value::Null, |object| unrestarted(declared, key, object)));
         if day_text != last_text && !stays {
             broken.push(Broken::new(PROMISE, format!("{key} was {day_text} and is {last_text}")));
         }
@@ -96,8 +114,8 @@ pub fn given_back(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
             .map(|(name, _)| name)
             .filter(|name| name.starts_with(super::evidence::OURS))
             .collect();
-        // Whoever is half done keeps every token: the whole night waits for a person.
-        if half_done.is_empty() && !marks.is_empty() && !stays {
+        // Whoever is half done keeps every token: the whole night waits for a person. So does one whose undo never ends.
+        if half_done.is_empty() && !waits && !marks.is_empty() && !stays {
             broken.push(Broken::new(PROMISE, format!("{key} still bears {marks:?}")));
         }
     }

@@ -16,6 +16,8 @@ use notturno::model::epoch::Epoch;
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Image, Switch, Tenant, Tenants};
+use notturno::operator::lead::lead;
+use notturno::operator::lease::Elector;
 use notturno::operator::{Context, Getter, ServerTime, health, run};
 use notturno::sentinel::{self, Post, Readiness};
 use tokio::sync::watch;
@@ -23,6 +25,8 @@ use tokio::task::JoinSet;
 
 /// Whose name the operator bears.
 pub const OPERATOR: &str = "notturno";
+/// Where its lease is.
+pub const LEASE_IN: &str = "notturno-system";
 
 /// An operator; dropped, it is dead at once.
 pub struct Running {
@@ -54,18 +58,33 @@ pub fn image() -> Switch {
 
 /// Starts an operator without a dead man's switch; `change` may say otherwise.
 pub fn operator(embedded: &Embedded, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
+    started(embedded, client_for_token, change, false)
+}
+
+/// The same as one replica of several: it works while it holds the lease.
+pub fn leader(embedded: &Embedded, client_for_token: ClientForToken, change: impl FnOnce(&mut Context)) -> Running {
+    started(embedded, client_for_token, change, true)
+}
+
+fn started(embedded: &Embedded, client_for_token: ClientForToken, change: impl FnOnce(&mut Context), elects: bool) -> Running {
     let tenants = Tenants::new(embedded.client(OPERATOR), client_for_token);
     let asked = embedded.clone();
     let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
     let time = ServerTime::of(embedded.clock());
-    let mut context = Context::new(embedded.client(OPERATOR), tenants, time.clone(), getter).expect("numbers");
+    let mut context = Context::new(embedded.client(OPERATOR), tenants, time, getter).expect("numbers");
     context.switch = Switch::Without;
     change(&mut context);
-    let (_, pulse) = health::health(context.metrics.clone(), time);
+    let (_, pulse) = health::health(context.metrics.clone(), context.time.clone());
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let own = context.clone();
-    tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
+    if elects {
+        let client = embedded.client(OPERATOR);
+        let elector = Elector::new(client, LEASE_IN, OPERATOR, "uno", own.time.clone(), own.metrics.clone());
+        tasks.spawn(async move { lead(own, elector, pulse, stopped).await.expect("the watch goes on") });
+    } else {
+        tasks.spawn(async move { run(own, pulse, stopped).await.expect("the watch goes on") });
+    }
     Running { tasks, stop, context }
 }
 

@@ -6,7 +6,7 @@
 use notturno::embedded::Stage;
 
 use crate::sweep::{Reference, Same, share, sweep};
-use crate::trouble::{Kill, Trouble};
+use crate::stage::trouble::{Kill, Trouble};
 
 pub const STAGES: [Stage; 2] = [Stage::Before, Stage::After];
 /// One in so many deaths, and in so many pairs of them; more with `--features bench`. Odd, so that both stages

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::model::service::Change;
 
 use super::call::{Answer, CallError};
-use super::capture::{FieldChange, changes, close_patch, moved};
+use super::capture::{FieldChange, close_patch, moved};
 use super::found::{explained, found, guarded, of_revision};
 use super::marks;
 use super::operations::{annotate, annotated, replace, token};
@@ -146,7 +146,7 @@ impl Spot<'_> {
                 Standing::Newer(token) => return Err(PerformError::Deposed { what: self.what(), epoch: token.epoch }),
                 Standing::Foreign(token) => return Err(PerformError::Claimed { what: self.what(), night: token.night }),
             };
-            let found = changes(&live, &self.planned.change);
+            let found = self.known_changes(&live);
             let mut patch = close_patch(&live, &self.preimage.uid, &held, &found);
             if held != self.own(Way::Reopen) {
                 patch.push(replace(&token(), self.own(Way::Reopen)));

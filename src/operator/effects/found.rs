@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::model::service::Change;
 
 use super::call::CallError;
-use super::capture::{Field, FieldChange, Preimage, changes};
-use super::operations::{child, test, text};
+use super::capture::{Field, FieldChange, Preimage, changes, preimage};
+use super::operations::{child, patched, test, text};
 use super::tenant::Tenant;
 
 /// Whether only the API server knows what the change leaves.
@@ -56,13 +56,26 @@ pub(super) fn of_revision(manifest: &Value, live: &Value) -> Value {
     manifest
 }
 
-/// The pre-image of a step's change: with the values after it, by which it is known again.
+/// The pre-image of a change that was asked about, or of a step's: with the values after it, by which it is known again.
 pub(super) fn step_preimage(live: &Value, resource: &str, found: Vec<FieldChange>) -> Preimage {
     let field = |change: FieldChange| Field { pointer: change.pointer, before: change.before, after: change.after };
     Preimage {
         uid: text(live, &["metadata", "uid"]).to_owned(),
         resource: resource.to_owned(),
         fields: found.into_iter().map(field).collect(),
+    }
+}
+
+/// The pre-image that a closing of `live` would have, as far as that can be known without asking: enough to see what two closings share.
+pub(super) fn foreseen(live: &Value, change: &Change) -> Preimage {
+    match change {
+        Change::Json { operations } => step_preimage(live, "", differences(live, &patched(live, operations))),
+        Change::Scale { .. }
+        | Change::Suspend {}
+        | Change::Merge { .. }
+        | Change::Cordon {}
+        | Change::Restart {}
+        | Change::Apply { .. } => preimage(live, "", change),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::reference::Target;
 use crate::model::service::{Change, Closing};
 
 use super::call::CallError;
-use super::capture::{Preimage, is_closed};
+use super::capture::{FieldChange, Preimage, changes, is_closed};
 use super::found::{self, is_asked};
 use super::marks;
 use super::names::restored_mark;
@@ -77,8 +77,8 @@ impl<'a> Planned<'a> {
     /// What it would change in `live`, the object at `path`.
     pub(super) async fn capture(&self, tenant: &Tenant, path: &str, live: &Value, resource: &str) -> Result<Preimage, CallError> {
         match self.wish {
-            Wish::Closing => Ok(super::capture::preimage(live, resource, &self.change)),
-            Wish::Degraded | Wish::Step => {
+            Wish::Closing if !is_asked(&self.change) => Ok(super::capture::preimage(live, resource, &self.change)),
+            Wish::Closing | Wish::Degraded | Wish::Step => {
                 let found = found::found(tenant, path, live, &self.change).await?;
                 Ok(found::step_preimage(live, resource, found))
             }
@@ -221,6 +221,19 @@ impl<'a> Spot<'a> {
     /// Whether this step made the object.
     pub(super) fn is_made_here(&self, live: &Value) -> bool {
         annotated(live, marks::CREATED) == Some(&self.maker())
+    }
+
+    /// The fields that the change changes in `live`; of one that only the API server can tell, as it told them then.
+    pub(super) fn known_changes(&self, live: &Value) -> Vec<FieldChange> {
+        if !is_asked(&self.planned.change) {
+            return changes(live, &self.planned.change);
+        }
+        let known = |field: &super::capture::Field| FieldChange {
+            pointer: field.pointer.clone(),
+            before: at(live, &keys(&field.pointer)).cloned(),
+            after: field.after.clone(),
+        };
+        self.preimage.fields.iter().map(known).collect()
     }
 
     /// Whether `live` shows the change. Of one that only the API server can tell, an empty one is not known here.

@@ -17,7 +17,7 @@ use super::arm::{ArmError, problem};
 use super::call::Answer;
 use super::capture::{FieldChange, Preimage, changes, close_patch, common, is_closed, preimage, untouchable};
 use super::drain::unsettled_by_nature;
-use super::found::{differences, explained, is_asked, of_revision};
+use super::found::{differences, explained, foreseen, is_asked, of_revision};
 use super::marks;
 use super::operations::text;
 use super::perform::ATTEMPTS_MAX;
@@ -168,8 +168,11 @@ fn unfit(claim: &Claim) -> Vec<String> {
             problems.push(format!("{target}: {}: {reason}", planned.key));
         }
     }
-    let captured: Vec<(&Planned<'_>, Preimage)> =
-        claim.planned.iter().map(|planned| (planned, preimage(&claim.stamped, "", &planned.change))).collect();
+    let of = |planned: &Planned<'_>| match planned.wish {
+        Wish::Closing => foreseen(&claim.stamped, &planned.change),
+        Wish::Degraded | Wish::Step => preimage(&claim.stamped, "", &planned.change),
+    };
+    let captured: Vec<(&Planned<'_>, Preimage)> = claim.planned.iter().map(|planned| (planned, of(planned))).collect();
     for (position, (planned, one)) in captured.iter().enumerate() {
         let clash = |(other, another): &(&Planned<'_>, Preimage)| clash(target, (planned, one), (other, another));
         problems.extend(captured.iter().take(position).filter_map(clash));

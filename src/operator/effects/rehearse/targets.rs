@@ -14,6 +14,7 @@ use crate::model::service::Change;
 
 use super::super::call::{Answer, CallError};
 use super::super::capture::{Guard, changes, close_patch, common, is_closed, is_restored, preimage, restore_patch, untouchable};
+use super::super::found::foreseen;
 use super::super::marks;
 use super::super::operations::{annotate, patched, test, text};
 use super::super::perform::ATTEMPTS_MAX;
@@ -150,7 +151,7 @@ impl<'a> Stage<'a> {
     fn clashes(&mut self, object: &str, live: Option<&Value>, wanted: &[Wanted<'_>]) {
         let Some(live) = live else { return };
         let closings = wanted.iter().filter(|one| one.service.is_some());
-        let captured: Vec<_> = closings.map(|one| (one, preimage(live, "", one.change))).collect();
+        let captured: Vec<_> = closings.map(|one| (one, foreseen(live, one.change))).collect();
         for (position, (one, its)) in captured.iter().enumerate() {
             for (other, others) in captured.iter().take(position) {
                 if one.service == other.service && one.degraded != other.degraded {

@@ -1,45 +1,29 @@
-//! A night as a file, and a stage on which it is played by the programs that ship.
+//! A night, played by the programs that ship on the embedded API, under paused time.
 //!
-//! In: a file of `nights`, who is killed at which writes. Out: [`Played`]. Invariants: the same night and the same deaths give the same evidence; whoever is killed is back twenty seconds later, unless the file says that it is dead for good.
-//! Not here: what is promised (the oracle).
+//! In: a scene, what goes wrong beside what its file says. Out: [`Played`]. Invariants: the same night and the same deaths give the same evidence;
+//! whoever is killed is back twenty seconds later, unless the file says that it is dead for good. Not here: what is promised (the oracle).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::cli::read::read_texts;
-use notturno::clock::Clock;
-use notturno::embedded::{AUDITED_MAX, Embedded, Fault, KEPT_MAX, RequestInfo, Stage};
+use notturno::embedded::{AUDITED_MAX, Embedded, Fault, FaultFn, KEPT_MAX, RequestInfo, Stage};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::cast::{Cast, Turn, Victim, Who};
+use super::cast::{Cast, WATCHED_FOR, Who};
+use super::deeds::{Deed, Hand, deeds};
+use super::fault::{Kind, Way};
+use super::scene::{BACK_AFTER, MADE_FROM, OTHERS, PERSON, Scene, WHOSE, key};
+use super::strikes::Strikes;
+use super::trouble::{Kill, Trouble};
 use crate::oracle::{Change, Declared, Evidence, Key, Request, Sighting};
-use crate::processes::Whose;
-use crate::trouble::Trouble;
 
-pub const WHOSE: Whose = Whose { namespace: "centro-dati", name: "notte" };
-/// Whoever is not us.
-pub const PERSON: &str = "anna";
-const BACK_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// After the end of a night everything that is still to do is done within this.
 const SETTLES_FOR: SignedDuration = SignedDuration::from_mins(15);
-/// So long after its end a night is watched.
-pub const WATCHED_FOR: SignedDuration = SignedDuration::from_mins(60);
 /// How often it is seen whether the dead man's switch stands.
 const LOOKS_EVERY: SignedDuration = SignedDuration::from_secs(60);
-
-/// A night and what surrounds it.
-#[derive(Clone)]
-pub struct Scene {
-    pub name: String,
-    prova: Value,
-    objects: Vec<Value>,
-    documents: Vec<Value>,
-}
 
 /// A night that was played to its end.
 pub struct Played {
@@ -57,75 +41,52 @@ pub struct Played {
     pub events: u64,
     /// How many writes the operator made in tenants' names.
     pub orders: u64,
+    /// How often each fault struck, by its place in the file.
+    pub struck: Vec<usize>,
+    /// Everything that was asked, with its answers.
+    pub log: Vec<notturno::embedded::LoggedRequest>,
 }
 
-fn values(name: &str, text: &str) -> Vec<Value> {
-    let read = read_texts([(name, text.as_bytes())]).unwrap_or_else(|problems| panic!("{name}: {problems:#?}"));
-    read.into_iter().map(|document| document.value).collect()
+struct Victim {
+    who: Who,
+    for_good: bool,
 }
 
-fn named(object: &Value) -> (String, String, String) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    (text(&object["kind"]), text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
+pub enum Turn {
+    /// Whoever was killed is back.
+    Return(Who),
+    /// The operator is dead for good.
+    Bury,
+    /// A person deletes the night.
+    Delete,
+    /// Another hand.
+    Deed(Deed),
+    /// Another operator starts.
+    Second,
+    /// What the line held goes through.
+    Mend,
+    /// Whoever was cut off sees that another leads.
+    Depose,
 }
 
-fn key(object: &Value) -> Key {
-    let (kind, namespace, name) = named(object);
-    Key::new(&format!("{}s", kind.to_lowercase()), &namespace, &name)
+/// What happens at which moment, whatever goes wrong.
+fn script(scene: &Scene) -> Vec<(Timestamp, Turn)> {
+    let dies = scene.moment("operatorDiesAt").map(|at| (at, Turn::Bury));
+    let deleted = scene.moment("deletedAt").map(|at| (at, Turn::Delete));
+    let deeds = deeds(&scene.faults).into_iter().map(|(at, deed)| (at, Turn::Deed(deed)));
+    let mut script: Vec<(Timestamp, Turn)> = dies.into_iter().chain(deleted).chain(deeds).collect();
+    script.sort_by_key(|(at, _)| *at);
+    script
 }
 
 impl Scene {
-    /// All of the folder, by name.
-    pub fn all() -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promises/nights");
-        let mut names: Vec<String> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-            .collect();
-        names.sort();
-        names.iter().map(|name| Self::read(name)).collect()
-    }
-
-    pub fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/promises/nights/{name}.yaml"));
-        let own = values(name, &fs::read_to_string(path).unwrap());
-        let (prova, own): (Vec<Value>, Vec<Value>) = own.into_iter().partition(|one| one["kind"] == "Prova");
-        let mut all = values("citta.yaml", include_str!("citta.yaml"));
-        all.retain(|object| own.iter().all(|other| named(other) != named(object)));
-        all.extend(own);
-        let (documents, objects) = all.into_iter().partition(|one| one["apiVersion"] == "notturno.dev/v1alpha1");
-        Self { name: name.to_owned(), prova: prova[0].clone(), objects, documents }
-    }
-
-    fn moment(&self, field: &str) -> Option<Timestamp> {
-        self.prova[field].as_str().map(|text| text.parse().unwrap())
-    }
-
-    pub fn ends(&self) -> &str {
-        self.prova["ends"].as_str().unwrap()
-    }
-
-    fn must_serve_by(&self) -> Timestamp {
-        self.moment("mustServeBy").unwrap()
-    }
-
-    fn from(&self) -> Timestamp {
-        self.moment("from").unwrap_or_else(|| "2023-02-09T23:50:00+01:00".parse().unwrap())
-    }
-
-    fn stage(&self) -> Embedded {
-        let embedded = Embedded::new(Clock::starting_at(self.from()));
-        for definition in notturno::api::manifests::crds() {
-            embedded.register_definition(&serde_json::to_value(definition).unwrap()).unwrap();
-        }
-        for object in &self.objects {
-            embedded.create(object.clone()).unwrap_or_else(|failure| panic!("{}: {object} {failure:?}", self.name));
-        }
-        embedded
-    }
-
     /// Plays the night to its end, under paused time.
-    pub fn play(&self, trouble: &Trouble) -> Played {
+    pub fn play(&self, kills: &[Kill]) -> Played {
+        self.play_in(&Trouble::of(kills))
+    }
+
+    /// The same, with more that goes wrong.
+    pub fn play_in(&self, trouble: &Trouble) -> Played {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(self.played(trouble))
     }
@@ -134,16 +95,19 @@ impl Scene {
         let embedded = self.stage();
         let by_day = objects(&embedded);
         embedded.keep_audit();
-        for document in &self.documents {
+        for document in self.documents() {
             embedded.create(document.clone()).unwrap_or_else(|failure| panic!("{}: {document} {failure:?}", self.name));
         }
         let (deaths, mut dead) = mpsc::unbounded_channel();
-        embedded.set_fault(Some(self.fault(&embedded, trouble, deaths)));
+        let strikes = Arc::new(Strikes::new(&self.faults));
+        embedded.set_fault(Some(self.fault(&embedded, trouble, deaths, &strikes)));
         embedded.set_watch_fault(trouble.watch_fault());
         let (line, mut was_cut) = (trouble.line(), trouble.cut.is_none());
-        let mut cast = Cast::new(&embedded, Some(line.clone()));
+        let mut cast = Cast::new(&embedded, &self.faults, Some(line.clone())).await;
         let (sightings, until) = (self.prober(&embedded), self.must_serve_by() + SignedDuration::from_hours(2));
-        let (clock, mut script, mut killed) = (embedded.clock(), self.script(), 0);
+        let (clock, mut script, mut killed) = (embedded.clock(), script(self), 0);
+        let (mut struck, altered) = (vec![0; self.faults.len()], Arc::new(AtomicUsize::new(0)));
+        let hand = Hand { embedded: &embedded, by_day: &by_day, altered: &altered };
         loop {
             let next = script.first().map_or(until, |(at, _)| *at);
             tokio::select! {
@@ -160,33 +124,47 @@ impl Scene {
                     script.extend(trouble.after_the_cut(clock.now()));
                     script.sort_by_key(|(at, _)| *at);
                 }
-                () = clock.sleep_until(next.min(clock.now() + LOOKS_EVERY)), if clock.now() + LOOKS_EVERY < next => cast.look(),
+                () = clock.sleep_until(next.min(clock.now() + LOOKS_EVERY)), if clock.now() + LOOKS_EVERY < next => cast.look().await,
                 () = clock.sleep_until(next) => {
                     if script.is_empty() {
                         break;
                     }
-                    cast.take(script.remove(0).1).await;
+                    match script.remove(0).1 {
+                        Turn::Return(who) => cast.start(who).await,
+                        Turn::Bury => cast.bury(),
+                        Turn::Delete => delete(&embedded).await,
+                        Turn::Second => cast.start_second(),
+                        Turn::Mend => cast.mend(),
+                        Turn::Depose => cast.depose(),
+                        Turn::Deed(deed) => struck[deed.place] += usize::from(hand.does(&mut cast, &deed).await),
+                    }
                 }
             }
         }
         embedded.set_fault(None);
         embedded.set_watch_fault(None);
-        // What waits for a person is watched to the last.
-        let over_at = cast.over_at.unwrap_or(until - WATCHED_FOR);
         let mut played = self.evidence(&embedded, by_day, &sightings, killed);
         played.orders = line.write_count();
-        played.evidence.quiet_from = over_at.max(cast.mended_at.unwrap_or(over_at)) + SETTLES_FOR;
+        // What waits for a person is watched to the last.
+        let over_at = cast.over_at.unwrap_or(until - WATCHED_FOR);
+        let calm_at = self.faults.iter().filter_map(|fault| Some(fault.at? + fault.lasts.unwrap_or_default())).max();
+        let calm_at = calm_at.max(cast.mended_at);
+        played.evidence.quiet_from = calm_at.unwrap_or(over_at).max(over_at) + SETTLES_FOR;
         played.evidence.until = over_at + WATCHED_FOR;
+        played.struck = self.struck(&played, &struck, &strikes.struck(), altered.load(Ordering::Relaxed));
         played
     }
 
-    /// What happens at which moment, whatever goes wrong.
-    fn script(&self) -> Vec<(Timestamp, Turn)> {
-        let dies = self.moment("operatorDiesAt").map(|at| (at, Turn::Bury));
-        let deleted = self.moment("deletedAt").map(|at| (at, Turn::Delete));
-        let mut script: Vec<(Timestamp, Turn)> = dies.into_iter().chain(deleted).collect();
-        script.sort_by_key(|(at, _)| *at);
-        script
+    /// Whatever struck, from wherever it came.
+    fn struck(&self, played: &Played, deeds: &[usize], requests: &[usize], altered: usize) -> Vec<usize> {
+        let of = |(place, fault): (usize, &super::fault::Fault)| match (fault.kind, fault.kind.way()) {
+            (Kind::WebhookAlters, _) => altered,
+            (Kind::WallClockAhead | Kind::WallClockBehind, _) => 1,
+            (_, Way::Work) => worked(played, fault),
+            (_, Way::Request) => requests[place],
+            (_, Way::Hand | Way::Program) => deeds[place],
+        };
+        self.faults.iter().enumerate().map(of).collect()
     }
 
     /// Rings once somebody is to die, and lets the request hang that it died of.
@@ -195,9 +173,10 @@ impl Scene {
         embedded: &Embedded,
         trouble: &Trouble,
         deaths: mpsc::UnboundedSender<Victim>,
-    ) -> notturno::embedded::FaultFn {
-        let (trouble, has_died) = (trouble.clone(), AtomicBool::new(false));
-        let once = self.prova["operatorDiesOnce"].as_str().map(|kind| format!("\"{kind}\""));
+        strikes: &Arc<Strikes>,
+    ) -> FaultFn {
+        let (trouble, has_died, strikes) = (trouble.clone(), AtomicBool::new(false), Arc::clone(strikes));
+        let once = self.word("operatorDiesOnce").map(|kind| format!("\"{kind}\""));
         let (embedded, buried) = (embedded.clone(), Mutex::new(false));
         Arc::new(move |request: &RequestInfo, stage: Stage| {
             let who = Who::of(&request.user);
@@ -207,9 +186,7 @@ impl Scene {
                 let _ = deaths.send(Victim { who, for_good: false });
                 return fault;
             }
-            if has_died.load(Ordering::Relaxed)
-                && let Some(fault) = trouble.old_list(request, stage)
-            {
+            if has_died.load(Ordering::Relaxed) && let Some(fault) = trouble.old_list(request, stage) {
                 return fault;
             }
             let append = request.resource == "configmaps" && request.name.ends_with("-ledger") && request.write_number.is_some();
@@ -222,7 +199,7 @@ impl Scene {
                     return Fault::Hang;
                 }
             }
-            Fault::None
+            strikes.decide(who, request, stage, embedded.clock().now())
         })
     }
 
@@ -245,10 +222,6 @@ impl Scene {
         seen
     }
 
-    fn declared(&self) -> Declared {
-        Declared::read(&self.documents, self.must_serve_by())
-    }
-
     fn evidence(
         &self,
         embedded: &Embedded,
@@ -264,21 +237,45 @@ impl Scene {
         let evidence = Evidence {
             by_day,
             changes: audit.into_iter().map(change).collect(),
-            requests: log.into_iter().map(request).collect(),
+            // What an election costs is held against its own bounds elsewhere.
+            requests: log.iter().filter(|one| one.request.resource != "leases").map(request).collect(),
             sightings: sightings.lock().unwrap().clone(),
             at_last: objects(embedded),
             quiet_from: now,
             until: now,
-            others: vec![PERSON.to_owned(), "test".to_owned()],
+            others: OTHERS.map(str::to_owned).to_vec(),
         };
         let ledger: Vec<&Change> = evidence.changes.iter().filter(|one| one.key.name.ends_with("-ledger")).collect();
         let text = ledger.iter().rev().find_map(|one| one.after.as_ref()).map(|one| one["data"].to_string()).unwrap_or_default();
         let outcome = text.split(r#"finished\":{\"outcome\":\""#).nth(1).and_then(|rest| rest.split('\\').next());
         let end = evidence.at_last.iter().filter(|(key, _)| evidence.by_day.contains_key(key));
         let end = end.map(|(key, object)| (key.clone(), crate::oracle::essence(object))).collect();
-        let (outcome, events) = (outcome.unwrap_or_default().to_owned(), embedded.events_told());
-        Played { declared: self.declared(), outcome, end, writes, killed, events, orders: 0, evidence }
+        let (outcome, declared) = (outcome.unwrap_or_default().to_owned(), self.declared());
+        let events = embedded.events_told();
+        Played { declared, outcome, end, writes, killed, events, orders: 0, evidence, struck: vec![], log }
     }
+}
+
+/// How many Pods of the Job did what the fault says: those that are stopped do it only when they are.
+fn worked(played: &Played, fault: &super::fault::Fault) -> usize {
+    let when_stopped = [Kind::NodeLost, Kind::StopsWithSuccess, Kind::CompletesWhenStopped].contains(&fault.kind);
+    let is_it = |change: &&Change| {
+        let Some(pod) = change.after.as_ref().filter(|_| change.key.resource == "pods") else { return false };
+        let is_going = |pod: &Value| !pod["metadata"]["deletionTimestamp"].is_null();
+        let began = if when_stopped {
+            is_going(pod) && change.before.as_ref().is_some_and(|before| !is_going(before))
+        } else {
+            change.before.is_none()
+        };
+        began && pod["metadata"]["labels"][MADE_FROM] == fault.object().name.as_str()
+    };
+    played.evidence.changes.iter().filter(is_it).count()
+}
+
+async fn delete(embedded: &Embedded) {
+    let kind = kube::api::ApiResource::erase::<notturno::api::Intervention>(&());
+    let api: kube::Api<kube::core::DynamicObject> = kube::Api::namespaced_with(embedded.client(PERSON), WHOSE.namespace, &kind);
+    api.delete(WHOSE.name, &kube::api::DeleteParams::default()).await.unwrap();
 }
 
 fn objects(embedded: &Embedded) -> BTreeMap<Key, Arc<Value>> {
@@ -290,6 +287,6 @@ fn change(audited: notturno::embedded::Audited) -> Change {
     Change { at: audited.at, user: audited.user, key, before: audited.before, after: audited.after }
 }
 
-fn request(logged: notturno::embedded::LoggedRequest) -> Request {
-    Request { at: logged.at, user: logged.request.user, writes: logged.request.write_number.is_some() }
+fn request(logged: &notturno::embedded::LoggedRequest) -> Request {
+    Request { at: logged.at, user: logged.request.user.clone(), writes: logged.request.write_number.is_some() }
 }

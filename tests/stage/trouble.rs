@@ -1,7 +1,7 @@
 //! What goes wrong in a night: who dies, whose view is old, whose writes are late.
 //!
 //! In: numbers of writes and events. Out: what that does to requests and watches. Invariants: the same night and the same trouble give the same
-//! evidence. Not here: the night (the scene).
+//! evidence. Not here: the night (the scene), what its file says goes wrong (`fault`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb, WatchFault, WatchFaultFn};
 
-use crate::cast::Turn;
+use super::play::Turn;
 use crate::processes::line::Line;
 
 /// So long after the operator is cut off another one leads.

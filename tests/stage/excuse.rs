@@ -1,0 +1,148 @@
+//! What a fault excuses: the one promise that it makes impossible, for the one service or object, until a moment, and why.
+//!
+//! In: a fault that struck. Out: [`Excuse`]. Invariants: a fault that did not strike excuses nothing; an excuse names one promise and one
+//! thing, and where it can, the moments for which it holds. Not here: what is promised (the oracle).
+
+use jiff::Timestamp;
+
+use super::cast::Who;
+use super::fault::{Fault, Kind, Object};
+use super::play::Played;
+use super::scene::Scene;
+use crate::oracle::{Broken, Declared, Key, judge};
+
+pub const OPEN: &str = "open before doors";
+pub const STAYS_OPEN: &str = "open from then on";
+pub const QUIET: &str = "quiet";
+pub const GIVEN_BACK: &str = "given back exactly";
+
+/// A try every fifteen seconds, of up to five requests.
+const TRIES_AN_HOUR_MAX: usize = 1200;
+
+/// When a promise need not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum During {
+    /// Until a person does something.
+    Ever,
+    /// As long as it happens no more often than this in an hour.
+    AtMost(usize),
+    /// What was seen between these moments counts for nothing; what was seen otherwise does.
+    Unseen(Timestamp, Timestamp),
+}
+
+/// One promise about one thing that need not be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excuse {
+    pub promise: &'static str,
+    /// A service or an object, as the oracle names it.
+    pub about: String,
+    /// When it need not be.
+    pub during: During,
+    pub why: &'static str,
+}
+
+fn key(object: &Object) -> Key {
+    Key::new(&format!("{}s", object.kind.to_lowercase()), &object.namespace, &object.name)
+}
+
+/// The services whose closing changes the object.
+fn closed_by<'a>(declared: &'a Declared, object: &Object) -> impl Iterator<Item = &'a str> {
+    let key = key(object);
+    declared.services.values().filter(move |one| one.closing.contains(&key)).map(|one| one.id.as_str())
+}
+
+/// What was closed is not there any more, and nobody makes what others delete: its doors stay shut, and whoever is to open them goes on
+/// trying, at most every few seconds.
+fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
+    let declared = &played.declared;
+    let why = "what was closed is not there any more: somebody deleted it";
+    let mut all = vec![];
+    for id in closed_by(declared, fault.object()) {
+        let about = id.to_owned();
+        all.push(Excuse { promise: OPEN, about: about.clone(), during: During::Ever, why });
+        all.push(Excuse { promise: STAYS_OPEN, about, during: During::Unseen(fault.from(), Timestamp::MAX), why });
+        let why = "whoever has to give it back looks for it until a person says otherwise";
+        let actors = Who::SENTINELS.into_iter().chain(["system:serviceaccount:centro-dati:lavori"]);
+        all.extend(actors.map(|who| Excuse {
+            promise: QUIET,
+            about: who.to_owned(),
+            during: During::AtMost(TRIES_AN_HOUR_MAX),
+            why,
+        }));
+        if !played.journal().contains("\"finished\"") {
+            let why = "the night waits for a person, and keeps its tokens";
+            let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
+            all.extend(declared.targets().into_keys().map(of));
+        }
+    }
+    all
+}
+
+/// What a fault that struck excuses.
+pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
+    let declared = &played.declared;
+    match fault.kind {
+        Kind::TargetDeleted => deleted(played, fault),
+        Kind::WebhookAlters => vec![Excuse {
+            promise: GIVEN_BACK,
+            about: key(fault.object()).to_string(),
+            during: During::Ever,
+            why: "somebody's webhook writes its own mark with every change, with ours too",
+        }],
+        Kind::OperatorDies if !played.journal().contains("workBegun") => {
+            let why = "the operator died for good before anything was closed: nothing is to be given back, and tokens wait for an operator";
+            let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
+            declared.targets().into_keys().map(of).collect()
+        }
+        Kind::ProbesRed => {
+            let probed = declared.services.values().filter(|service| !service.probes.is_empty());
+            let unseen = |id: &str| Excuse {
+                promise: STAYS_OPEN,
+                about: id.to_owned(),
+                during: During::Unseen(fault.from(), fault.until()),
+                why: "what it needs is down, by another hand",
+            };
+            let again = |id: &str| Excuse {
+                promise: OPEN,
+                about: id.to_owned(),
+                during: During::Ever,
+                why: "it declares to be closed again when it does not answer, and what it needs was down",
+            };
+            let of = |one: &crate::oracle::Service| {
+                if one.closes_again { vec![unseen(&one.id), again(&one.id)] } else { vec![unseen(&one.id)] }
+            };
+            probed.flat_map(of).collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// Every promise that the night broke and that nothing excuses.
+pub fn judged(scene: &Scene, played: &Played) -> Vec<Broken> {
+    let struck = scene.faults.iter().zip(&played.struck).filter(|(_, count)| **count > 0).map(|(fault, _)| fault);
+    let excuses: Vec<Excuse> = struck.flat_map(|fault| excuses(played, fault)).collect();
+    let excuse_of = |broken: &Broken| {
+        excuses.iter().find(|excuse| excuse.promise == broken.promise && broken.what.starts_with(&format!("{} ", excuse.about)))
+    };
+    let mut left = vec![];
+    for broken in judge(&played.declared, &played.evidence) {
+        let Some(excuse) = excuse_of(&broken) else {
+            left.push(broken);
+            continue;
+        };
+        let (from, until) = match excuse.during {
+            During::Ever => continue,
+            During::AtMost(count) => {
+                let said = broken.what.split_whitespace().find_map(|word| word.parse::<usize>().ok());
+                left.extend(said.is_none_or(|said| said > count).then_some(broken));
+                continue;
+            }
+            During::Unseen(from, until) => (from, until),
+        };
+        let mut seen = played.evidence.clone();
+        seen.sightings.retain(|one| one.service != excuse.about || one.at < from || one.at > until);
+        let is_it = |one: &Broken| one.promise == excuse.promise && one.what.starts_with(&format!("{} ", excuse.about));
+        left.extend(judge(&played.declared, &seen).into_iter().filter(is_it));
+    }
+    left
+}
