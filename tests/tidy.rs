@@ -160,6 +160,19 @@ fn the_pure_layers_know_neither_kubernetes_nor_time_nor_async() {
 }
 
 #[test]
+fn nothing_in_a_night_is_chosen_by_chance() {
+    let shells = ["operator", "sentinel", "embedded"];
+    let mut problems = vec![];
+    for (path, text) in sources().into_iter().filter(|(path, _)| layer(path).is_some_and(|l| shells.contains(&l.as_str()))) {
+        let lines: Vec<&str> = text.lines().collect();
+        let chosen = lines.iter().enumerate().filter(|(_, line)| line.contains("select! {"));
+        let chance = chosen.filter(|(number, _)| lines.get(number + 1).is_none_or(|next| next.trim() != "biased;"));
+        problems.extend(chance.map(|(number, _)| format!("{}:{}: a select that is not biased", path.display(), number + 1)));
+    }
+    nothing(problems);
+}
+
+#[test]
 fn no_file_hides_behind_a_name_that_says_nothing() {
     let banned: BTreeSet<&str> = ["utils", "util", "helpers", "helper", "common", "manager", "misc"].into();
     let hidden = sources().into_iter().filter(|(path, _)| banned.contains(path.file_stem().unwrap().to_str().unwrap()));

@@ -57,6 +57,7 @@ impl CallBack<'_> {
         let mut rang = false;
         let called = async {
             tokio::select! {
+                biased;
                 () = self.rung(&mut rang) => {}
                 () = self.due() => {}
             }
