@@ -198,3 +198,40 @@ fn the_top_level_holds_what_it_should_and_nothing_else() {
     let names = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     nothing(names.filter(|name| !name.starts_with('.') && !allowed.contains(name.as_str())).collect());
 }
+
+/// Text of a hunk's old side, by file.
+fn hunks(patch: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = vec![];
+    let mut file = String::new();
+    for line in patch.lines() {
+        if let Some(name) = line.strip_prefix("--- a/") {
+            name.clone_into(&mut file);
+        } else if line.starts_with("@@ ") {
+            found.push((file.clone(), String::new()));
+        } else if let (Some(kept), Some((_, hunk))) = (line.strip_prefix([' ', '-']), found.last_mut()) {
+            // The head of the next file follows the last hunk of the one before.
+            if !line.starts_with("---") {
+                hunk.push_str(kept);
+                hunk.push('\n');
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_planted_bug_can_still_be_planted() {
+    let patches = files("tests/planted", "patch");
+    assert!(patches.len() >= 40, "{} planted bugs", patches.len());
+    let mut problems = vec![];
+    for path in patches {
+        let hunks = hunks(&fs::read_to_string(&path).unwrap());
+        assert!(!hunks.is_empty(), "{} changes nothing", path.display());
+        for (file, old) in hunks {
+            if !fs::read_to_string(root().join(&file)).is_ok_and(|text| text.contains(&old)) {
+                problems.push(format!("{}: {file} has no longer what it changes", path.display()));
+            }
+        }
+    }
+    nothing(problems);
+}
