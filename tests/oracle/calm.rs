@@ -4,15 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::Broken;
 use super::declared::Declared;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Key};
 use super::records;
 
 /// Writes of one night for each of its steps, services and Jobs, faults included.
 const WRITES_EACH_MAX: usize = 60;
 /// Requests an hour once all is over, for each of those who still watch.
 const CALM_REQUESTS_MAX: usize = 300;
+/// From a decision to the report of it.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The night writes in proportion to what it declares, and tells each entry once.
 pub fn bounded(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
@@ -44,5 +48,29 @@ pub fn quiet(_: &Declared, evidence: &Evidence) -> Vec<Broken> {
     }
     let restless = asked.into_iter().filter(|(_, count)| *count > CALM_REQUESTS_MAX * hours);
     broken.extend(restless.map(|(user, count)| Broken::new("quiet", format!("{user} asks {count} times in {hours} hours"))));
+    broken
+}
+
+/// Whoever reads of a night that is not over finds what it waits for, and when it looks at itself again if nothing happens before.
+pub fn every_pause_has_a_reason(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
+    const PROMISE: &str = "every pause has a reason";
+    let key = Key::new("interventions", &declared.namespace, &declared.name);
+    let mut broken = vec![];
+    for change in evidence.ours().filter(|change| change.key == key) {
+        let Some(status) = change.after.as_ref().map(|night| &night["status"]).filter(|status| status["phase"].is_string())
+        else {
+            continue;
+        };
+        if status["outcome"].is_string() || change.before.as_ref().is_some_and(|night| night["status"] == *status) {
+            continue;
+        }
+        if status["why"].as_str().is_none_or(str::is_empty) {
+            broken.push(Broken::new(PROMISE, format!("none is told at {}", change.at)));
+        }
+        let wakes_at = status["wakeAt"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        if wakes_at.is_none_or(|moment| moment < change.at - TOLD_WITHIN) {
+            broken.push(Broken::new(PROMISE, format!("at {} it wakes at {}: {}", change.at, status["wakeAt"], status["why"])));
+        }
+    }
     broken
 }

@@ -50,6 +50,7 @@ pub fn judge(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
     broken.extend(undos::none_is_held_up(declared, evidence));
     broken.extend(calm::bounded(declared, evidence));
     broken.extend(calm::quiet(declared, evidence));
+    broken.extend(calm::every_pause_has_a_reason(declared, evidence));
     broken.sort();
     broken
 }

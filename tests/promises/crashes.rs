@@ -5,8 +5,8 @@
 
 use notturno::embedded::Stage;
 
-use crate::sweep::{Reference, Same, share, sweep};
 use crate::stage::trouble::{Kill, Trouble};
+use crate::sweep::{Reference, Same, share, sweep};
 
 pub const STAGES: [Stage; 2] = [Stage::Before, Stage::After];
 /// One in so many deaths, and in so many pairs of them; more with `--features bench`. Odd, so that both stages

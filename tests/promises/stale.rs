@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use notturno::embedded::{Stage, WatchFault};
 
-use crate::sweep::{Reference, Same, share, sweep};
 use crate::stage::trouble::{Cut, Kill, Trouble};
+use crate::sweep::{Reference, Same, share, sweep};
 
 /// One in so many; all with `--features bench`. Primes, so that everything comes up in turn.
 const EVENTS_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 53 };

@@ -186,7 +186,9 @@ impl Scene {
                 let _ = deaths.send(Victim { who, for_good: false });
                 return fault;
             }
-            if has_died.load(Ordering::Relaxed) && let Some(fault) = trouble.old_list(request, stage) {
+            if has_died.load(Ordering::Relaxed)
+                && let Some(fault) = trouble.old_list(request, stage)
+            {
                 return fault;
             }
             let append = request.resource == "configmaps" && request.name.ends_with("-ledger") && request.write_number.is_some();
