@@ -222,7 +222,7 @@ impl Night {
         self.rounds.rests(moment.map(|at| at.duration_since(context.time.now()).try_into().unwrap_or_default()));
         let moment = async {
             match moment {
-                Some(moment) => context.time.sleep_until(moment).await,
+                Some(moment) => context.time.rest_until(moment).await,
                 None => std::future::pending().await,
             }
         };

@@ -3,8 +3,9 @@
 //! In: `Date` headers of a cheap call, with the time that the call took; this machine's clock only where there is no other. Out:
 //! [`ServerTime`], which all of the operator reads. Invariants: a `Date` says only the second, so that what is true lies in
 //! `[Date, Date + 1 s + round trip)`, of which the end is taken; a clock that is known within [`WIDTH_MAX`] never goes back, and
-//! one that is known worse never replaces it; no measuring holds up a pass for longer than [`WAIT_FOR_MAX`]. A monotonic clock may
-//! stand still while a machine is suspended: it is measured again before a pass when the last time is longer ago than [`FRESH_FOR`].
+//! one that is known worse never replaces it; no measuring holds up a pass for longer than [`WAIT_FOR_MAX`]. A monotonic clock and its
+//! timers stand still while a machine is suspended: it is measured again before a pass when the last time is longer ago than
+//! [`FRESH_FOR`], and a rest ends when this machine's own clock has gone further than they have.
 //! Not here: time zones, deadlines of the night, what must not begin while the clock is not bounded ([`crate::engine`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,10 @@ pub const WIDTH_MAX: Duration = Duration::from_secs(5);
 pub const FRESH_FOR: Duration = Duration::from_secs(600);
 /// How long after a measurement that bounds nothing the next one may begin.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How often somebody who rests looks whether the machine slept; that asks nobody.
+const LOOKS_EVERY: Duration = Duration::from_secs(15);
+/// How much further this machine's clock has gone than time when it slept: a clock that is slewed is not meant.
+const SLEPT_MIN: SignedDuration = SignedDuration::from_secs(5);
 /// How long a pass waits for a measurement.
 pub const WAIT_FOR_MAX: Duration = Duration::from_secs(1);
 const CALL_FOR_MAX: Duration = Duration::from_secs(10);
@@ -59,6 +64,19 @@ struct Known {
     /// A measurement under way; it turns true, or is dropped, at its end.
     measuring: Option<watch::Receiver<bool>>,
     local: fn() -> Timestamp,
+    /// How far the server's clock was ahead of this machine's when it was last bounded.
+    ahead: Option<SignedDuration>,
+}
+
+impl Known {
+    fn offset(&self) -> SignedDuration {
+        self.clock.now().duration_since((self.local)())
+    }
+
+    /// A clock that somebody sets forward looks alike, which costs a question.
+    fn has_slept(&self) -> bool {
+        !self.own && self.ahead.is_some_and(|ahead| ahead.saturating_sub(self.offset()) > SLEPT_MIN)
+    }
 }
 
 /// One answer.
@@ -75,8 +93,8 @@ impl ServerTime {
     }
 
     fn new(clock: Clock, own: bool, local: fn() -> Timestamp) -> Self {
-        let (bounded, why_not, tried_at, measuring) = (None, None, None, None);
-        Self(Arc::new(Mutex::new(Known { clock, own, bounded, why_not, tried_at, measuring, local })))
+        let (bounded, why_not, tried_at, measuring, ahead) = (None, None, None, None, None);
+        Self(Arc::new(Mutex::new(Known { clock, own, bounded, why_not, tried_at, measuring, local, ahead })))
     }
 
     /// Measures. Where the server says nothing, `local` has to do, which bounds nothing: nights under way go on by it, and none starts.
@@ -97,12 +115,28 @@ impl ServerTime {
         self.clock().sleep_until(moment).await;
     }
 
+    /// The same, but ends before when this machine slept meanwhile, or some seconds later while the time is not known since.
+    pub async fn rest_until(&self, moment: Timestamp) {
+        let known_to_have_slept = self.known(|known| known.has_slept());
+        let longest = SignedDuration::try_from(if known_to_have_slept { AGAIN_AFTER } else { LOOKS_EVERY }).unwrap_or_default();
+        loop {
+            let (now, is_own) = self.known(|known| (known.clock.now(), known.own));
+            let look_at = if is_own { moment } else { now.checked_add(longest).unwrap_or(moment).min(moment) };
+            self.sleep_until(look_at).await;
+            if look_at >= moment || self.known(|known| known.has_slept()) {
+                return;
+            }
+        }
+    }
+
     /// Why the clock is not known within [`WIDTH_MAX`]; none when it is.
     #[must_use]
     pub fn unbounded(&self) -> Option<String> {
         self.known(|known| {
-            let fresh = known.bounded.is_some_and(|(at, _)| at.elapsed() < FRESH_FOR);
-            let why = || known.why_not.clone().unwrap_or_else(|| "it has to be measured again".to_owned());
+            let fresh = known.bounded.is_some_and(|(at, _)| at.elapsed() < FRESH_FOR) && !known.has_slept();
+            let slept =
+                || if known.has_slept() { "this machine slept, or its clock was set" } else { "it has to be measured again" };
+            let why = || known.why_not.clone().unwrap_or_else(|| slept().to_owned());
             (!known.own && !fresh).then(why)
         })
     }
@@ -110,7 +144,7 @@ impl ServerTime {
     /// How far the server's clock is ahead of this machine's, at the latest.
     #[must_use]
     pub fn offset(&self) -> SignedDuration {
-        self.known(|known| if known.own { SignedDuration::ZERO } else { known.clock.now().duration_since((known.local)()) })
+        self.known(|known| if known.own { SignedDuration::ZERO } else { known.offset() })
     }
 
     /// Within what it is known; none when it is not bounded.
@@ -154,7 +188,8 @@ impl ServerTime {
                     if known.bounded.is_none() || clock.now() > known.clock.now() {
                         known.clock = clock;
                     }
-                    let offset = known.clock.now().duration_since((known.local)());
+                    let offset = known.offset();
+                    known.ahead = Some(offset);
                     tracing::info!(%offset, ?width, "the API server's clock is known");
                     known.bounded = Some((Instant::now(), width));
                     known.why_not = None;

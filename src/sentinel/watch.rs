@@ -93,14 +93,15 @@ impl Watch {
 
     /// Waits until then, or until something rings.
     pub(super) async fn rest(&mut self, rest: Rest) {
-        let until = Instant::now() + rest;
-        self.readiness.turns_by(until);
+        self.readiness.turns_by(Instant::now() + rest);
+        let now = self.post.time.now();
+        let moment = now.checked_add(SignedDuration::try_from(rest).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
         tokio::select! {
             biased;
             () = self.bell.notified() => {}
             () = self.looks.one_ends() => {}
             () = self.lanes.one_ends() => {}
-            () = tokio::time::sleep_until(until) => {}
+            () = self.post.time.rest_until(moment) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The server's time as it is measured: how far it may be off, when it is measured again, what replaces it.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -114,4 +115,43 @@ async fn a_server_that_does_not_say_the_time_well_is_not_asked_for_it_more_than_
     }
     let asked = *server.asked.lock().unwrap();
     assert!((15..=31).contains(&asked), "asked {asked} times in five minutes");
+}
+
+thread_local! {
+    static SLEPT_FOR: Cell<SignedDuration> = const { Cell::new(SignedDuration::ZERO) };
+}
+
+/// This machine's clock, which goes on while the machine sleeps.
+fn wall() -> Timestamp {
+    thread_local!(static AWAKE: Clock = Clock::starting_at(at("2023-02-09T17:00:00+01:00")));
+    AWAKE.with(Clock::now) + SLEPT_FOR.get()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_ends_soon_after_a_machine_slept_through_it_and_the_servers_time_is_asked_for() {
+    let server = Server::new(Duration::ZERO);
+    let client = server.client();
+    let time = ServerTime::measured(&client, wall).await;
+    let (moment, began_at) = (time.now() + SignedDuration::from_mins(9), Instant::now());
+    time.rest_until(moment).await;
+    assert_eq!((began_at.elapsed().as_secs(), time.unbounded()), (540, None), "nobody slept");
+    let (moment, began_at) = (time.now() + SignedDuration::from_hours(1), Instant::now());
+    let sleeps = async {
+        sleep(Duration::from_secs(20)).await;
+        let slept_for = SignedDuration::from_mins(20);
+        SLEPT_FOR.set(slept_for);
+        server.is(slept_for, Duration::from_secs(30));
+    };
+    futures::join!(time.rest_until(moment), sleeps);
+    assert!(began_at.elapsed() <= Duration::from_secs(31), "it rested {:?}", began_at.elapsed());
+    assert!(time.unbounded().is_some_and(|why| why.contains("slept")), "{:?}", time.unbounded());
+    // While nobody says the time it is tried again in pauses.
+    time.refresh(&client).await;
+    let began_at = Instant::now();
+    time.rest_until(moment).await;
+    assert_eq!(began_at.elapsed().as_secs(), 10);
+    server.is(SignedDuration::from_mins(20), Duration::ZERO);
+    sleep(Duration::from_secs(11)).await;
+    time.refresh(&client).await;
+    assert!(time.now() >= server.now() && time.unbounded().is_none(), "{:?}", time.unbounded());
 }
