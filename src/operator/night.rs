@@ -253,9 +253,6 @@ impl Night {
                 context.metrics.pass("failed");
                 let why = story(&trouble);
                 tracing::warn!(why, "the night cannot go on now");
-                if matches!(trouble, Trouble::Introduce(_)) {
-                    Box::pin(telling::waiting(self, &why, context)).await;
-                }
                 let pause_max = match trouble {
                     Trouble::Introduce(_) => PEOPLE_PAUSE_MAX,
                     Trouble::Book(_) => RECORD_PAUSE_MAX,
@@ -263,6 +260,9 @@ impl Night {
                 };
                 let now = context.time.now();
                 let again_at = self.failures.tried(now, pause_max);
+                if matches!(trouble, Trouble::Introduce(_)) {
+                    Box::pin(telling::waiting(self, &why, again_at, context)).await;
+                }
                 Rest::Until(Some(self.outage.first_burns_at().filter(|at| *at > now).map_or(again_at, |at| at.min(again_at))))
             }
             Err(panic) => {

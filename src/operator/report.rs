@@ -200,9 +200,14 @@ pub(super) fn refused(refusals: &[Refusal], needs_human: bool) -> InterventionSt
     }
 }
 
-/// The report of a night that waits for its acceptance.
-pub(super) fn pending(why: &str) -> InterventionStatus {
-    InterventionStatus { phase: Some(Phase::Pending), why: Some(why.to_owned()), ..InterventionStatus::default() }
+/// The report of a night that waits for its acceptance, and is tried again then: in UTC, as nobody knows its zone yet.
+pub(super) fn pending(why: &str, again_at: Timestamp) -> InterventionStatus {
+    InterventionStatus {
+        phase: Some(Phase::Pending),
+        why: Some(why.to_owned()),
+        wake_at: Some(in_zone(TimeZone::UTC, again_at)),
+        ..InterventionStatus::default()
+    }
 }
 
 /// What its conditions are made of.
@@ -234,6 +239,10 @@ fn refusal_report(refusal: &Refusal) -> RefusalReport {
 /// RFC 3339 with the offset of the plan's zone.
 fn written(plan: &Plan, at: Timestamp) -> String {
     let zone = TimeZone::get(&plan.time_zone).unwrap_or(TimeZone::UTC);
+    in_zone(zone, at)
+}
+
+fn in_zone(zone: TimeZone, at: Timestamp) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 

@@ -12,6 +12,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 
 use super::book::Book;
 use super::context::Context;
@@ -141,7 +142,7 @@ pub(super) fn refusals(night: &mut Night, refusals: &[Refusal], context: &Contex
 }
 
 /// What people have to mend before it can be accepted.
-pub(super) async fn waiting(night: &mut Night, why: &str, context: &Context) {
+pub(super) async fn waiting(night: &mut Night, why: &str, again_at: Timestamp, context: &Context) {
     let Some(object) = night.object.clone() else { return };
     let standing = Standing {
         phase: Phase::Pending,
@@ -152,7 +153,7 @@ pub(super) async fn waiting(night: &mut Night, why: &str, context: &Context) {
         switch_ready: None,
     };
     context.metrics.stands(&night.id(), standing);
-    if let Err(error) = night.reporter.write(&object, report::pending(why), &mut night.herald, context).await {
+    if let Err(error) = night.reporter.write(&object, report::pending(why, again_at), &mut night.herald, context).await {
         tracing::warn!(error = story(&error), "the status could not be written");
     }
 }

@@ -56,6 +56,8 @@ pub fn every_pause_has_a_reason(declared: &Declared, evidence: &Evidence) -> Vec
     const PROMISE: &str = "every pause has a reason";
     let key = Key::new("interventions", &declared.namespace, &declared.name);
     let mut broken = vec![];
+    let entries = records::entries(declared, evidence);
+    let taken_over_at = entries.iter().find(|entry| entry.kind == "takenOver").map(|entry| entry.at);
     for change in evidence.ours().filter(|change| change.key == key) {
         let Some(status) = change.after.as_ref().map(|night| &night["status"]).filter(|status| status["phase"].is_string())
         else {
@@ -68,7 +70,11 @@ pub fn every_pause_has_a_reason(declared: &Declared, evidence: &Evidence) -> Vec
             broken.push(Broken::new(PROMISE, format!("none is told at {}", change.at)));
         }
         let wakes_at = status["wakeAt"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-        if wakes_at.is_none_or(|moment| moment < change.at - TOLD_WITHIN) {
+        // Whoever calls a person may have nothing to wake for but what that person does.
+        let waits_for_person = wakes_at.is_none() && status["needsHuman"] == true;
+        // Whoever was deposed tells what others write, and has nothing of its own to wake for.
+        let is_deposed = taken_over_at.is_some_and(|at| at <= change.at);
+        if !waits_for_person && !is_deposed && wakes_at.is_none_or(|moment| moment < change.at - TOLD_WITHIN) {
             broken.push(Broken::new(PROMISE, format!("at {} it wakes at {}: {}", change.at, status["wakeAt"], status["why"])));
         }
     }

@@ -12,10 +12,10 @@ use crate::stage::trouble::{Cut, Kill, Trouble};
 use crate::sweep::{Reference, Same, share, sweep};
 
 /// One in so many; all with `--features bench`. Primes, so that everything comes up in turn.
-const EVENTS_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 53 };
-const LATE_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 23 };
-const OLD_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 37 };
-const CUTS_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 23 };
+const EVENTS_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 97 };
+const LATE_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 43 };
+const OLD_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 71 };
+const CUTS_ONE_IN: usize = if cfg!(feature = "bench") { 1 } else { 61 };
 
 /// Longer than anybody waits for an answer, shorter than a step.
 const LATE_FOR: Duration = Duration::from_secs(90);
