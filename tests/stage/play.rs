@@ -69,6 +69,18 @@ pub enum Turn {
     Depose,
 }
 
+impl Victim {
+    /// What comes after its death.
+    fn then(&self, now: Timestamp) -> (Timestamp, Turn) {
+        if self.for_good { (now, Turn::Bury) } else { (now + BACK_AFTER, Turn::Return(self.who)) }
+    }
+}
+
+fn enters(script: &mut Vec<(Timestamp, Turn)>, turns: impl IntoIterator<Item = (Timestamp, Turn)>) {
+    script.extend(turns);
+    script.sort_by_key(|(at, _)| *at);
+}
+
 /// What happens at which moment, whatever goes wrong.
 fn script(scene: &Scene) -> Vec<(Timestamp, Turn)> {
     let dies = scene.moment("operatorDiesAt").map(|at| (at, Turn::Bury));
@@ -115,14 +127,11 @@ impl Scene {
                 Some(victim) = dead.recv() => {
                     cast.kill(victim.who);
                     killed += usize::from(!victim.for_good);
-                    let back = (clock.now() + BACK_AFTER, Turn::Return(victim.who));
-                    script.push(if victim.for_good { (clock.now(), Turn::Bury) } else { back });
-                    script.sort_by_key(|(at, _)| *at);
+                    enters(&mut script, [victim.then(clock.now())]);
                 }
                 () = line.until_cut(), if !was_cut => {
                     was_cut = true;
-                    script.extend(trouble.after_the_cut(clock.now()));
-                    script.sort_by_key(|(at, _)| *at);
+                    enters(&mut script, trouble.after_the_cut(clock.now()));
                 }
                 () = clock.sleep_until(next.min(clock.now() + LOOKS_EVERY)), if clock.now() + LOOKS_EVERY < next => cast.look().await,
                 () = clock.sleep_until(next) => {
@@ -147,12 +156,15 @@ impl Scene {
         played.orders = line.write_count();
         // What waits for a person is watched to the last.
         let over_at = cast.over_at.unwrap_or(until - WATCHED_FOR);
-        let calm_at = self.faults.iter().filter_map(|fault| Some(fault.at? + fault.lasts.unwrap_or_default())).max();
-        let calm_at = calm_at.max(cast.mended_at);
-        played.evidence.quiet_from = calm_at.unwrap_or(over_at).max(over_at) + SETTLES_FOR;
+        played.evidence.quiet_from = self.calm_at().max(cast.mended_at).unwrap_or(over_at).max(over_at) + SETTLES_FOR;
         played.evidence.until = over_at + WATCHED_FOR;
         played.struck = self.struck(&played, &struck, &strikes.struck(), altered.load(Ordering::Relaxed));
         played
+    }
+
+    /// When the last of its faults is over.
+    fn calm_at(&self) -> Option<Timestamp> {
+        self.faults.iter().filter_map(|fault| Some(fault.at? + fault.lasts.unwrap_or_default())).max()
     }
 
     /// Whatever struck, from wherever it came.
