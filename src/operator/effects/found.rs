@@ -10,7 +10,7 @@ use crate::model::service::Change;
 
 use super::call::CallError;
 use super::capture::{Field, FieldChange, Preimage, changes, preimage};
-use super::operations::{child, patched, test, text};
+use super::operations::{child, patched, strict, test, text};
 use super::tenant::Tenant;
 
 /// Whether only the API server knows what the change leaves.
@@ -41,7 +41,7 @@ pub(super) fn guarded(live: &Value, token: Option<&str>, operations: &[Value]) -
     let of = |field: &str| test(&format!("/metadata/{field}"), text(live, &["metadata", field]));
     let mut patch = vec![of("uid"), of("resourceVersion")];
     patch.extend(token.map(|token| test(&super::operations::token(), token)));
-    patch.extend_from_slice(operations);
+    patch.extend(strict(operations));
     patch
 }
 
@@ -154,6 +154,14 @@ mod tests {
         let found: Vec<String> = differences(&before, &after).into_iter().map(|change| change.pointer).collect();
         assert_eq!(found, ["/metadata/labels", "/spec/gone", "/spec/kept/inner", "/spec/list", "/spec/new"]);
         assert_eq!(differences(&before, &before), []);
+    }
+
+    #[test]
+    fn what_people_replace_has_to_be_there() {
+        let live = json!({"metadata": {"uid": "u", "resourceVersion": "7"}});
+        let patch = guarded(&live, None, &[json!({"op": "replace", "path": "/data/riga", "value": "x"})]);
+        let operations = patch.iter().skip(2).map(|operation| (text(operation, &["op"]), text(operation, &["path"])));
+        assert_eq!(operations.collect::<Vec<_>>(), [("remove", "/data/riga"), ("add", "/data/riga")]);
     }
 
     #[test]

@@ -31,6 +31,20 @@ pub fn remove(pointer: &str) -> Value {
     json!({"op": "remove", "path": pointer})
 }
 
+/// People's operations as RFC 6902 means them: an API server puts a value that replaces none where there was none, and so takes a
+/// mistaken path for a new field. It removes only what is there.
+#[must_use]
+pub fn strict(operations: &[Value]) -> Vec<Value> {
+    let of = |operation: &Value| match (text(operation, &["op"]), operation.get("value")) {
+        ("replace", Some(value)) => {
+            let pointer = text(operation, &["path"]);
+            vec![remove(pointer), add(pointer, value.clone())]
+        }
+        _ => vec![operation.clone()],
+    };
+    operations.iter().flat_map(of).collect()
+}
+
 /// The pointer to `key` under `parent`.
 #[must_use]
 pub fn child(parent: &str, key: &str) -> String {

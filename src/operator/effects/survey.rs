@@ -19,7 +19,7 @@ use super::capture::{FieldChange, Preimage, changes, close_patch, common, is_clo
 use super::drain::unsettled_by_nature;
 use super::found::{differences, explained, foreseen, is_asked, of_revision};
 use super::marks;
-use super::operations::text;
+use super::operations::{strict, text};
 use super::perform::ATTEMPTS_MAX;
 use super::preimages::Preimages;
 use super::rights::Lack;
@@ -261,7 +261,7 @@ async fn rehearse_one(
         let mut patch = stamp(live, &forward);
         for planned in together {
             if let Change::Json { operations } = &*planned.change {
-                patch.extend_from_slice(operations);
+                patch.extend(strict(operations));
             } else {
                 patch.extend(close_patch(&claim.stamped, uid, &forward, &changes(&claim.stamped, &planned.change)));
             }

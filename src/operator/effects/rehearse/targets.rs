@@ -16,7 +16,7 @@ use super::super::call::{Answer, CallError};
 use super::super::capture::{Guard, changes, close_patch, common, is_closed, is_restored, preimage, restore_patch, untouchable};
 use super::super::found::foreseen;
 use super::super::marks;
-use super::super::operations::{annotate, patched, test, text};
+use super::super::operations::{annotate, patched, strict, test, text};
 use super::super::perform::ATTEMPTS_MAX;
 use super::super::preimages::{degraded_key, key};
 use super::super::tenant::path;
@@ -184,7 +184,7 @@ impl<'a> Stage<'a> {
                 Ok(())
             }
             (Change::Json { operations }, Some(live)) => {
-                let patch: Vec<Value> = self.stamp(live).into_iter().chain(operations.iter().cloned()).collect();
+                let patch: Vec<Value> = self.stamp(live).into_iter().chain(strict(operations)).collect();
                 let answer = self.tenant.try_patch(path, &patch).await;
                 self.tried(&object, &one.whose, answer).map(drop)
             }
