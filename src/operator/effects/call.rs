@@ -67,7 +67,7 @@ pub enum Answer {
     AlreadyExists,
     /// 409, on change.
     Conflict,
-    /// 422: a test failed, or the object would not be valid.
+    /// 422: a test failed, or the object would not be valid; or a 500 that says so ([`UNTYPED`]).
     Invalid,
     /// 403.
     Forbidden,
@@ -83,6 +83,10 @@ pub enum Answer {
     Other,
 }
 
+/// How an API server refuses an applied object with fields that its kind does not have, or not of this type: with a bare 500, and no
+/// attempt will ever go better.
+const UNTYPED: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
+
 impl Answer {
     fn of(status: &Status) -> Self {
         match status.code {
@@ -90,6 +94,7 @@ impl Answer {
             409 if status.reason == "AlreadyExists" => Self::AlreadyExists,
             409 => Self::Conflict,
             422 => Self::Invalid,
+            500 if UNTYPED.iter().any(|beginning| status.message.starts_with(beginning)) => Self::Invalid,
             403 => Self::Forbidden,
             401 => Self::Unauthorized,
             410 => Self::Gone,
@@ -243,6 +248,9 @@ mod tests {
         assert_eq!([404, 410].map(advice), [Advice::OnChange; 2]);
         assert_eq!([403, 422, 400, 413].map(advice), [Advice::TellAPerson; 4]);
         assert_eq!(refused(403).story(), "asking: the API server refuses: because");
+        let message = "failed to create typed patch object (a/b; v1, Kind=ConfigMap): .data: expected map".to_owned();
+        let untyped = CallError::of("asking", kube::Error::Api(Box::new(Status { code: 500, message, ..Status::default() })));
+        assert_eq!(untyped.advice(), Advice::TellAPerson, "no attempt would go better");
     }
 
     #[tokio::test(start_paused = true)]
