@@ -2,10 +2,11 @@
 //!
 //! In: an object as stored and the body of a PATCH. Out: the patched object, or the failure the API server gives.
 //! Invariants: a patch applies whole or not at all; a failed `test` and a path that is not there are both 422.
-//! As the API server's library does, and RFC 6902 does not: `test` for null holds where the key is absent.
+//! As the API server's library does, and RFC 6902 does not: `test` for null holds where the key is absent, and `replace` puts a key into an
+//! object that has none.
 //! Not here: strategic merge (415); server-side apply of the main resource (`apply`): of `/status` it is a merge.
 
-use json_patch::{Patch, PatchOperation};
+use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -47,8 +48,10 @@ pub(super) fn apply(object: &Value, patch_type: PatchType, body: &Value) -> Resu
     let mut patched = object.clone();
     match patch_type {
         PatchType::Json => {
-            let operations: Patch = serde_json::from_value(body.clone())
-                .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+            if !body.as_array().is_some_and(|operations| operations.iter().all(Value::is_object)) {
+                return Err(Failure::bad_request("error decoding patch: it is no list of operations"));
+            }
+            let operations: Patch = serde_json::from_value(body.clone()).map_err(|_| Failure::patch_refused())?;
             if operations.0.len() > OPERATIONS_MAX {
                 return Err(Failure::too_large("too many operations in a JSON patch"));
             }
@@ -73,6 +76,17 @@ fn apply_one(object: &mut Value, operation: PatchOperation) -> Result<(), Failur
     {
         return Ok(());
     }
+    let operation = match operation {
+        PatchOperation::Replace(ReplaceOperation { path, value }) if is_absent(object, path.as_str()) => {
+            PatchOperation::Add(AddOperation { path, value })
+        }
+        PatchOperation::Add(_)
+        | PatchOperation::Remove(_)
+        | PatchOperation::Replace(_)
+        | PatchOperation::Move(_)
+        | PatchOperation::Copy(_)
+        | PatchOperation::Test(_) => operation,
+    };
     json_patch::patch(object, &[operation]).map_err(|_| Failure::patch_refused())
 }
 

@@ -53,7 +53,7 @@ async fn a_write_whose_token_was_burned_is_422_and_nothing_is_changed() {
         json!({"op": "test", "path": "/metadata/annotations/missing", "value": "x"}),
         json!({"op": "test", "path": "/nowhere/at/all", "value": null}),
         json!({"op": "remove", "path": "/metadata/annotations/missing"}),
-        json!({"op": "replace", "path": "/data/missing", "value": "x"}),
+        json!({"op": "replace", "path": "/nowhere/missing", "value": "x"}),
         json!({"op": "add", "path": "/spec/x", "value": "no parent"}),
     ] {
         let change = json!({"op": "replace", "path": "/data/serving", "value": "no"});
@@ -61,6 +61,9 @@ async fn a_write_whose_token_was_burned_is_422_and_nothing_is_changed() {
         assert_eq!(refusal(refused_patch), refused(422, "Invalid"), "{test}");
         assert_eq!(embedded.objects(), before, "{test}");
     }
+    let put =
+        json_patch(&embedded, "bersaglio", json!([{"op": "replace", "path": "/data/missing", "value": "x"}])).await.unwrap();
+    assert_eq!(put.data.unwrap()["missing"], "x", "as the API server's library has it");
     let absent = json!([{"op": "test", "path": "/metadata/annotations/missing", "value": null}]);
     assert!(json_patch(&embedded, "bersaglio", absent).await.is_ok(), "as the API server's library has it");
 }
