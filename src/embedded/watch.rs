@@ -2,7 +2,7 @@
 //!
 //! In: where to start, what to select, how long. Out: lines of JSON, one per change.
 //! Invariants: every change in the scope after the start appears once and in order; an object that enters or leaves the
-//! selection is added or deleted; a start older than the history is one `ERROR` with code 410; the stream ends after
+//! selection is added, or deleted as it was; a start older than the history is one `ERROR` with code 410; the stream ends after
 //! `timeoutSeconds` of virtual time. At most [`BATCH_MAX`] changes wait in a stream.
 //! Not here: the watch cache's delays; random timeouts (half an hour when none is asked).
 
@@ -57,7 +57,7 @@ impl Watching {
     /// Opens the watch that `call` asks for.
     ///
     /// # Errors
-    /// 400 for what cannot be read, 504 for a revision that does not exist yet.
+    /// 400 or 500 for what cannot be read, 504 for a revision that does not exist yet.
     pub(super) fn open(
         embedded: &Embedded,
         user: &str,
@@ -104,7 +104,7 @@ impl Watching {
 
     fn resume(&mut self, world: &World, revision: &str) -> Result<(), Failure> {
         let revision: u64 =
-            revision.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {revision:?}")))?;
+            revision.parse().map_err(|_| Failure::internal(format!("resourceVersion: Invalid value: {revision:?}")))?;
         if revision > world.revision() {
             return Err(Failure::ahead_of_time(revision, world.revision()));
         }
@@ -223,7 +223,14 @@ impl Watching {
         let [group, resource, namespace, name] =
             [&change.key.group, &change.key.plural, &change.key.namespace, &change.key.name].map(Clone::clone);
         let event = EventInfo { user: self.user.to_string(), group, resource, namespace, name, number: 0 };
-        Some(Line { event: Some(event), ..plain(kind, &change.object) })
+        let left = change.before.as_ref().filter(|_| was && !is && !change.removed);
+        // Who leaves a selection is shown as it was in it.
+        let line = left.map(|before| {
+            let mut before = (**before).clone();
+            super::fields::set(&mut before, &["metadata", "resourceVersion"], change.revision.to_string());
+            plain(kind, &before)
+        });
+        Some(Line { event: Some(event), ..line.unwrap_or_else(|| plain(kind, &change.object)) })
     }
 
     fn collect_time(&mut self, world: &World) {

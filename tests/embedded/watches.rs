@@ -85,6 +85,20 @@ async fn an_object_that_enters_or_leaves_the_selection_is_added_or_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_leaves_a_selection_is_shown_as_it_was_in_it_with_the_revision_of_its_leaving() {
+    let embedded = embedded();
+    let wish = json!({"metadata": {"name": "piano", "labels": {"night": "1"}}, "data": {"a": "1"}});
+    let piano: ConfigMap = create(&embedded, wish).await;
+    let left: ConfigMap = merge(&embedded, "piano", json!({"metadata": {"labels": {"night": "2"}}, "data": {"a": "2"}})).await;
+    let maps = api::<ConfigMap>(&embedded);
+    let stream = maps.watch(&short().labels("night=1"), &piano.resource_version().unwrap()).await.unwrap();
+    let events: Vec<WatchEvent<ConfigMap>> = stream.try_collect().await.unwrap();
+    let [WatchEvent::Deleted(shown)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&shown.labels()["night"], &shown.data.as_ref().unwrap()["a"]), (&"1".to_owned(), &"1".to_owned()));
+    assert_eq!(shown.resource_version(), left.resource_version());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_watch_is_told_each_minute_where_it_is() {
     let embedded = embedded();
     let _: ConfigMap = create(&embedded, config("piano", &json!({}))).await;
