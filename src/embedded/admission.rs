@@ -34,10 +34,10 @@ impl fmt::Debug for Admission {
 }
 
 impl Admission {
-    /// Lets it alter what is to be stored at `key`.
-    pub(super) fn admit(&self, key: &Key, object: &mut Value) {
-        if let Some(alter) = &self.0 {
-            alter(Admitted { resource: &key.plural, namespace: &key.namespace, name: &key.name }, object);
-        }
+    /// Lets it alter what is to be stored at `key`, and says whether there is one that may have.
+    pub(super) fn admit(&self, key: &Key, object: &mut Value) -> bool {
+        let Some(alter) = &self.0 else { return false };
+        alter(Admitted { resource: &key.plural, namespace: &key.namespace, name: &key.name }, object);
+        true
     }
 }

@@ -7,12 +7,15 @@
 //! Not here, and different from a real API server: who only created, updated or patched owns nothing, so that such fields never conflict;
 //! custom kinds have no schema, so that all their lists are one value; `/status` has no managers.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::fields;
 use super::kinds::ResourceKind;
 use super::owned::{Owned, at, items, remove};
+use super::typed;
 
 const MANAGED: [&str; 2] = ["metadata", "managedFields"];
 
@@ -27,7 +30,7 @@ pub(super) struct Applier<'a> {
 /// The object as it should be; of one that is not there, as it should be created.
 ///
 /// # Errors
-/// 400 or 422 for a request that says too little or too much, 409 with every conflict.
+/// 400, 422 or 500 for a request that says too little or too much, 409 with every conflict.
 pub(super) fn apply(
     kind: &ResourceKind,
     name: &str,
@@ -39,10 +42,16 @@ pub(super) fn apply(
         return Err(Failure::bad_request("an applied object must be an object"));
     }
     if applier.manager.is_empty() {
-        return Err(Failure::bad_request("fieldManager is required for apply patch"));
+        return Err(Failure::invalid_options("PatchOptions", &[Cause::required("fieldManager", "is required for apply patch")]));
     }
     if !fields::list(manifest, &MANAGED).is_empty() {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
+    }
+    typed::applicable(kind, name, manifest)?;
+    let owners: Vec<&str> =
+        fields::list(manifest, &["metadata", "ownerReferences"]).iter().map(|owner| fields::text(owner, &["uid"])).collect();
+    if owners.iter().collect::<BTreeSet<_>>().len() < owners.len() {
+        return Err(Failure::internal(".metadata.ownerReferences: duplicate entries for key [uid]"));
     }
     let mut object = stored.cloned().unwrap_or_else(|| json!({}));
     let said = said(kind, manifest);
@@ -56,7 +65,11 @@ pub(super) fn apply(
             |path: &&Vec<String>| !owned.0.contains(*path) && !entries.iter().any(|(_, others)| others.0.contains(*path));
         // In their order: an item goes before what is in it, and takes it along.
         for path in before.0.iter().filter(is_left) {
-            remove(kind, &mut object, path);
+            // Whoever named a map alone does not own what others put into it.
+            let holds = at(kind, &object, path).and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+            if !holds || path.last().is_some_and(|part| part == ".") {
+                remove(kind, &mut object, path);
+            }
         }
     }
     merge(kind, "", &mut object, &said);
@@ -73,7 +86,7 @@ pub(super) fn apply(
         None => json!({"manager": applier.manager, "operation": "Apply", "apiVersion": kind.api_version(), "time": applier.time,
             "fieldsType": "FieldsV1"}),
     };
-    entries.push((entry, owned));
+    entries.insert(own.unwrap_or(entries.len()), (entry, owned));
     write(&mut object, entries);
     Ok(object)
 }

@@ -152,8 +152,10 @@ impl Call {
 
     /// Whether nothing is to be stored.
     pub(super) fn is_dry_run(&self) -> bool {
-        let in_body = || super::fields::includes(&self.body, &["dryRun"], "All");
-        self.parameter("dryRun") == "All" || (matches!(self.verb, Verb::Delete | Verb::DeleteCollection) && in_body())
+        if matches!(self.verb, Verb::Delete | Verb::DeleteCollection) && !self.body.is_null() {
+            return super::fields::includes(&self.body, &["dryRun"], "All");
+        }
+        self.parameter("dryRun") == "All"
     }
 
     /// Whether it may change the store: a write that is neither a dry run, a review nor a `TokenRequest`.

@@ -2,8 +2,9 @@
 //!
 //! In: an object as stored and as wanted. Out: the object as stored afterwards, or why not.
 //! Invariants: a stale resourceVersion is 409; the main resource never changes `status` where `/status` exists, and
-//! `/status` changes nothing else; a change of the spec raises `generation` (on Deployments, of annotations too); what
-//! changes nothing is not stored; an object whose deletion waited only for its finalizers goes with the last of them.
+//! `/status` changes nothing else but, of built-in kinds, metadata; a change of the spec raises `generation` (on Deployments, of
+//! annotations too); what changes nothing is not stored; an object whose deletion waited only for its finalizers goes with the last of
+//! them, as it was stored with it.
 //! Not here: patches themselves (`patch`), creation (`create`).
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::delete;
 use super::failure::{Cause, Failure};
 use super::fields;
 use super::kinds::ResourceKind;
+use super::typed;
 use super::validate;
 use super::world::{Key, World};
 
@@ -48,25 +50,29 @@ pub(super) fn change(
 ) -> Result<Arc<Value>, Failure> {
     let stored = world.get(key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
     is_of(kind, &mut wanted)?;
+    if let Err(failure) = validate::decodable(kind, &wanted).and_then(|()| typed::decode(kind, &wanted)) {
+        return Err(if origin == Origin::Patch { Failure::undecodable_patch(failure.message()) } else { failure });
+    }
     same_place(key, &wanted)?;
     fresh(kind, &stored, &wanted, origin)?;
     if part == Part::Status {
-        let mut with_status = (*stored).clone();
-        fields::carry(&wanted, &mut with_status, &["status"]);
-        wanted = with_status;
+        wanted = with_status(kind, &stored, &wanted);
     } else if kind.status_subresource {
         fields::carry(&stored, &mut wanted, &["status"]);
     }
     keep_servers_own(&stored, &mut wanted);
+    let causes = validate::emptied_problems(kind, &stored, &wanted);
+    defaults::fill(kind, &mut wanted);
+    defaults::tidy(kind, &mut wanted);
     if origin != Origin::Apply {
         apply::take_over(kind, &stored, &mut wanted);
     }
-    if part == Part::Main && world.audit.asking.is_some() {
-        world.admission.admit(key, &mut wanted);
+    if part == Part::Main && world.audit.asking.is_some() && world.admission.admit(key, &mut wanted) {
+        validate::decodable(kind, &wanted).and_then(|()| typed::decode(kind, &wanted))?;
+        defaults::fill(kind, &mut wanted);
+        defaults::tidy(kind, &mut wanted);
     }
-    validate::decodable(kind, &wanted)?;
-    defaults::tidy(kind, &mut wanted);
-    let causes = validate::change_problems(kind, &stored, &wanted);
+    let causes = [causes, validate::change_problems(kind, &stored, &wanted)].concat();
     if !causes.is_empty() {
         return Err(Failure::invalid(kind, &key.name, &causes));
     }
@@ -74,12 +80,17 @@ pub(super) fn change(
     if dry_run {
         return Ok(Arc::new(wanted));
     }
-    let after = world.replace(key, wanted);
-    delete::finish(world, key);
-    Ok(after)
+    if delete::waits_for_nothing(&wanted) {
+        // It goes as it was stored last: nobody sees it without its finalizers.
+        world.remove(key);
+        return Ok(Arc::new(wanted));
+    }
+    Ok(world.replace(key, wanted))
 }
 
-fn same_place(key: &Key, wanted: &Value) -> Result<(), Failure> {
+/// # Errors
+/// 400 when `wanted` says that it is somewhere else.
+pub(super) fn same_place(key: &Key, wanted: &Value) -> Result<(), Failure> {
     let name = fields::text(wanted, &["metadata", "name"]);
     if name != key.name {
         let message = format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
@@ -94,10 +105,25 @@ fn same_place(key: &Key, wanted: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What an update of `/status` leaves.
+fn with_status(kind: &ResourceKind, stored: &Value, wanted: &Value) -> Value {
+    let mut left = stored.clone();
+    fields::carry(wanted, &mut left, &["status"]);
+    if kind.built_in() {
+        fields::carry(wanted, &mut left, &["metadata"]);
+        // Each kind has one field that its own node agents or controllers once broke this way.
+        let kept = [(("apps", "deployments"), "labels"), (("", "pods"), "ownerReferences")];
+        for (_, field) in kept.iter().filter(|((group, plural), _)| kind.is(group, plural)) {
+            fields::carry(stored, &mut left, &["metadata", field]);
+        }
+    }
+    left
+}
+
 fn fresh(kind: &ResourceKind, stored: &Value, wanted: &Value, origin: Origin) -> Result<(), Failure> {
     let name = fields::text(stored, &["metadata", "name"]);
     let [uid, revision] = ["uid", "resourceVersion"].map(|field| fields::text(wanted, &["metadata", field]));
-    if origin != Origin::Patch && !uid.is_empty() && uid != super::world::uid(stored) {
+    if origin == Origin::Put && !uid.is_empty() && uid != super::world::uid(stored) {
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", super::world::uid(stored));
         return Err(Failure::conflict(kind, name, &why));
     }
@@ -112,13 +138,11 @@ fn fresh(kind: &ResourceKind, stored: &Value, wanted: &Value, origin: Origin) ->
 }
 
 fn keep_servers_own(stored: &Value, wanted: &mut Value) {
-    for field in ["namespace", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"] {
+    for field in ["namespace", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
         fields::carry(stored, wanted, &["metadata", field]);
     }
-    for field in ["uid", "creationTimestamp"] {
-        if fields::text(wanted, &["metadata", field]).is_empty() {
-            fields::carry(stored, wanted, &["metadata", field]);
-        }
+    if fields::text(wanted, &["metadata", "uid"]).is_empty() {
+        fields::carry(stored, wanted, &["metadata", "uid"]);
     }
     fields::carry(stored, wanted, &["metadata", "resourceVersion"]);
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::change;
 use super::defaults;
 use super::failure::{Cause, Failure};
 use super::fields;
 use super::kinds::{self, CRD_GROUP, ResourceKind};
+use super::typed;
 use super::validate;
 use super::world::{Key, World};
 
@@ -30,6 +32,32 @@ pub(super) fn create(
     create_applied(world, kind, namespace, object, dry_run)
 }
 
+/// Stores an object that was to replace one which is not there.
+///
+/// # Errors
+/// As [`create`], and 409 when it says which object it was to replace.
+pub(super) fn create_at(
+    world: &mut World,
+    kind: &ResourceKind,
+    key: &Key,
+    mut object: Value,
+    dry_run: bool,
+) -> Result<Arc<Value>, Failure> {
+    change::same_place(key, &object)?;
+    let uid = fields::text(&object, &["metadata", "uid"]);
+    if !uid.is_empty() {
+        return Err(Failure::conflict(
+            kind,
+            &key.name,
+            &format!("Precondition failed: UID in precondition: {uid}, UID in object meta: "),
+        ));
+    }
+    if !dry_run {
+        fields::unset(&mut object, &["metadata", "resourceVersion"]);
+    }
+    create(world, kind, &key.namespace, object, dry_run)
+}
+
 /// The same, of an object that says who applied it.
 ///
 /// # Errors
@@ -42,24 +70,27 @@ pub(super) fn create_applied(
     dry_run: bool,
 ) -> Result<Arc<Value>, Failure> {
     identify(kind, namespace, &mut object)?;
+    validate::decodable(kind, &object)?;
+    typed::decode(kind, &object)?;
     name(world, kind, &mut object)?;
     let name = fields::text(&object, &["metadata", "name"]).to_owned();
     let key = Key::of(kind, namespace, &name);
-    if world.get(&key).is_some() {
-        return Err(Failure::already_exists(kind, &name));
-    }
-    fields::set(&mut object, &["metadata", "uid"], world.next_uid());
+    let is_there = world.get(&key).is_some();
+    fields::set(&mut object, &["metadata", "uid"], if is_there { String::new() } else { world.next_uid() });
     fields::set(&mut object, &["metadata", "creationTimestamp"], world.stamp());
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         fields::unset(&mut object, &["metadata", field]);
     }
+    if kind.built_in() && !kind.status_subresource {
+        // No field of theirs.
+        fields::unset(&mut object, &["status"]);
+    }
     if kind.has_generation() {
         fields::set(&mut object, &["metadata", "generation"], 1);
     }
-    if world.audit.asking.is_some() {
-        world.admission.admit(&key, &mut object);
+    if world.audit.asking.is_some() && world.admission.admit(&key, &mut object) {
+        validate::decodable(kind, &object).and_then(|()| typed::decode(kind, &object))?;
     }
-    validate::decodable(kind, &object)?;
     defaults::complete(kind, &mut object);
     defaults::tidy(kind, &mut object);
     let causes = validate::problems(kind, &object);
@@ -68,6 +99,12 @@ pub(super) fn create_applied(
     }
     if kind.group == CRD_GROUP {
         kinds::from_definition(&object)?;
+    }
+    if !dry_run && !fields::text(&object, &["metadata", "resourceVersion"]).is_empty() {
+        return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
+    }
+    if is_there {
+        return Err(Failure::already_exists(kind, &name));
     }
     Ok(if dry_run { Arc::new(object) } else { world.insert(&key, object) })
 }
@@ -81,9 +118,6 @@ fn identify(kind: &ResourceKind, namespace: &str, object: &mut Value) -> Result<
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    if !fields::text(object, &["metadata", "resourceVersion"]).is_empty() {
-        return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
-    }
     if kind.namespaced {
         fields::set(object, &["metadata", "namespace"], namespace);
     }
@@ -91,7 +125,7 @@ fn identify(kind: &ResourceKind, namespace: &str, object: &mut Value) -> Result<
 }
 
 /// # Errors
-/// 400 when `object` is no object, or one of another kind.
+/// 400 or 422 when `object` is no object, or one of another kind.
 pub(super) fn is_of(kind: &ResourceKind, object: &mut Value) -> Result<(), Failure> {
     if !object.is_object() {
         return Err(Failure::bad_request("the body of the request must be an object"));
@@ -99,6 +133,10 @@ pub(super) fn is_of(kind: &ResourceKind, object: &mut Value) -> Result<(), Failu
     let expected = [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())];
     for (field, expected) in expected {
         let found = fields::text(object, &[field]);
+        if !found.is_empty() && found != expected && field == "kind" && !kind.built_in() {
+            let cause = Cause::invalid("kind", found, &format!("must be {expected}"));
+            return Err(Failure::invalid(kind, fields::text(object, &["metadata", "name"]), &[cause]));
+        }
         if !found.is_empty() && found != expected {
             return Err(Failure::bad_request(format!(
                 "the {field} in the data ({found}) does not match the expected {field} ({expected})"

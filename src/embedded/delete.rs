@@ -2,7 +2,7 @@
 //!
 //! In: a key and a [`Wish`]. Out: the object has gone, or is going and shows its `deletionTimestamp`.
 //! Invariants: a deletion once begun is never taken back, its grace only shortened; an object goes when its grace is 0
-//! and its finalizers are empty.
+//! and its finalizers are empty; what is said of its dependents is written into its finalizers.
 //! Not here: who stops a Pod's containers (`pods`), what dependents do (`garbage`).
 
 use std::sync::Arc;
@@ -12,11 +12,15 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::fields;
-use super::garbage;
 use super::kinds::ResourceKind;
-use super::world::{Key, World, is_going, stamp, uid};
+use super::world::{Key, World, is_going, stamp};
 
 const GRACE: [&str; 2] = ["metadata", "deletionGracePeriodSeconds"];
+
+/// By which an owner waits until nothing names it any more.
+pub(super) const ORPHAN: &str = "orphan";
+/// By which an owner waits for those that block its deletion.
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
 
 /// What becomes of the objects that an object owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +28,12 @@ pub(super) enum Dependents {
     /// They follow their owner.
     #[default]
     Follow,
+    /// They go first, if they say that they block it.
+    First,
     /// They stay, without it.
     Stay,
+    /// As its finalizers say, or as its kind does.
+    AsUsual,
 }
 
 /// How something is to be deleted.
@@ -69,11 +77,9 @@ impl Wish {
 pub(super) fn delete(world: &mut World, key: &Key, wish: &Wish) -> Deleted {
     let Some(object) = world.get(key) else { return Deleted::Absent };
     let Wish { grace_seconds, dependents, dry_run, uid: _, resource_version: _ } = wish;
-    if *dependents == Dependents::Stay && !dry_run {
-        garbage::orphan(world, &key.namespace, uid(&object));
-    }
     let grace_seconds = if key.is("", "pods") { pod_grace_seconds(&object, *grace_seconds) } else { 0 };
-    let going = mark_going(world, &object, grace_seconds);
+    let mut going = mark_going(world, &object, grace_seconds);
+    hold(key, &mut going, *dependents);
     let goes_now = fields::int(&going, &GRACE, 0) == 0 && fields::list(&going, &["metadata", "finalizers"]).is_empty();
     match (goes_now, *dry_run) {
         (true, true) => Deleted::Gone(object),
@@ -86,9 +92,35 @@ pub(super) fn delete(world: &mut World, key: &Key, wish: &Wish) -> Deleted {
 /// Removes the object at `key` if its deletion has begun and nothing holds it any more.
 pub(super) fn finish(world: &mut World, key: &Key) {
     let Some(object) = world.get(key) else { return };
-    let held = !fields::list(&object, &["metadata", "finalizers"]).is_empty();
-    if is_going(&object) && !held && fields::int(&object, &GRACE, 0) == 0 {
+    if waits_for_nothing(&object) {
         world.remove(key);
+    }
+}
+
+/// Whether an object's deletion has begun and nothing holds it any more.
+pub(super) fn waits_for_nothing(object: &Value) -> bool {
+    is_going(object) && fields::list(object, &["metadata", "finalizers"]).is_empty() && fields::int(object, &GRACE, 0) == 0
+}
+
+/// Has `going` wait for the collector of garbage, as `dependents` says.
+fn hold(key: &Key, going: &mut Value, dependents: Dependents) {
+    const FINALIZERS: [&str; 2] = ["metadata", "finalizers"];
+    if key.plural == "events" {
+        return;
+    }
+    let known = fields::list(going, &FINALIZERS).iter().filter_map(Value::as_str).find(|one| [ORPHAN, FOREGROUND].contains(one));
+    let wanted = match (dependents, known) {
+        (Dependents::Follow, _) => None,
+        (Dependents::First, _) | (Dependents::AsUsual, Some(FOREGROUND)) => Some(FOREGROUND),
+        (Dependents::Stay, _) | (Dependents::AsUsual, Some(_)) => Some(ORPHAN),
+        // The default of batch/v1 Jobs, kept by Kubernetes for old clients.
+        (Dependents::AsUsual, None) => key.is("batch", "jobs").then_some(ORPHAN),
+    };
+    for finalizer in [ORPHAN, FOREGROUND].into_iter().filter(|one| wanted != Some(*one)) {
+        fields::exclude(going, &FINALIZERS, finalizer);
+    }
+    if let Some(finalizer) = wanted {
+        fields::include(going, &FINALIZERS, finalizer);
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariants: `code` and `reason` are those of Kubernetes 1.35; message texts are close, not equal.
 //! Not here: faults injected by tests (`super::fault`), which only borrow [`Failure::injected`].
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::access::Access;
 use super::kinds::ResourceKind;
@@ -37,6 +37,12 @@ impl Cause {
     }
 }
 
+/// What a failure is about, as far as there is something to say.
+fn details(group: &str, kind: &str, name: &str) -> Value {
+    let said = [("group", group), ("kind", kind), ("name", name)].into_iter().filter(|(_, text)| !text.is_empty());
+    said.map(|(key, text)| (key.to_owned(), Value::from(text))).collect::<Map<String, Value>>().into()
+}
+
 /// A request that was refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
@@ -52,7 +58,7 @@ impl Failure {
     }
 
     fn about(code: u16, reason: &str, kind: &ResourceKind, name: &str, message: String) -> Self {
-        let details = json!({"name": name, "group": kind.group, "kind": kind.plural});
+        let details = details(&kind.group, &kind.plural, name);
         Self { details, ..Self::plain(code, reason, message) }
     }
 
@@ -74,11 +80,14 @@ impl Failure {
         &self.message
     }
 
-    /// The failure as a `Status` object.
+    /// The failure as a `Status` object; one without a reason says none.
     #[must_use]
     pub fn status(&self) -> Value {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code});
+            "message": self.message, "code": self.code});
+        if !self.reason.is_empty() {
+            super::fields::set(&mut status, &["reason"], self.reason.as_str());
+        }
         if !self.details.is_null() {
             super::fields::set(&mut status, &["details"], self.details.clone());
         }
@@ -155,13 +164,23 @@ impl Failure {
         Self::plain(415, "UnsupportedMediaType", message)
     }
 
+    /// What was said beside the object, and cannot be meant.
+    pub(super) fn invalid_options(options: &str, causes: &[Cause]) -> Self {
+        Self::invalid_of("", options, "", causes)
+    }
+
     pub(super) fn invalid(kind: &ResourceKind, name: &str, causes: &[Cause]) -> Self {
+        Self::invalid_of(&kind.group, &kind.kind, name, causes)
+    }
+
+    fn invalid_of(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let line = |cause: &Cause| format!("{}: {}", cause.field, cause.message);
         let lines = causes.iter().map(line).collect::<Vec<_>>().join(", ");
         let causes: Vec<Value> =
             causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
-        let details = json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
-        Self { details, ..Self::plain(422, "Invalid", format!("{} {name:?} is invalid: {lines}", kind.kind)) }
+        let mut details = details(group, kind, name);
+        super::fields::set(&mut details, &["causes"], causes);
+        Self { details, ..Self::plain(422, "Invalid", format!("{kind} {name:?} is invalid: {lines}")) }
     }
 
     /// A JSON patch that did not apply, a failed `test` included: the API server tells no more than this.
@@ -169,8 +188,14 @@ impl Failure {
         Self::plain(422, "Invalid", "the server rejected our request due to an error in our request")
     }
 
+    /// A patch after which the object is none of its kind.
+    pub(super) fn undecodable_patch(why: &str) -> Self {
+        Self::invalid_of("", "", "", &[Cause::invalid("patch", "", why)])
+    }
+
+    /// What the API server has no reason for.
     pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self::plain(500, "InternalError", message)
+        Self::plain(500, "", message)
     }
 
     pub(super) fn ahead_of_time(asked: u64, current: u64) -> Self {

@@ -56,6 +56,16 @@ impl ResourceKind {
         !self.built_in() || self.group == CRD_GROUP || counted.contains(&(&self.group, &self.plural))
     }
 
+    /// Whether the answer to its deletion shows the object.
+    pub(super) fn is_shown_once_more(&self) -> bool {
+        ["pods", "services", "serviceaccounts"].iter().any(|plural| self.is("", plural))
+    }
+
+    /// Whether an update of what is not there creates it.
+    pub(super) fn created_by_updates(&self) -> bool {
+        self.is("coordination.k8s.io", "leases") || self.is("", "services") || (self.built_in() && self.plural == "events")
+    }
+
     /// Whether an update must name the resourceVersion it was made from.
     pub(super) fn needs_resource_version(&self) -> bool {
         !self.built_in() || self.is("coordination.k8s.io", "leases") || self.group == CRD_GROUP

@@ -9,24 +9,29 @@
 //! Not here: admission beyond what a scene alters, RBAC (every user may do everything that [`Embedded::set_forbidden`] does not
 //! forbid), schemas, the scheduler, Pods of Deployments.
 //!
+//! What can be compared with a real one is compared: `tests/real/differential`.
+//!
 //! # What differs from a real API server (1.35)
 //!
 //! - Namespaces need not exist; deleting one deletes what is in it, at once. No `default` `ServiceAccounts`.
 //! - Custom kinds have no schema: no validation, defaults, pruning, conversion or CEL; a served kind stays served. All
-//!   versions of a kind show the object as it was written. Built-in kinds are checked where a night would notice: names,
-//!   labels, sizes, immutability, Job templates; only what a night reads is defaulted.
+//!   versions of a kind show the object as it was written.
+//! - Built-in kinds are checked where a night would notice: types, names, labels, sizes, immutability, Job templates; only
+//!   what a night reads is defaulted; fields that they do not know are kept. Services are given no cluster IPs.
 //! - Server-side apply knows the managers that apply, and no others: fields that were created, updated or patched belong
-//!   to nobody and never conflict. Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
-//! - Access reviews allow what is not forbidden by the scene, whatever roles there are. Tokens are opaque, not JWTs; audiences
-//!   are not checked.
-//! - core/v1 and events.k8s.io/v1 Events are two kinds. `stringData` of Secrets is stored as sent.
-//! - Lists are the latest state, unless a fault says otherwise; a page after the first is live, dated as the first. Watches end after
-//!   half an hour unless told otherwise, and tell a change at the instant it is made.
+//!   to nobody and never conflict, and go with their last applier; what both refuse is refused
+//!   for its types before its conflicts.
+//! - Strategic merge patches are answered 415. `/scale`, `/log`, `/eviction`, `/binding` do not exist.
+//! - Access reviews allow what is not forbidden by the scene, whatever roles there are.
+//! - Tokens are opaque, not JWTs; audiences are not checked.
+//! - core/v1 and events.k8s.io/v1 Events are two kinds.
+//! - Lists are the latest state, unless a fault says otherwise.
+//! - Watches end after half an hour unless told otherwise, and tell a change at the instant it is made.
 //! - Controllers act at the instant of a change, after its answer was made, and never on stale caches: the races of a
 //!   lagging Job controller must be written into a scene (`on-stop: Completes` is one).
 //! - Deployments have no `ReplicaSets` and no Pods; all new replicas are ready at once, after `ready-after`.
 //! - Pods start at once on the one node, run their containers once whatever `restartPolicy` says, and stop as their
-//!   annotations say. Foreground deletion is Background.
+//!   annotations say.
 //! - `CronJobs` are only objects.
 
 mod access;
@@ -58,6 +63,7 @@ mod reactions;
 mod selector;
 mod serve;
 mod token;
+mod typed;
 mod validate;
 mod watch;
 mod world;
@@ -239,6 +245,11 @@ impl Embedded {
     /// From now on whatever `forbidden` says is answered 403, and by access reviews with no; none ends that.
     pub fn set_forbidden(&self, forbidden: Option<ForbiddenFn>) {
         *locked(&self.0.forbidden) = forbidden;
+    }
+
+    /// From now on the API is alone: no Job, Pod, Deployment or owner's end is followed by anything.
+    pub fn stop_controllers(&self) {
+        self.enter(|world| world.controllers_stopped = true);
     }
 
     /// From now on the Pods of Deployments with this label become ready so; none ends that.

@@ -14,7 +14,8 @@ use super::kinds::ResourceKind;
 type ItemKey = (&'static str, Option<&'static str>);
 
 /// Lists of maps, and the keys of their items; where an item may leave a key out, with what it then means.
-const KEYED: [(&str, &[ItemKey]); 9] = [
+const KEYED: [(&str, &[ItemKey]); 10] = [
+    ("ownerReferences", &[("uid", None)]),
     ("containers", &[("name", None)]),
     ("initContainers", &[("name", None)]),
     ("env", &[("name", None)]),
@@ -32,7 +33,7 @@ pub(super) struct Owned(pub(super) BTreeSet<Vec<String>>);
 
 /// How the items of the list in `field` are told apart: their paths, in order; none when the list is one leaf.
 pub(super) fn items(kind: &ResourceKind, field: &str, list: &[Value]) -> Option<Vec<String>> {
-    let keyed = KEYED.iter().filter(|(name, _)| kind.built_in() && *name == field);
+    let keyed = KEYED.iter().filter(|(name, _)| (kind.built_in() || *name == "ownerReferences") && *name == field);
     keyed.into_iter().find_map(|(_, keys)| list.iter().map(|item| item_path(item, keys)).collect())
 }
 
@@ -50,6 +51,8 @@ impl Owned {
     pub(super) fn of(kind: &ResourceKind, applied: &Value) -> Self {
         let mut owned = Self::default();
         owned.take(kind, "", applied, &mut Vec::new());
+        // An object that names nothing.
+        owned.0.remove(&Vec::new());
         owned
     }
 
@@ -143,6 +146,9 @@ fn remove_in(kind: &ResourceKind, field: &str, place: &mut Value, path: &[String
             members.remove(key);
         } else if let Some(inner) = members.get_mut(key) {
             remove_in(kind, key, inner, rest);
+            if inner.as_array().is_some_and(Vec::is_empty) {
+                members.remove(key);
+            }
         }
         return;
     }

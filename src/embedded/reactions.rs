@@ -45,6 +45,13 @@ impl World {
     }
 
     fn react(&mut self, key: &Key) {
+        if self.controllers_stopped {
+            // The API server's own.
+            if key.is(super::kinds::CRD_GROUP, "customresourcedefinitions") {
+                definitions::react(self, key);
+            }
+            return;
+        }
         garbage::react(self, key);
         match (key.group.as_str(), key.plural.as_str()) {
             ("apps", "deployments") => deployments::react(self, key),

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::annotations;
+use super::delete;
 use super::failure::{Cause, Failure};
 use super::fields;
 use super::kinds::ResourceKind;
@@ -46,8 +47,35 @@ pub(super) fn problems(kind: &ResourceKind, object: &Value) -> Vec<Cause> {
     if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > ANNOTATION_BYTES_MAX {
         causes.push(Cause::too_long("metadata.annotations", ANNOTATION_BYTES_MAX));
     }
+    causes.extend(owner_problems(object));
+    let finalizers = fields::list(object, &["metadata", "finalizers"]).iter().filter_map(Value::as_str);
+    let held_to_it = kind.built_in() && !["leases", "events"].contains(&kind.plural.as_str());
+    causes.extend(finalizers.filter(|name| held_to_it && !is_finalizer(name)).map(|name| {
+        Cause::invalid("metadata.finalizers", name, "name is neither a standard finalizer name nor is it fully qualified")
+    }));
     if kind.is("", "configmaps") || kind.is("", "secrets") {
         causes.extend(data_problems(object));
+    }
+    causes
+}
+
+fn is_finalizer(name: &str) -> bool {
+    [delete::ORPHAN, delete::FOREGROUND, "kubernetes"].contains(&name) || (name.contains('/') && is_qualified(name))
+}
+
+fn owner_problems(object: &Value) -> Vec<Cause> {
+    let owners = fields::list(object, &["metadata", "ownerReferences"]);
+    let mut causes = Vec::new();
+    for owner in owners {
+        let silent = ["apiVersion", "kind", "name", "uid"].into_iter().filter(|field| fields::text(owner, &[field]).is_empty());
+        causes.extend(silent.map(|field| Cause::invalid(&format!("metadata.ownerReferences.{field}"), "", "must not be empty")));
+        if ["v1", "events.k8s.io/v1"].contains(&fields::text(owner, &["apiVersion"])) && fields::text(owner, &["kind"]) == "Event"
+        {
+            causes.push(Cause::invalid("metadata.ownerReferences", "Event", "is disallowed from being an owner"));
+        }
+    }
+    if owners.iter().filter(|owner| fields::flag(owner, &["controller"])).count() > 1 {
+        causes.push(Cause::invalid("metadata.ownerReferences", "", "only one reference can have controller set to true"));
     }
     causes
 }
@@ -66,6 +94,8 @@ fn data_problems(object: &Value) -> Vec<Cause> {
             )
         })
         .collect();
+    let twice = fields::strings(object, &["data"]).into_keys().filter(|key| fields::at(object, &["binaryData", key]).is_some());
+    causes.extend(twice.map(|key| Cause::invalid(&format!("data[{key}]"), &key, "duplicate of key present in binaryData")));
     if data.iter().map(|(_, value)| value.len()).sum::<usize>() > DATA_BYTES_MAX {
         causes.push(Cause::too_long("", DATA_BYTES_MAX));
     }
@@ -73,6 +103,11 @@ fn data_problems(object: &Value) -> Vec<Cause> {
 }
 
 fn name_problem(kind: &ResourceKind, name: &str) -> Option<Cause> {
+    if kind.built_in() && kind.plural == "events" {
+        // Made by old clients from whatever names they had.
+        let legal = !name.is_empty() && ![".", ".."].contains(&name) && !name.contains(['/', '%']);
+        return (!legal).then(|| Cause::invalid("metadata.name", name, "may not be part of a path"));
+    }
     let is_label = kind.is("", "services") || kind.is("", "namespaces");
     let name_bytes_max = if is_label || kind.is("batch", "jobs") {
         63
@@ -124,11 +159,9 @@ fn is_name_part(text: &str) -> bool {
 /// Every reason why `new` may not take the place of `old`.
 pub(super) fn change_problems(kind: &ResourceKind, old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = problems(kind, new);
-    for field in ["uid", "creationTimestamp"] {
-        let (before, after) = (fields::text(old, &["metadata", field]), fields::text(new, &["metadata", field]));
-        if before != after {
-            causes.push(Cause::invalid(&format!("metadata.{field}"), after, IMMUTABLE));
-        }
+    let [before, after] = [old, new].map(super::world::uid);
+    if before != after {
+        causes.push(Cause::invalid("metadata.uid", after, IMMUTABLE));
     }
     if super::world::is_going(old) {
         let held = fields::list(old, &["metadata", "finalizers"]);
@@ -138,6 +171,9 @@ pub(super) fn change_problems(kind: &ResourceKind, old: &Value, new: &Value) -> 
     }
     if (kind.is("", "configmaps") || kind.is("", "secrets")) && fields::flag(old, &["immutable"]) {
         causes.extend(sealed_problems(old, new));
+    }
+    if kind.is("", "secrets") && differs(old, new, &["type"]) {
+        causes.push(Cause::invalid("type", fields::text(new, &["type"]), IMMUTABLE));
     }
     if kind.is("batch", "jobs") {
         causes.extend(job_problems(old, new));
@@ -150,6 +186,13 @@ pub(super) fn change_problems(kind: &ResourceKind, old: &Value, new: &Value) -> 
 
 fn differs(old: &Value, new: &Value, path: &[&str]) -> bool {
     fields::at(old, path) != fields::at(new, path)
+}
+
+/// A map that is there and empty is not one that is not there, to a Secret that is sealed; to a `ConfigMap` it is.
+pub(super) fn emptied_problems(kind: &ResourceKind, old: &Value, wanted: &Value) -> Vec<Cause> {
+    let sealed = kind.is("", "secrets") && fields::flag(old, &["immutable"]) && fields::at(old, &["data"]).is_none();
+    let emptied = sealed && fields::object(wanted, &["data"]).is_some_and(serde_json::Map::is_empty);
+    if emptied { vec![Cause::forbidden("data", SET)] } else { Vec::new() }
 }
 
 fn sealed_problems(old: &Value, new: &Value) -> Vec<Cause> {

@@ -101,6 +101,8 @@ pub(super) struct World {
     pub(super) due: BTreeSet<(Timestamp, Key)>,
     pub(super) audit: Audit,
     pub(super) admission: Admission,
+    /// Nothing follows from a change by itself.
+    pub(super) controllers_stopped: bool,
     objects: BTreeMap<Key, Arc<Value>>,
     uids: BTreeMap<String, Key>,
     history: VecDeque<Change>,
@@ -127,6 +129,7 @@ impl World {
             due: BTreeSet::new(),
             audit: Audit::default(),
             admission: Admission::default(),
+            controllers_stopped: false,
             objects: BTreeMap::new(),
             uids: BTreeMap::new(),
             history: VecDeque::new(),
