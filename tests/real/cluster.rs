@@ -44,6 +44,16 @@ impl Cluster {
         self.kubeconfig.parent().and_then(Path::parent).unwrap()
     }
 
+    /// Its administrator's client.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Waits for what is done with [`Self::client`].
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
         let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let request = http::Request::builder().method(method).uri(path).header("content-type", media);

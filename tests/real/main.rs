@@ -26,6 +26,7 @@ mod tenant;
 mod by_hand;
 mod chart;
 mod death;
+mod differential;
 mod faults;
 mod gitops;
 mod goes_back;
