@@ -61,8 +61,12 @@ fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
 /// (`--request-timeout`, a minute by default), and its lag.
 pub const STALE_CONTROLLER: Span = Span::seconds(75);
 
-/// PROTOCOL rule 13. A Pod that was created is seen whatever crashes: our finalizer keeps it until its end is recorded.
+/// PROTOCOL rule 13. A Pod that was created is seen whatever crashes: our finalizer keeps it until its end is recorded. A Job that was
+/// deleted has no burn to show: only a Pod of it that was seen to end is proof, since no Job of ours has a second one.
 fn proof(job: &JobFact, now: Timestamp) -> Option<Proof> {
+    if job.end == Some(JobEnd::Vanished) {
+        return (job.pods == Pods::Terminal).then_some(Proof::Dead);
+    }
     match (job.burned?, &job.pods) {
         (Burned::NeverStarted, _) => Some(Proof::NeverStarted),
         (Burned::Started, Pods::Terminal) => Some(Proof::Dead),

@@ -16,7 +16,7 @@ use crate::model::span::after;
 
 use super::Next;
 use super::command::{Held, Hold};
-use super::facts::{Arming, Facts};
+use super::facts::{Arming, Facts, JobEnd, JobKey};
 use super::journal::{Cause, Event};
 use super::state::{Direction, State, StepState, Work};
 use super::words::{clock, said};
@@ -26,6 +26,9 @@ use super::{orders, outcome, switch};
 pub(super) fn next_before(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
     if let Some(why) = orders::cancelled(state, facts, now) {
         return Some((Event::Finished { outcome: Outcome::Cancelled }, why));
+    }
+    if let Some((_, why)) = deleted(plan, state, facts).filter(|_| state.armed) {
+        return Some((Event::Finished { outcome: Outcome::Cancelled }, format!("{why}: nothing was closed")));
     }
     let held = start_held(plan, state, facts, now);
     let and_held: String = held.iter().map(|hold| format!("; {}", hold.why)).collect();
@@ -76,6 +79,7 @@ pub(super) fn next(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) ->
         .or_else(|| caps(plan, state, now))
         .or_else(|| futile(plan, state, now))
         .or_else(|| switch::lost(plan, facts, now))
+        .or_else(|| going_back_deleted(plan, state, facts))
         .or_else(|| start(plan, state, facts, now))
 }
 
@@ -108,6 +112,29 @@ fn failed(plan: &Plan, state: &State) -> Next {
     let (planned, _) = plan.steps.iter().zip(&state.steps).find(|(_, step)| matches!(step.work, Work::Failed { .. }))?;
     let why = format!("step {} failed: going back", planned.name);
     Some((Event::GoingBack { cause: Cause::StepFailed { step: planned.name.clone() } }, why))
+}
+
+/// The first Job that is not there any more, of those that are still to run for what has not begun; nobody makes one anew in a night.
+fn deleted(plan: &Plan, state: &State, facts: &Facts) -> Option<(JobKey, String)> {
+    let waits = |index: &StepIndex| state.steps.get(*index).is_some_and(|step| step.work == Work::Waiting);
+    let gone = facts.jobs.iter().filter(|(_, fact)| fact.end == Some(JobEnd::Vanished));
+    gone.map(|(job, _)| *job).find_map(|job| {
+        let (what, index) = match job {
+            JobKey::Step(index) => ("the Job of step ", Some(index)),
+            JobKey::Undo(index, _) => ("a Job of the undo of step ", Some(index)),
+            JobKey::Smoke if state.direction == Direction::Still => ("the Job of the verification", None),
+            JobKey::Smoke => return None,
+        };
+        let name = index.filter(waits).and_then(|index| plan.steps.get(index)).map_or("", |step| step.name.as_str());
+        (index.is_none() || !name.is_empty()).then(|| (job, format!("{what}{name} is not there any more")))
+    })
+}
+
+fn going_back_deleted(plan: &Plan, state: &State, facts: &Facts) -> Next {
+    let (job, why) = deleted(plan, state, facts)?;
+    let (JobKey::Step(index) | JobKey::Undo(index, _)) = job else { return None };
+    let step = plan.steps.get(index)?.name.clone();
+    Some((Event::GoingBack { cause: Cause::StepFailed { step } }, format!("{why}: going back before it begins")))
 }
 
 fn committed(plan: &Plan, state: &State) -> Next {

@@ -26,7 +26,6 @@ pub struct Interest {
 /// What matters in this state.
 #[must_use]
 pub fn interest(plan: &Plan, state: &State) -> Interest {
-    let jobs = state.armed && (state.outcome.is_some() || state.direction != Direction::Still);
     let targets = match &state.direction {
         _ if state.outcome.is_some() => BTreeSet::new(),
         Direction::Still if !state.armed => BTreeSet::new(),
@@ -38,7 +37,7 @@ pub fn interest(plan: &Plan, state: &State) -> Interest {
             open.map(|(index, _)| index).collect()
         }
     };
-    Interest { jobs, targets, degraded: degraded(plan, state), changes: changes(plan, state) }
+    Interest { jobs: state.armed, targets, degraded: degraded(plan, state), changes: changes(plan, state) }
 }
 
 /// Being opened on half-done work, changed as they declared.

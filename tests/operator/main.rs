@@ -6,6 +6,7 @@ mod addresses;
 mod by_hand;
 mod clock;
 mod crashes;
+mod deleted_jobs;
 mod endpoints;
 mod half_done;
 mod heartbeat;
