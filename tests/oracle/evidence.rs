@@ -82,6 +82,25 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// As if nobody had ever written this annotation.
+    pub fn without_annotation(&mut self, name: &str) {
+        let strip = |object: &mut Arc<Value>| {
+            if object["metadata"]["annotations"].get(name).is_none() {
+                return;
+            }
+            let Some(metadata) = Arc::make_mut(object)["metadata"].as_object_mut() else { return };
+            let left = metadata["annotations"].as_object_mut().map_or(0, |all| {
+                all.remove(name);
+                all.len()
+            });
+            if left == 0 {
+                metadata.remove("annotations");
+            }
+        };
+        self.by_day.values_mut().chain(self.at_last.values_mut()).for_each(strip);
+        self.changes.iter_mut().flat_map(|change| change.before.iter_mut().chain(&mut change.after)).for_each(strip);
+    }
+
     pub fn is_ours(&self, change: &Change) -> bool {
         change.user.as_deref().is_some_and(|user| !self.others.iter().any(|other| other == user))
     }

@@ -77,7 +77,9 @@ fn fits(all: &[Fault], fault: &Fault) -> bool {
     let leaves = |one: &Fault| LEAVES_ONE.contains(&one.kind) || one.of == Of::Sentinels;
     let is_dead = |one: &Fault| one.kind == Kind::OperatorDies;
     let nobody = all.iter().any(|one| leaves(one) && leaves(fault) && (is_dead(one) || is_dead(fault)));
-    let same = all.iter().any(|one| one.kind == fault.kind && (one.kind.way() != Way::Request || one.to == fault.to));
+    let same = all
+        .iter()
+        .any(|one| one.kind == fault.kind && (!matches!(one.kind.way(), Way::Request | Way::Event) || one.to == fault.to));
     let same_job =
         all.iter().any(|one| one.kind.way() == Way::Work && fault.kind.way() == Way::Work && one.object == fault.object);
     !nobody && !same && !same_job
@@ -110,6 +112,7 @@ fn window(chance: &mut Chance, draft: &Draft, fault: &mut Fault, longest: i64) {
 fn fault(chance: &mut Chance, draft: &Draft, kind: Kind) -> Option<Fault> {
     match kind.way() {
         Way::Request => Some(request(chance, draft, kind)),
+        Way::Event => Some(event(chance, draft, kind)),
         Way::Program => Some(program(chance, draft, kind)),
         Way::Work => work(chance, draft, kind),
         Way::Hand => hand(chance, draft, kind),
@@ -153,6 +156,21 @@ fn request(chance: &mut Chance, draft: &Draft, kind: Kind) -> Fault {
             fault.times = Some(usize::try_from(chance.between(1, 4)).unwrap());
         }
     }
+    fault
+}
+
+/// What watches of the night are about.
+const TOLD: [To; 5] = [To::Anything, To::Jobs, To::Jobs, To::Ledger, To::Night];
+
+fn event(chance: &mut Chance, draft: &Draft, kind: Kind) -> Fault {
+    let mut fault = Fault::new(kind);
+    fault.of = *chance.one_of(&[Of::Operator, Of::Operator, Of::Anybody, Of::Sentinels]);
+    fault.to = *chance.one_of(&TOLD);
+    if kind == Kind::EventLate {
+        fault.takes = Some(SignedDuration::from_secs(chance.between(1, 90)));
+    }
+    fault.at = Some(moment(chance, draft, draft.must_serve_by() - minutes(3)));
+    fault.times = Some(usize::try_from(chance.between(1, 4)).unwrap());
     fault
 }
 

@@ -69,6 +69,9 @@ pub fn deeds(faults: &[Fault]) -> Vec<(Timestamp, Deed)> {
     all
 }
 
+/// What somebody's webhook writes on an object whenever it changes.
+pub const WEBHOOK_MARK: &str = "webhook.example/visto";
+
 fn root(kind: &str) -> &'static str {
     match kind {
         "Deployment" => "/apis/apps/v1",
@@ -154,7 +157,7 @@ impl Hand<'_> {
         self.embedded.set_admission(Some(Arc::new(move |admitted: Admitted<'_>, value: &mut Value| {
             let resource = format!("{}s", object.kind.to_lowercase());
             if (admitted.resource, admitted.namespace, admitted.name) == (resource.as_str(), &object.namespace, &object.name) {
-                value["metadata"]["annotations"]["webhook.example/visto"] = json!("si");
+                value["metadata"]["annotations"][WEBHOOK_MARK] = json!("si");
                 altered.fetch_add(1, Ordering::Relaxed);
             }
         })));
@@ -170,7 +173,7 @@ impl Hand<'_> {
     pub async fn does(&self, cast: &mut Cast, deed: &Deed) -> bool {
         match deed.fault.kind.way() {
             Way::Program => self.on_program(cast, deed).await,
-            Way::Hand | Way::Request | Way::Work => self.on_object(cast, deed).await,
+            Way::Hand | Way::Request | Way::Event | Way::Work => self.on_object(cast, deed).await,
         }
     }
 

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::cast::Who;
+use super::deeds::WEBHOOK_MARK;
 use super::fault::{Fault, Kind, Object};
 use super::play::Played;
 use super::scene::Scene;
@@ -14,10 +15,14 @@ use crate::oracle::{Broken, Declared, Key, judge};
 pub const OPEN: &str = "open before doors";
 pub const STAYS_OPEN: &str = "open from then on";
 pub const QUIET: &str = "quiet";
+pub const HELD_UP: &str = "no undo is held up";
 pub const GIVEN_BACK: &str = "given back exactly";
 
 /// A try every fifteen seconds, of up to five requests.
 const TRIES_AN_HOUR_MAX: usize = 1200;
+/// Each minute four watches anew, and a look of four requests.
+const LOOKS_AN_HOUR_MAX: usize = 480;
+const TENANT: &str = "system:serviceaccount:centro-dati:lavori";
 
 /// When a promise need not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +67,7 @@ fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
         all.push(Excuse { promise: OPEN, about: about.clone(), during: During::Ever, why });
         all.push(Excuse { promise: STAYS_OPEN, about, during: During::Unseen(fault.from(), Timestamp::MAX), why });
         let why = "whoever has to give it back looks for it until a person says otherwise";
-        let actors = Who::SENTINELS.into_iter().chain(["system:serviceaccount:centro-dati:lavori"]);
+        let actors = Who::SENTINELS.into_iter().chain([TENANT]);
         all.extend(actors.map(|who| Excuse {
             promise: QUIET,
             about: who.to_owned(),
@@ -78,17 +83,24 @@ fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
     all
 }
 
+/// A step whose Job is gone and of which no Pod was seen to end may still have worked: its service waits for a person.
+fn job_deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
+    if played.journal().contains("\"finished\"") {
+        return vec![];
+    }
+    let why = "a person is needed: nobody can prove that the work has stopped of which the Job was deleted";
+    let actors = Who::SENTINELS.into_iter().chain([TENANT]);
+    let asks = actors.map(|who| Excuse { promise: QUIET, about: who.to_owned(), during: During::AtMost(LOOKS_AN_HOUR_MAX), why });
+    let undo = Excuse { promise: HELD_UP, about: format!("nobody undid {}", fault.object().name), during: During::Ever, why };
+    asks.chain([undo]).collect()
+}
+
 /// What a fault that struck excuses.
 pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
     let declared = &played.declared;
     match fault.kind {
         Kind::TargetDeleted => deleted(played, fault),
-        Kind::WebhookAlters => vec![Excuse {
-            promise: GIVEN_BACK,
-            about: key(fault.object()).to_string(),
-            during: During::Ever,
-            why: "somebody's webhook writes its own mark with every change, with ours too",
-        }],
+        Kind::JobDeleted => job_deleted(played, fault),
         Kind::OperatorDies if !played.journal().contains("workBegun") => {
             let why = "the operator died for good before anything was closed: nothing is to be given back, and tokens wait for an operator";
             let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
@@ -108,8 +120,14 @@ pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
                 during: During::Ever,
                 why: "it declares to be closed again when it does not answer, and what it needs was down",
             };
+            let looks = || Excuse {
+                promise: QUIET,
+                about: TENANT.to_owned(),
+                during: During::AtMost(LOOKS_AN_HOUR_MAX),
+                why: "a service that was closed again is looked at each minute, since nothing rings when a person opens it",
+            };
             let of = |one: &crate::oracle::Service| {
-                if one.closes_again { vec![unseen(&one.id), again(&one.id)] } else { vec![unseen(&one.id)] }
+                if one.closes_again { vec![unseen(&one.id), again(&one.id), looks()] } else { vec![unseen(&one.id)] }
             };
             probed.flat_map(of).collect()
         }
@@ -117,15 +135,22 @@ pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
     }
 }
 
-/// Every promise that the night broke and that nothing excuses.
+/// Every promise that the night broke and that nothing excuses. What somebody's webhook writes with every change of an object, ours too, is
+/// nobody's change.
 pub fn judged(scene: &Scene, played: &Played) -> Vec<Broken> {
     let struck = scene.faults.iter().zip(&played.struck).filter(|(_, count)| **count > 0).map(|(fault, _)| fault);
-    let excuses: Vec<Excuse> = struck.flat_map(|fault| excuses(played, fault)).collect();
+    let struck: Vec<&Fault> = struck.collect();
+    let excuses: Vec<Excuse> = struck.iter().flat_map(|fault| excuses(played, fault)).collect();
     let excuse_of = |broken: &Broken| {
-        excuses.iter().find(|excuse| excuse.promise == broken.promise && broken.what.starts_with(&format!("{} ", excuse.about)))
+        let is_about = |about: &str| broken.what == about || broken.what.starts_with(&format!("{about} "));
+        excuses.iter().find(|excuse| excuse.promise == broken.promise && is_about(&excuse.about))
     };
+    let mut evidence = played.evidence.clone();
+    if struck.iter().any(|fault| fault.kind == Kind::WebhookAlters) {
+        evidence.without_annotation(WEBHOOK_MARK);
+    }
     let mut left = vec![];
-    for broken in judge(&played.declared, &played.evidence) {
+    for broken in judge(&played.declared, &evidence) {
         let Some(excuse) = excuse_of(&broken) else {
             left.push(broken);
             continue;
@@ -139,7 +164,7 @@ pub fn judged(scene: &Scene, played: &Played) -> Vec<Broken> {
             }
             During::Unseen(from, until) => (from, until),
         };
-        let mut seen = played.evidence.clone();
+        let mut seen = evidence.clone();
         seen.sightings.retain(|one| one.service != excuse.about || one.at < from || one.at > until);
         let is_it = |one: &Broken| one.promise == excuse.promise && one.what.starts_with(&format!("{} ", excuse.about));
         left.extend(judge(&played.declared, &seen).into_iter().filter(is_it));

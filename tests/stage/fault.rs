@@ -28,6 +28,8 @@ macro_rules! kinds {
 pub enum Way {
     /// On the way to the API server, or back: `of`, `to`, `at`, `lasts`, `times`.
     Request,
+    /// One change that a watch is to be told of: the same.
+    Event,
     /// A program, at a moment.
     Program,
     /// What a Job does: `object` is the CronJob that it is made from.
@@ -87,6 +89,20 @@ kinds! {
     WatchRefused: Request,
     /// A watch is never answered.
     WatchUnanswered: Request,
+    /// A watch is never told.
+    EventLost: Event,
+    /// A watch is told after `takes`.
+    EventLate: Event,
+    /// A watch is told twice.
+    EventTwice: Event,
+    /// A watch is told after what follows.
+    EventAfterNext: Event,
+    /// A watch ends with 410 where it was to be told.
+    EventCompacted: Event,
+    /// A watch ends where it was to be told.
+    WatchEnded: Event,
+    /// A watch is half-open from there on: it shows nothing and does not end.
+    WatchSilent: Event,
     /// 403: a quota is exceeded, nothing is created.
     Quota: Request,
     /// Somebody's webhook refuses every change of an object.

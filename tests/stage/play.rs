@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::embedded::{AUDITED_MAX, Embedded, Fault, FaultFn, KEPT_MAX, RequestInfo, Stage};
+use notturno::embedded::{AUDITED_MAX, Embedded, Fault, FaultFn, KEPT_MAX, RequestInfo, Stage, WatchFault, WatchFaultFn};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -113,7 +113,7 @@ impl Scene {
         let (deaths, mut dead) = mpsc::unbounded_channel();
         let strikes = Arc::new(Strikes::new(&self.faults));
         embedded.set_fault(Some(self.fault(&embedded, trouble, deaths, &strikes)));
-        embedded.set_watch_fault(trouble.watch_fault());
+        embedded.set_watch_fault(Some(watch_fault(&embedded, trouble, &strikes)));
         let (line, mut was_cut) = (trouble.line(), trouble.cut.is_none());
         let mut cast = Cast::new(&embedded, &self.faults, Some(line.clone())).await;
         let (sightings, until) = (self.prober(&embedded), self.must_serve_by() + SignedDuration::from_hours(2));
@@ -173,7 +173,7 @@ impl Scene {
             (Kind::WebhookAlters, _) => altered,
             (Kind::WallClockAhead | Kind::WallClockBehind, _) => 1,
             (_, Way::Work) => worked(played, fault),
-            (_, Way::Request) => requests[place],
+            (_, Way::Request | Way::Event) => requests[place],
             (_, Way::Hand | Way::Program) => deeds[place],
         };
         self.faults.iter().enumerate().map(of).collect()
@@ -268,6 +268,16 @@ impl Scene {
         let events = embedded.events_told();
         Played { declared, outcome, end, writes, killed, events, orders: 0, evidence, struck: vec![], log }
     }
+}
+
+/// What watches are told, by trouble and by file.
+fn watch_fault(embedded: &Embedded, trouble: &Trouble, strikes: &Arc<Strikes>) -> WatchFaultFn {
+    let (trouble, strikes, clock) = (trouble.clone(), Arc::clone(strikes), embedded.clock());
+    Arc::new(move |event| match (trouble.event, Who::of(&event.user)) {
+        (Some((number, fault)), _) if event.number == number => fault,
+        (_, Some(who)) => strikes.tell(who, event, clock.now()),
+        (_, None) => WatchFault::None,
+    })
 }
 
 /// How many Pods of the Job did what the fault says: those that are stopped do it only when they are.

@@ -1,13 +1,13 @@
 //! What goes wrong on the way to the API server and back.
 //!
-//! In: the faults of a night, a request. Out: what becomes of it. Invariants: the first fault of the list that is due strikes; each is
+//! In: the faults of a night, a request or an event of a watch. Out: what becomes of it. Invariants: the first fault of the list that is due strikes; each is
 //! counted as often as it struck. Not here: what others do to objects (`deeds`).
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::embedded::{self, RequestInfo, Stage, Verb};
+use notturno::embedded::{self, EventInfo, RequestInfo, Stage, Verb, WatchFault};
 
 use super::cast::Who;
 use super::fault::{Fault, Kind, Of, To, Way};
@@ -86,6 +86,45 @@ impl Strikes {
             }
         }
         embedded::Fault::None
+    }
+}
+
+impl Strikes {
+    /// What becomes of a change that a watch is to be told of.
+    pub fn tell(&self, who: Who, event: &EventInfo, now: Timestamp) -> WatchFault {
+        let mut struck = self.struck.lock().unwrap();
+        for (place, fault) in self.faults.iter().enumerate().filter(|(_, fault)| fault.kind.way() == Way::Event) {
+            let due = fault.from() <= now && now < fault.until() && fault.times.is_none_or(|times| struck[place] < times);
+            if due && of(fault, who) && about(fault, event) {
+                struck[place] += 1;
+                return told(fault);
+            }
+        }
+        WatchFault::None
+    }
+}
+
+fn about(fault: &Fault, event: &EventInfo) -> bool {
+    let resource = event.resource.as_str();
+    match fault.to {
+        To::Ledger => resource == "configmaps" && event.name.ends_with("-ledger"),
+        To::Jobs => ["jobs", "pods"].contains(&resource),
+        To::Night => resource == "interventions",
+        To::Switch => resource == "deployments",
+        To::Anything | To::Plan | To::Targets | To::Events | To::Writes | To::Reads | To::Watches => true,
+    }
+}
+
+fn told(fault: &Fault) -> WatchFault {
+    match fault.kind {
+        Kind::EventLost => WatchFault::Lost,
+        Kind::EventLate => WatchFault::Late(late(fault)),
+        Kind::EventTwice => WatchFault::Twice,
+        Kind::EventAfterNext => WatchFault::AfterNext,
+        Kind::EventCompacted => WatchFault::Compacted,
+        Kind::WatchEnded => WatchFault::Ended,
+        Kind::WatchSilent => WatchFault::Silent,
+        other => unreachable!("{other:?} strikes no event"),
     }
 }
 

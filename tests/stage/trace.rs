@@ -57,6 +57,12 @@ impl Played {
         text
     }
 
+    /// What the night's own object says in the end.
+    pub fn says(&self) -> String {
+        let night = self.evidence.at_last.iter().find(|(key, _)| key.resource == "interventions");
+        night.map_or_else(|| "it is not there any more".to_owned(), |(_, night)| night["status"].to_string())
+    }
+
     /// The same as the trace in one line.
     pub fn fingerprint(&self) -> String {
         Sha256::digest(self.trace()).iter().map(|byte| format!("{byte:02x}")).collect()

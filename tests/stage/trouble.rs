@@ -3,11 +3,10 @@
 //! In: numbers of writes and events. Out: what that does to requests and watches. Invariants: the same night and the same trouble give the same
 //! evidence. Not here: the night (the scene), what its file says goes wrong (`fault`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use notturno::embedded::{Fault, RequestInfo, Stage, Verb, WatchFault, WatchFaultFn};
+use notturno::embedded::{Fault, RequestInfo, Stage, Verb, WatchFault};
 
 use super::play::Turn;
 use crate::processes::line::Line;
@@ -64,11 +63,6 @@ impl Trouble {
         let watched = ["interventions", "configmaps"].contains(&request.resource.as_str());
         let begins = watched && request.verb == Verb::List && stage == Stage::Before;
         self.older.filter(|_| begins).map(Fault::Older)
-    }
-
-    pub fn watch_fault(&self) -> Option<WatchFaultFn> {
-        let (number, fault) = self.event?;
-        Some(Arc::new(move |event| if event.number == number { fault } else { WatchFault::None }))
     }
 
     /// Never cut, unless it says so.
