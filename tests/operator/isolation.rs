@@ -6,6 +6,7 @@ use std::time::Duration;
 use notturno::embedded::{Fault, RequestInfo, Stage, Verb};
 use serde_json::json;
 
+use crate::processes;
 use crate::world::{NIGHT, WORK, World};
 
 #[tokio::test(start_paused = true)]
@@ -119,4 +120,22 @@ async fn a_ledger_out_of_reach_stops_the_work_and_takes_rights_back_without_it()
     assert_eq!(stopped.unwrap()["spec"]["suspend"], true, "stopped at 04:00 though nothing could be recorded");
     assert_eq!(world.outcome(NIGHT).await, "RolledBack");
     assert_eq!(world.ledger().await.broken, None);
+}
+
+/// Thousands of operators are played in one process, each in a runtime of its own.
+#[test]
+fn an_operator_that_is_gone_leaves_nothing_in_memory() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let tokens = runtime.block_on(async {
+        let world = World::new(false);
+        world.declare(|_| {});
+        let client_for_token = processes::directly(&world.embedded);
+        let tokens = Arc::downgrade(&client_for_token);
+        let _operator = world.operator_with(client_for_token);
+        world.until("2023-02-10T00:40:00+01:00").await;
+        assert!(tokens.upgrade().is_some(), "it acts for a tenant");
+        tokens
+    });
+    drop(runtime);
+    assert!(tokens.upgrade().is_none(), "what gives tokens is kept by itself");
 }

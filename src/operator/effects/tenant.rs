@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::call::{Answer, CallError, LIMIT, within};
 use super::marks::US;
 use super::operations::text;
-use super::tenants::Tenants;
+use super::tenants::Giver;
 use crate::model::epoch::Epoch;
 use crate::operator::connect::Within;
 
@@ -39,7 +39,7 @@ pub struct Tenant {
     kinds: Kinds,
     refused: Arc<AtomicBool>,
     /// Who gives another token.
-    given_by: Option<Tenants>,
+    given_by: Option<Giver>,
 }
 
 /// What is served under which plural, once asked; the same for all tenants.
@@ -81,8 +81,8 @@ impl Tenant {
     }
 
     /// A tenant whose token can be asked for again.
-    pub(super) fn given_by(tenants: Tenants, kinds: Kinds, client: Client, namespace: &str, service_account: &str) -> Self {
-        Self { given_by: Some(tenants), kinds, ..Self::new(client, namespace, service_account) }
+    pub(super) fn given_by(giver: Giver, kinds: Kinds, client: Client, namespace: &str, service_account: &str) -> Self {
+        Self { given_by: Some(giver), kinds, ..Self::new(client, namespace, service_account) }
     }
 
     /// The API server no longer takes its token: the next who asks for the tenant gets a new one.
@@ -196,7 +196,7 @@ impl Tenant {
         }
         self.refuse();
         let left = || until.saturating_duration_since(Instant::now());
-        let Some(tenants) = &self.given_by else { return answer };
+        let Some(tenants) = self.given_by.as_ref().and_then(Giver::tenants) else { return answer };
         match timeout(left(), tenants.of(&self.namespace, &self.service_account)).await {
             Ok(Ok(renewed)) if left() >= REPEAT_WITHIN_MIN => {
                 let answer = renewed.ask(what, method, &at, body, left()).await;

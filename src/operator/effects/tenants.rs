@@ -6,7 +6,7 @@
 //! Not here: calls ([`super::tenant`]).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use kube::Client;
@@ -60,6 +60,16 @@ struct Known {
 struct Hands {
     tenant: Tenant,
     since: Instant,
+}
+
+/// Who gives another token, as long as there is anybody to: it is kept where tokens are kept, and must not keep itself.
+#[derive(Clone)]
+pub(super) struct Giver(Weak<Shared>);
+
+impl Giver {
+    pub(super) fn tenants(&self) -> Option<Tenants> {
+        self.0.upgrade().map(Tenants)
+    }
 }
 
 impl Hands {
@@ -155,7 +165,7 @@ impl Tenants {
         let answer = operator.ask(&what, "POST", &at, Some(&request), LIMIT).await.map_err(source)?;
         let client =
             client_for_token(text(&answer, &["status", "token"])).map_err(|error| TenantError::NoClient(error.into()))?;
-        Ok(Tenant::given_by(self.clone(), kinds.clone(), client, namespace, service_account))
+        Ok(Tenant::given_by(Giver(Arc::downgrade(&self.0)), kinds.clone(), client, namespace, service_account))
     }
 }
 
