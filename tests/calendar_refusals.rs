@@ -77,6 +77,11 @@ fn bad_hours_are_refused_with_the_parsers_words_and_what_to_do() {
 fn what_could_only_be_guessed_at_is_refused() {
     assert!(hours_problem("sunrise-sunset").contains("depends on the sun"));
     assert!(hours_problem("Mo-Fr (dawn+01:00)-12:00").contains("depends on the sun"));
+    for repeated in ["10:00-16:00/24:00", "Mo 8-13/24:00", "10:00-16:00 / 24:00; PH off"] {
+        assert!(hours_problem(repeated).contains("24:00\" repeats moments instead of opening"), "{repeated}");
+    }
+    let in_a_comment = Calendar::new("prova", "Europe/Rome", "Mo 08:00-12:00 \"sala 3/24:00\"", &italy(), Vec::new());
+    assert!(in_a_comment.is_ok(), "{in_a_comment:?}");
     assert!(hours_problem("Mo-Fr 17:00+").contains("has no closing time"));
     assert!(hours_problem("Mo-Fr 17:00-20:00+").contains("has no closing time"));
     assert!(hours_problem("Mo-Fr 10:00-16:00/01:30").contains("repeats moments"));

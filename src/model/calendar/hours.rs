@@ -100,6 +100,9 @@ impl Hours {
         if text.len() > TEXT_MAX {
             return Err(vec![format!("opening hours are longer than {TEXT_MAX} characters: write fewer rules")]);
         }
+        if let Some(found) = repetition_by_the_day(text) {
+            return Err(vec![format!("\"{found}\" repeats moments instead of opening: write the hours without \"/\"")]);
+        }
         let whole: OpeningHours = text.parse().map_err(|error| vec![syntax_problem(text, &error)])?;
         let expression = whole.get_expression();
         let problems: Vec<String> =
@@ -265,6 +268,14 @@ fn syntax_problem(text: &str, error: &SyntaxError) -> String {
     format!("cannot read \"{}\": {said}; {advice}", cut(text))
 }
 
+/// Comments, which may say anything, and the one repetition that the library's grammar takes and its parser does not expect.
+static COMMENT_OR_REPETITION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#""[^"]*"|/ ?24:00"#).ok());
+
+/// What is repeated every 24:00: the parser panics on it where assertions are on.
+fn repetition_by_the_day(text: &str) -> Option<&str> {
+    COMMENT_OR_REPETITION.as_ref()?.find_iter(text).map(|found| found.as_str()).find(|found| found.starts_with('/'))
+}
+
 /// `8-13`, `8.30-13`, `8 to 13`.
 static BARE_HOURS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\b(\d{1,2})(?:[:.](\d{2}))?\s*(?:-|–|to|alle)\s*(\d{1,2})(?:[:.](\d{2}))?\b").ok());
@@ -275,7 +286,8 @@ fn with_minutes(text: &str) -> Option<String> {
         let part = |index: usize| found.get(index).map_or("00", |part| part.as_str());
         format!("{:0>2}:{}-{:0>2}:{}", part(1), part(2), part(3), part(4))
     });
-    written.parse::<OpeningHours>().is_ok().then(|| written.into_owned())
+    let is_hours = repetition_by_the_day(&written).is_none() && written.parse::<OpeningHours>().is_ok();
+    is_hours.then(|| written.into_owned())
 }
 
 /// The parser lists the names of its grammar's rules.
