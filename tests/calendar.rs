@@ -315,12 +315,18 @@ fn moments_are_shown_with_their_offset_and_no_zone_name() {
 
 #[test]
 fn the_ends_of_time_are_answered_too() {
-    for hours in ["24/7", "Mo-Su 20:00-08:00; PH off"] {
+    // The last moment lies on a Thursday: no door opens on the Friday after it.
+    for hours in ["24/7", "Mo-Su 20:00-08:00; PH off", "Fr 00:00-48:00"] {
+        let calendar = rome(hours);
         for t in [Timestamp::MIN, Timestamp::MAX] {
-            let calendar = rome(hours);
             let _ = (calendar.is_open_at(t), calendar.frozen_at(t), calendar.display(t));
             let _ = calendar.next_opening_after(t, SignedDuration::MAX);
             let _ = calendar.open_during(t, Timestamp::MAX);
+        }
+        let mut t = at("9999-12-20T12:00:00Z");
+        while let Some(opens_at) = calendar.next_opening_after(t, days(30)) {
+            assert!(opens_at > t && calendar.is_open_at(opens_at), "{hours}: {}", calendar.display(opens_at));
+            t = opens_at;
         }
     }
 }

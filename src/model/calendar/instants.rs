@@ -36,6 +36,8 @@ pub(super) fn openings(hours: &Hours, zone: &TimeZone, from: Timestamp, to: Time
     let found = civil_openings(hours, first, last)
         .into_iter()
         .map(|(opens, closes)| Opening { opens_at: opening_at(zone, opens), closes_at: closing_at(zone, closes) })
+        // What would open after the end of time is cut to nothing there.
+        .filter(|opening| opening.opens_at < opening.closes_at)
         .collect();
     joined(found)
 }
