@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(feature = "shell")]
 
-use notturno::cli::read::{Document, FILE_BYTES_MAX, ReadProblem, read, read_texts};
+use notturno::cli::read::{Document, FILE_BYTES_MAX, ReadProblem, load_texts, read, read_texts};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -291,6 +291,19 @@ fn numbers_that_no_json_holds_are_refused_with_their_place() {
         let said = problems(format!("apiVersion: a/v1\nkind: A\nmetadata: {{name: x}}\nspec:\n  n: {number}\n").as_bytes());
         assert_eq!(said, "notte.yaml:5:6: this is not a finite number: quote it");
     }
+}
+
+#[test]
+fn numbers_that_are_none_are_all_told_with_their_places_and_hide_no_other_document() {
+    let text = "apiVersion: a/v1\nkind: A\nmetadata: {name: x}\nspec: {a: .nan, b: [1, -1e999]}\n---\n.inf\n---\napiVersion: b/v1\nkind: B\n";
+    assert_eq!(
+        problems(text.as_bytes()),
+        "notte.yaml:4:11: this is not a finite number: quote it\n\
+         notte.yaml:4:24: this is not a finite number: quote it\n\
+         notte.yaml:6:1: this is not a finite number: quote it"
+    );
+    let kinds: Vec<String> = load_texts([("notte.yaml", text.as_bytes())]).documents.into_iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, ["B"]);
 }
 
 proptest! {

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::ReadProblem;
 use super::places::{Inside, Place, Position, steps};
 use super::tree::{Node, Root};
+use super::{NOT_YAML, ReadProblem};
 use crate::api::GROUP;
 
 /// Lists within lists that are followed.
@@ -76,8 +76,12 @@ impl Document {
 /// Appends the documents of one tree, or what is wrong with it.
 pub(super) fn from_tree(file: &str, root: Root, found: &mut Vec<Document>, problems: &mut Vec<ReadProblem>) {
     let mut reader = Reader { file, found, problems };
+    let known_count = reader.problems.len();
     let (value, place) = reader.settle(root.position, root.node);
-    reader.object(value, place, LISTS_MAX);
+    // Something stands there that no value can stand in for: what else the document says is not looked at.
+    if !reader.problems.iter().skip(known_count).any(|problem| problem.reason == NOT_YAML) {
+        reader.object(value, place, LISTS_MAX);
+    }
 }
 
 struct Reader<'a> {
@@ -92,10 +96,14 @@ impl Reader<'_> {
         self.problems.push(ReadProblem { reason, file, line: Some(line), column: Some(column), message });
     }
 
-    /// Takes values and places apart and reports duplicate keys. As deep as the tree, which is bounded.
+    /// Takes values and places apart and reports duplicate keys and numbers that are none. As deep as the tree, which is bounded.
     fn settle(&mut self, position: Position, node: Node) -> (Value, Place) {
         let (value, inside) = match node {
             Node::Scalar(value) => (value, Inside::Nothing),
+            Node::NotFinite(at) => {
+                self.problem(NOT_YAML, at.unwrap_or(position), "this is not a finite number: quote it".to_owned());
+                (Value::Null, Inside::Nothing)
+            }
             Node::List(items) => {
                 let (values, places) = items.into_iter().map(|(position, item)| self.settle(position, item)).unzip();
                 (Value::Array(values), Inside::Items(places))

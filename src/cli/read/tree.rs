@@ -35,6 +35,8 @@ pub(super) struct Root {
 /// A node; an object keeps its keys as written, duplicates included.
 pub(super) enum Node {
     Scalar(Value),
+    /// A number that JSON cannot hold, and where it stands as the value of a field, whose place is that of its name.
+    NotFinite(Option<Position>),
     List(Vec<(Position, Node)>),
     Object(Vec<(Position, String, Node)>),
 }
@@ -71,7 +73,7 @@ impl Fault {
         } else {
             "mend this line, or what is left open above it"
         };
-        if self.message.ends_with("quote it") { self.message.clone() } else { format!("{}: {advice}", self.message) }
+        format!("{}: {advice}", self.message)
     }
 }
 
@@ -228,9 +230,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Scalar(Value::from(value)))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
-        let number = Number::from_f64(value).ok_or_else(|| E::custom("this is not a finite number: quote it"))?;
-        Ok(Node::Scalar(Value::Number(number)))
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Number::from_f64(value).map_or(Node::NotFinite(None), |number| Node::Scalar(Value::Number(number))))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -267,8 +268,11 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Node, A::Error> {
         let mut object = Vec::new();
-        while let Some((key, value)) = fields.next_entry::<Spanned<String>, Node>()? {
-            object.push((position(key.referenced), key.value, value));
+        while let Some((key, mut value)) = fields.next_entry::<Spanned<String>, Spanned<Node>>()? {
+            if let Node::NotFinite(at) = &mut value.value {
+                *at = Some(position(value.referenced));
+            }
+            object.push((position(key.referenced), key.value, value.value));
         }
         Ok(Node::Object(object))
     }
