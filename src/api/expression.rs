@@ -73,7 +73,7 @@ impl Expression {
                 Ok(cel::Value::Bool(holds)) => Ok(holds),
                 Ok(other) => Err(bounded(&format!("it gives {:?}, which is neither true nor false", other.type_of()))),
                 Err(ExecutionError::NoSuchKey(_)) => Ok(false),
-                Err(error) => Err(bounded(&error.to_string())),
+                Err(error) => Err(bounded(&words(&error))),
             }
         })?
     }
@@ -89,6 +89,38 @@ fn with_room<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Res
     let thread = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK_BYTES).spawn(run);
     let thread = thread.map_err(|error| format!("no thread to evaluate it on: {error}"))?;
     thread.join().map_err(|_| "the interpreter itself failed on it".to_owned())
+}
+
+/// An error of the interpreter without the values in it: those are the object's, and the order of a map is chance, so that the same
+/// failure would be told in other words each time.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the library's errors, which may grow; the others hold no values")]
+pub(super) fn words(error: &ExecutionError) -> String {
+    use ExecutionError as Error;
+    let kind = cel::Value::type_of;
+    match error {
+        Error::UnsupportedTargetType { target } => format!("this is not possible on {}", kind(target)),
+        Error::NotSupportedAsMethod { method, target } => format!("{method} is not possible on {}", kind(target)),
+        Error::UnsupportedKeyType(key) => format!("{} is no key of a map", kind(key)),
+        Error::ValuesNotComparable(one, other) => format!("{} and {} cannot be compared", kind(one), kind(other)),
+        Error::UnsupportedUnaryOperator(operator, value) => format!("{operator} is not possible on {}", kind(value)),
+        Error::UnsupportedBinaryOperator(operator, one, other) => {
+            format!("{operator} is not possible between {} and {}", kind(one), kind(other))
+        }
+        Error::UnsupportedMapIndex(index) => format!("{} is no key of a map", kind(index)),
+        Error::UnsupportedListIndex(index) => format!("{} is no place in a list", kind(index)),
+        Error::UnsupportedIndex(index, value) => format!("{} is no place in {}", kind(index), kind(value)),
+        Error::NoSuchOverload | Error::UnexpectedType { .. } => {
+            "an operator or a function gets values of kinds that it does not take".to_owned()
+        }
+        Error::DivisionByZero(_) | Error::RemainderByZero(_) => "it divides by zero".to_owned(),
+        Error::Overflow(operator, ..) => format!("{operator} comes to more than a number holds"),
+        Error::IndexOutOfBounds(_) => "a list has no such place".to_owned(),
+        // `cannot convert …`, `cannot determine the size of …`: what follows is a value.
+        Error::FunctionError { function, message } if message.starts_with("cannot ") => {
+            format!("{function} is not possible on what it gets")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn bounded(words: &str) -> String {
@@ -156,6 +188,19 @@ mod tests {
         let live = json!({"spec": {"replicas": 3}});
         assert!(holds("self.spec.replicas", &live).is_err_and(|why| why.contains("neither true nor false")));
         assert!(holds("self.spec.replicas > 'x'", &live).is_err());
+        for (text, words) in [
+            ("self.spec - 1", "sub is not possible between map and int"),
+            ("self.spec.replicas > self.spec", "an operator or a function gets values of kinds that it does not take"),
+            ("self.spec.getFullYear() > 1", "an operator or a function gets values of kinds that it does not take"),
+            ("self.spec[self]", "map is no key of a map"),
+            ("self.spec.replicas / 0 > 1", "it divides by zero"),
+            ("[1][self.spec.replicas] > 1", "a list has no such place"),
+            ("self.spec.replicas + 9223372036854775807 > 1", "add comes to more than a number holds"),
+            ("string(self.spec) == ''", "string is not possible on what it gets"),
+            ("size(self.spec.replicas) > 1", "size is not possible on what it gets"),
+        ] {
+            assert_eq!(holds(text, &live), Err(words.to_owned()), "{text}: in the same words each time");
+        }
         let large = json!({"data": "x".repeat(OBJECT_BYTES_MAX)});
         assert!(holds("true", &large).is_err_and(|why| why.contains("bytes")));
         let managed = json!({"metadata": {"managedFields": "x".repeat(OBJECT_BYTES_MAX)}});

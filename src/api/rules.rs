@@ -15,6 +15,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::Value;
 
+use super::expression::words;
 use super::structure::spec_schema;
 use crate::model::refusal::Refusal;
 
@@ -140,7 +141,7 @@ fn holds(rule: &ValidationRule, context: &Context<'_>) -> Result<bool, String> {
     match program.execute(context) {
         Ok(Cel::Bool(holds)) => Ok(holds),
         Ok(other) => Err(format!("it gives a {}", other.type_of())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words(&error)),
     }
 }
 
