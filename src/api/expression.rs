@@ -217,6 +217,19 @@ mod tests {
         assert!(refused(&"a".repeat(1025)).contains("1025"));
     }
 
+    /// A map's own order is another one each time, and the first item that decides ends a loop.
+    #[test]
+    fn a_map_is_looked_through_in_one_order() {
+        let live =
+            json!({"all": {"m": 0, "b": 1, "a": 2, "l": 3, "c": 4, "z": 5, "k": 6, "y": 7}, "mixed": {"a": 1, "b": "x", "c": 0}});
+        assert_eq!(holds("self.all.map(k, k) == ['a', 'b', 'c', 'k', 'l', 'm', 'y', 'z']", &live), Ok(true));
+        for _ in 0..20 {
+            assert_eq!(holds("self.mixed.all(k, self.mixed[k] < 1)", &live), Ok(false), "a decides");
+        }
+        assert_eq!(holds("{3: 'x', 1: 'y', 2: 'z'}.filter(k, k > 1) == [2, 3]", &live), Ok(true));
+        assert_eq!(holds("self.absent.exists(k, k == 'a')", &live), Ok(false));
+    }
+
     #[test]
     fn what_could_cost_without_bound_is_refused_before_it_runs() {
         let items = format!("[{}0]", "0,".repeat(49));

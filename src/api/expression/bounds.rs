@@ -2,12 +2,13 @@
 //!
 //! In: a compiled expression. Out: the same with every turn of its loops counted, or why it is refused. Invariants: loops stand in each
 //! other at most [`LOOPS_MAX`] deep; nothing grows inside a loop, so that no value becomes larger than the object and the text; what runs
-//! turns at most [`TURNS_MAX`] times. The interpreter knows none of these limits. Not here: time.
+//! turns at most [`TURNS_MAX`] times, through a map in the order of its keys. The interpreter knows none of this. Not here: time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, operators};
-use cel::{Context, ExecutionError, IdedExpr};
+use cel::objects::Key;
+use cel::{Context, ExecutionError, IdedExpr, Value};
 
 /// How many of `exists`, `all`, `filter`, `map` may stand in, or follow on, each other.
 pub(super) const LOOPS_MAX: usize = 2;
@@ -15,8 +16,9 @@ pub(super) const LOOPS_MAX: usize = 2;
 pub(super) const TURNS_MAX: u32 = 100_000;
 /// No name that people can write.
 const TURN: &str = "@turn";
+const ORDER: &str = "@order";
 
-/// Teaches the interpreter to count.
+/// Teaches the interpreter to count, and to go through a map in one order: its own is chance, and with it where a loop ends.
 pub(super) fn count(context: &mut Context<'_>) {
     let turns = AtomicU32::new(0);
     context.add_function(TURN, move |goes_on: bool| {
@@ -26,6 +28,23 @@ pub(super) fn count(context: &mut Context<'_>) {
             Err(ExecutionError::function_error("loop", format!("it looks at more than {TURNS_MAX} items")))
         }
     });
+    context.add_function(ORDER, |range: Value| Ok::<_, ExecutionError>(in_order(range)));
+}
+
+fn in_order(range: Value) -> Value {
+    let Value::Map(map) = range else { return range };
+    let mut keys: Vec<&Key> = map.map.keys().collect();
+    keys.sort();
+    Value::List(keys.into_iter().map(of_key).collect::<Vec<_>>().into())
+}
+
+fn of_key(key: &Key) -> Value {
+    match key {
+        Key::Int(number) => Value::Int(*number),
+        Key::Uint(number) => Value::UInt(*number),
+        Key::Bool(truth) => Value::Bool(*truth),
+        Key::String(text) => Value::String(text.clone()),
+    }
 }
 
 /// The expression with its loops counted.
@@ -64,12 +83,18 @@ fn visit(expression: &mut IdedExpr, accumulator: Option<&str>) -> Result<usize, 
             let before = visit(&mut inner.iter_range, accumulator)?;
             let own = inner.accu_var.clone();
             let within = visit(&mut inner.loop_step, Some(&own))?;
-            let goes_on = std::mem::take(&mut inner.loop_cond);
-            inner.loop_cond.id = goes_on.id;
-            inner.loop_cond.expr = Expr::Call(CallExpr { func_name: TURN.to_owned(), target: None, args: vec![goes_on] });
+            wrap(&mut inner.loop_cond, TURN);
+            wrap(&mut inner.iter_range, ORDER);
             Ok(1 + before.max(within))
         }
     }
+}
+
+/// Puts a call of one of our functions around an expression.
+fn wrap(expression: &mut IdedExpr, function: &str) {
+    let inner = std::mem::take(expression);
+    expression.id = inner.id;
+    expression.expr = Expr::Call(CallExpr { func_name: function.to_owned(), target: None, args: vec![inner] });
 }
 
 fn called(call: &mut CallExpr, accumulator: Option<&str>) -> Result<usize, String> {
