@@ -163,11 +163,13 @@ impl Walk<'_> {
         if count(fields.len()) > max {
             self.refuse("TooMany", path, format!("{} entries, at most {max}: remove some", fields.len()));
         }
-        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        for (name, value) in fields {
             let here = field_path(path, name);
             match (known.get(name), &schema.additional_properties) {
-                (Some(schema), _) => self.value(schema, value, &here),
+                // A field's null is taken away, a map's is kept: there it stands for a value.
                 (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => self.value(schema, value, &here),
+                _ if value.is_null() => {}
+                (Some(schema), _) => self.value(schema, value, &here),
                 (None, Some(JSONSchemaPropsOrBool::Bool(true))) => {}
                 (None, None | Some(JSONSchemaPropsOrBool::Bool(false))) => {
                     self.refuse("UnknownField", &here, unknown(name, known.keys().map(String::as_str)));
