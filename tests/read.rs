@@ -306,6 +306,20 @@ fn numbers_that_are_none_are_all_told_with_their_places_and_hide_no_other_docume
     assert_eq!(kinds, ["B"]);
 }
 
+#[test]
+fn lines_that_end_with_a_carriage_return_alone_are_counted_in_one_way() {
+    for (text, place) in [
+        ("apiVersion: a/v1\rkind: A\rspec: {a: .nan}\r", "notte.yaml:3:11: this is not"),
+        ("kind: A\rspec: \0\r", "notte.yaml:2:7: holds a NUL"),
+        ("kind: A\r\nspec:\r  - [\u{6}", "notte.yaml:3:6: unexpected character"),
+    ] {
+        let found = problems(text.as_bytes());
+        assert!(found.starts_with(place), "{text:?}: {found}");
+        let shown = load_texts([("notte.yaml", text.as_bytes())]).texts;
+        assert!(shown.values().all(|text| text.lines().count() == 3), "{shown:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 

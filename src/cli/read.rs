@@ -17,6 +17,7 @@ mod places;
 mod spelling;
 mod tree;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -91,7 +92,7 @@ pub struct Loaded {
 impl Loaded {
     fn add(&mut self, name: &str, bytes: &[u8]) {
         self.files.push(name.to_owned());
-        match text_of(name, bytes) {
+        match text_of(name, &with_line_feeds(bytes)) {
             Err(problem) => self.problems.push(problem),
             Ok(text) => {
                 let (roots, fault) = tree::parse(text);
@@ -177,6 +178,17 @@ fn bytes_of(path: &str) -> Result<Vec<u8>, ReadProblem> {
         File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(unreadable)?;
     }
     Ok(bytes)
+}
+
+/// A carriage return that stands alone ends a line of YAML too; places and shown lines are to know one way only.
+fn with_line_feeds(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_alone = |at: usize, byte: u8| byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    let mut all = bytes.iter().enumerate();
+    if !all.any(|(at, byte)| is_alone(at, *byte)) {
+        return Cow::Borrowed(bytes);
+    }
+    let all = bytes.iter().enumerate();
+    Cow::Owned(all.map(|(at, byte)| if is_alone(at, *byte) { b'\n' } else { *byte }).collect())
 }
 
 fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ReadProblem> {
