@@ -41,7 +41,9 @@ fn one(renderer: &Renderer, finding: &Finding, line: Option<&str>) -> String {
     let group = level.primary_title(title).id(finding.rule.as_str());
     let number = |number: Option<u32>| number.and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
     let group = if let Some(line) = line {
-        let annotation = AnnotationKind::Primary.span(word_at(line, number(finding.column)));
+        // The others that a terminal obeys the library shows as pictures.
+        let line = line.replace(|c| ('\u{80}'..='\u{9f}').contains(&c), "\u{fffd}");
+        let annotation = AnnotationKind::Primary.span(word_at(&line, number(finding.column)));
         group.element(Snippet::source(line).line_start(number(finding.line)).path(file).annotation(annotation))
     } else {
         let origin = Origin::path(file);
