@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::read::load;
+use super::read::{Loaded, load};
 use super::say;
 pub use catalog::{RULES, Rule, markdown};
 pub use finding::{Checked, Finding, Level};
@@ -47,7 +47,7 @@ pub struct CheckArgs {
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub enum Format {
     /// For people.
     Text,
     /// One object.
@@ -68,11 +68,17 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     }
     let loaded = load(&args.files);
     let checked = check(&loaded, args.files.len());
-    say(&match args.output {
-        Format::Text => text::text(&checked, &loaded),
-        Format::Json => checked.to_json(),
-        Format::Sarif => sarif::sarif(&checked),
-        Format::Junit => junit::junit(&checked),
-    });
+    say(&shown(&checked, &loaded, args.output));
     ExitCode::from(checked.exit_code())
+}
+
+/// What was found, as it is printed; `loaded` is what was checked.
+#[must_use]
+pub fn shown(checked: &Checked, loaded: &Loaded, format: Format) -> String {
+    match format {
+        Format::Text => text::text(checked, loaded),
+        Format::Json => checked.to_json(),
+        Format::Sarif => sarif::sarif(checked),
+        Format::Junit => junit::junit(checked),
+    }
 }
