@@ -5,15 +5,19 @@
 //! here. The ledger is read as what it is, a `ConfigMap` that was written. Not here: how a night is played, and what goes wrong in it.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod audit_log;
 mod calm;
 mod declared;
 mod doors;
 mod evidence;
 mod objects;
+pub mod recording;
 mod records;
 mod undos;
 
+#[allow(unused_imports, reason = "each test uses its part")]
 pub use declared::{Declared, Service};
+#[allow(unused_imports, reason = "each test uses its part")]
 pub use evidence::{Change, Evidence, Key, Request, Sighting, essence};
 
 /// A promise that was not kept.

@@ -40,15 +40,18 @@ pub fn only_what_is_ours(declared: &Declared, evidence: &Evidence) -> Vec<Broken
 /// We delete nothing that we did not make.
 pub fn nothing_of_others_is_deleted(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
     let stem = declared.stem(evidence).unwrap_or_default();
-    let ours = |key: &Key| {
-        is_own(declared, &stem, key) && key.resource != "interventions"
-            || evidence.of(key).any(|change| change.before.is_none() && evidence.is_ours(change))
+    // Made before: whoever deletes what others made and makes it anew has deleted it all the same.
+    let ours = |place: usize, key: &Key| {
+        let is_made = |change: &Change| change.key == *key && change.before.is_none() && evidence.is_ours(change);
+        is_own(declared, &stem, key) && key.resource != "interventions" || evidence.changes[..place].iter().any(is_made)
     };
     // Whoever takes the last finalizer away finishes what somebody else began.
     let is_going =
         |change: &Change| change.before.as_ref().is_some_and(|object| object["metadata"]["deletionTimestamp"].is_string());
-    let removed = evidence.ours().filter(|change| change.after.is_none() && !is_going(change) && !ours(&change.key));
-    removed.map(|change| Broken::new("nothing of others is deleted", format!("{} at {}", change.key, change.at))).collect()
+    let deleted = |change: &Change| evidence.is_ours(change) && change.after.is_none() && !is_going(change);
+    let all = evidence.changes.iter().enumerate();
+    let removed = all.filter(|(place, change)| deleted(change) && !ours(*place, &change.key));
+    removed.map(|(_, change)| Broken::new("nothing of others is deleted", format!("{} at {}", change.key, change.at))).collect()
 }
 
 /// Whether somebody else changed what its owner says of the object.
