@@ -93,4 +93,5 @@ fn with_everything_of_ours_gone_in_mid_upgrade_a_person_with_kubectl_and_the_pag
         opened.map(|write| write.user).filter(|user| !user.contains("deployment-controller")).collect();
     assert_eq!(hands, [PERSON.to_owned()].into(), "a person did it, and nobody else");
     stage.cluster.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/reperibile");
+    stage.keeps_every_promise(&night, &[]);
 }

@@ -15,6 +15,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 const CALL_FOR_MAX: Duration = Duration::from_secs(15);
+/// In seconds.
+const READ_FOR_MAX: u64 = 30;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The cluster under the operator.
@@ -64,11 +66,13 @@ impl Cluster {
 
     /// The object at `path`; none when it is not there.
     pub fn get(&self, path: &str) -> Option<Value> {
-        match self.call("GET", path, None) {
-            Ok(object) => Some(object),
-            Err(kube::Error::Api(status)) if status.code == 404 => None,
+        wait(READ_FOR_MAX, format!("reading {path}"), || match self.call("GET", path, None) {
+            Ok(object) => Some(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Some(None),
+            // A kind that was just made anew says to ask again.
+            Err(kube::Error::Api(status)) if status.code == 429 => None,
             Err(error) => panic!("reading {path}: {error}"),
-        }
+        })
     }
 
     /// The objects at `path`.

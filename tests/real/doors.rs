@@ -124,6 +124,12 @@ impl Doors {
         self.of(service).iter().find(|sample| sample.seen == Seen::OpenOnTornData).map(|sample| sample.at)
     }
 
+    /// Every answer: of which service, when, and whether it was good.
+    pub fn answers(&self) -> Vec<(&'static str, Timestamp, bool)> {
+        let of = |&name: &&'static str| self.of(name).into_iter().map(move |sample| (name, sample.at, sample.is_open()));
+        self.samples.keys().flat_map(of).collect()
+    }
+
     /// How many questions were asked since `moment`, at least, of each service.
     pub fn asked_since(&self, moment: Timestamp) -> usize {
         let count =

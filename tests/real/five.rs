@@ -5,9 +5,11 @@
 //! let go, so that whatever is placed in it is placed by what its ledger and its Jobs say, never by waiting; all have the same moment by
 //! which they have to serve. Not here: what is broken ([`super::faults`]), what is expected then ([`super::verdict`]).
 
+use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 
 use jiff::{SignedDuration, Timestamp, Unit};
+use notturno::cli::read::read_texts;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
@@ -16,6 +18,7 @@ use super::cluster::{Cluster, say, wait};
 use super::database::{Database, Rows};
 use super::doors::Doors;
 use super::dump::Dump;
+use super::judged::{self, Excuse, Objects, Over, Watched};
 use super::ledger::Ledger;
 use super::operator::{self, By};
 use super::stage;
@@ -44,6 +47,8 @@ pub struct Five {
     pub nights: Vec<Night>,
     pub doors: Doors,
     pub audit: Audit,
+    by_day: Objects,
+    documents: Vec<Value>,
     pub start_at: Timestamp,
     pub must_serve_by: Timestamp,
     reserve: SignedDuration,
@@ -73,13 +78,16 @@ impl Five {
         let (before, audit) = (dump(&cluster), Audit::from_now(&cluster));
         let start_at = (Timestamp::now() + STARTS_IN).round(Unit::Second).unwrap();
         let must_serve_by = start_at + DEADLINE_AFTER + reserve;
-        cluster.apply(&documents(start_at, must_serve_by, reserve));
+        let (by_day, text) = (judged::objects(&cluster), documents(start_at, must_serve_by, reserve));
+        cluster.apply(&text);
+        let documents = read_texts([("the nights", text.as_bytes())]).unwrap().into_iter().map(|one| one.value).collect();
         let nights = databases.into_iter().zip(&TENANTS).map(|(database, tenant)| {
             let uid = cluster.get(&intervention(tenant)).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
             Night { tenant, uid, fingerprint: database.fingerprint(), database }
         });
         let nights = nights.collect();
-        Self { cluster, nights, doors: Doors::watch(city::doors()), audit, start_at, must_serve_by, reserve, before, _turn: turn }
+        let doors = Doors::watch(city::doors());
+        Self { cluster, nights, doors, audit, by_day, documents, start_at, must_serve_by, reserve, before, _turn: turn }
     }
 
     /// That tenant's.
@@ -177,6 +185,22 @@ impl Five {
     /// Every object in the city that is not as before the nights, in words; a night that completed has changed an hour.
     pub fn differences(&self) -> Vec<String> {
         self.before.differences(&dump(&self.cluster))
+    }
+
+    /// Every promise of every night was kept, but for what the test itself made impossible in a tenant's.
+    pub fn keep_every_promise(&self, excuses: &BTreeMap<&str, Vec<Excuse>>) {
+        let Self { cluster, audit, by_day, doors, .. } = self;
+        let of = |tenant: &str| {
+            let is_its = |one: &&Value| [tenant, CITY].iter().any(|namespace| one["metadata"]["namespace"] == *namespace);
+            self.documents.iter().filter(is_its).cloned().collect::<Vec<Value>>()
+        };
+        let all: Vec<(Vec<Value>, &[Excuse])> = TENANTS
+            .iter()
+            .map(|tenant| (of(tenant.name), excuses.get(tenant.name).map(Vec::as_slice).unwrap_or_default()))
+            .collect();
+        let over = |(documents, excuses)| Over { documents, must_serve_by: self.must_serve_by, excuses };
+        let nights: Vec<Over> = all.iter().map(|(documents, excuses)| over((documents, *excuses))).collect();
+        Watched { cluster, audit, by_day, doors, services_in: CITY }.are_judged(&nights);
     }
 
     /// The Jobs of a night.

@@ -78,6 +78,7 @@ fn an_upgrade_whose_undo_fails_leaves_each_service_as_it_declared_and_nothing_wo
         assert!(because.contains(words), "{words}: {because}");
     }
     say(because);
+    stage.keeps_every_promise(&night, &[]);
 }
 
 /// In the audit log: both attempts burned, the end of the Pod that did not hear, then the first restoring of a service they reach.

@@ -15,9 +15,12 @@ mod database;
 mod doors;
 mod dump;
 mod five;
+mod judged;
 mod ledger;
 mod night;
 mod operator;
+#[path = "../oracle/mod.rs"]
+mod oracle;
 mod process;
 mod small;
 mod stage;

@@ -4,6 +4,7 @@
 //! makes up for it, so that the deadline is exactly [`DEADLINE_AFTER`] (and what it is longer) after the start; every wait has an end. Not here: what is expected.
 
 use jiff::{SignedDuration, Timestamp, Unit};
+use notturno::cli::read::read_texts;
 use serde_json::Value;
 
 use super::cluster::{Cluster, say, wait};
@@ -20,6 +21,8 @@ pub struct Night<'a> {
     pub uid: String,
     pub start_at: Timestamp,
     pub must_serve_by: Timestamp,
+    /// What was declared.
+    pub documents: Vec<Value>,
 }
 
 impl<'a> Night<'a> {
@@ -56,9 +59,13 @@ impl<'a> Night<'a> {
             ("HARD_CAP", hard_cap.to_owned()),
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        cluster.apply(&change(fill(include_str!("oggetti/notte.yaml"), &fields)));
+        let text = change(fill(include_str!("oggetti/notte.yaml"), &fields));
+        cluster.apply(&text);
+        let documents =
+            read_texts([("the night", text.as_bytes())]).unwrap().into_iter().map(|document| document.value).collect();
         let intervention = cluster.get(INTERVENTION).unwrap();
-        Self { cluster, uid: intervention["metadata"]["uid"].as_str().unwrap().to_owned(), start_at, must_serve_by }
+        let uid = intervention["metadata"]["uid"].as_str().unwrap().to_owned();
+        Self { cluster, uid, start_at, must_serve_by, documents }
     }
 
     /// Its ledger, once there is one.

@@ -13,6 +13,7 @@ use super::cluster::{Cluster, say, wait};
 use super::database::Database;
 use super::doors::{Doors, get};
 use super::dump::Dump;
+use super::judged::{self, Excuse, Over, Watched};
 use super::ledger::Ledger;
 use super::night::Night;
 use super::operator::{self, By};
@@ -33,6 +34,8 @@ pub struct Stage {
     pub before: Dump,
     pub fingerprint: [String; 2],
     pub audit: Audit,
+    /// Every object that the audit log has, by day.
+    pub by_day: judged::Objects,
     since: Instant,
     _turn: MutexGuard<'static, ()>,
 }
@@ -51,8 +54,9 @@ impl Stage {
         let doors = Doors::watch(tenant::doors());
         wait(30, "doors that are all open before the night", || doors.all_open().then_some(()));
         let (before, fingerprint, audit) = (Dump::of(&cluster), database.fingerprint(), Audit::from_now(&cluster));
+        let (by_day, doors) = (judged::objects(&cluster), Doors::watch(tenant::doors()));
         say(format!("set up within {:.0} s", since.elapsed().as_secs_f64()));
-        Self { cluster, database, doors: Doors::watch(tenant::doors()), before, fingerprint, audit, since, _turn: turn }
+        Self { cluster, database, doors, before, fingerprint, audit, by_day, since, _turn: turn }
     }
 
     /// What holds after every night, however it went: everything is as it was, nothing of ours is left, and doors are open.
@@ -64,6 +68,14 @@ impl Stage {
         });
         // The probes that Notturno waited for are not ours: ours have to agree a moment later.
         wait(10, "doors that are all open after the night", || self.doors.all_open().then_some(()));
+        self.keeps_every_promise(night, &[]);
+    }
+
+    /// Every promise of the night was kept, but for what the test itself made impossible.
+    pub fn keeps_every_promise(&self, night: &Night, excuses: &[Excuse]) {
+        let Self { cluster, audit, by_day, doors, .. } = self;
+        let over = Over { documents: &night.documents, must_serve_by: night.must_serve_by, excuses };
+        Watched { cluster, audit, by_day, doors, services_in: "sanita" }.are_judged(&[over]);
     }
 
     /// Prints since when each door was closed and since when it is open again, and holds it against the deadline.
