@@ -42,14 +42,26 @@ const KINDS: [(&str, &str); 14] = [
 const SETTLES_FOR: SignedDuration = SignedDuration::from_secs(5);
 /// After that everything is quiet, and watched for so long.
 const WATCHED_FOR: SignedDuration = SignedDuration::from_secs(10);
+/// So soon after a Pod is ready people are led to it.
+const LED_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 /// A line is written after its change and before its answer.
 const LOGGED_WITHIN: u64 = 10;
+
+/// When a promise need not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum During {
+    /// Whenever it is.
+    Ever,
+    /// As long as the log says of a Pod behind the door that it is there and not ready, and a moment after; whether that happens is chance.
+    Unready,
+}
 
 /// One promise that a test makes impossible, about one thing.
 pub struct Excuse {
     pub promise: &'static str,
-    /// How the oracle's words begin.
+    /// How the oracle's words begin; of a door its service alone.
     pub about: String,
+    pub during: During,
     pub why: &'static str,
 }
 
@@ -79,6 +91,37 @@ fn holes(told: &Told, at_last: &Objects) -> Vec<String> {
     let gone = told.last.keys().filter(|key| is_kept(key) && !at_last.contains_key(key));
     let missing = missing.map(|(key, object)| format!("{key} in version {}", object["metadata"]["resourceVersion"]));
     missing.chain(gone.map(|key| format!("the end of {key}"))).collect()
+}
+
+/// The evidence without what was seen at the service's door while a Pod behind it was there and not ready.
+fn without_unready(evidence: &Evidence, service: &str) -> Evidence {
+    let (namespace, name) = service.split_once('/').unwrap();
+    let is_its = |change: &&Change| {
+        let pod = change.after.as_deref().or(change.before.as_deref());
+        change.key.resource == "pods"
+            && change.key.namespace == namespace
+            && pod.is_some_and(|pod| pod["metadata"]["labels"]["app"] == name)
+    };
+    let mut open: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let mut unready: Vec<(Timestamp, Timestamp)> = vec![];
+    for change in evidence.changes.iter().filter(is_its) {
+        let is_unready =
+            change.after.as_deref().is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_null() && !is_ready(pod));
+        if is_unready {
+            open.entry(&change.key.name).or_insert(change.at);
+        } else if let Some(from) = open.remove(change.key.name.as_str()) {
+            unready.push((from, change.at + LED_WITHIN));
+        }
+    }
+    unready.extend(open.into_values().map(|from| (from, Timestamp::MAX)));
+    let mut seen = evidence.clone();
+    seen.sightings.retain(|one| one.service != service || !unready.iter().any(|(from, until)| (*from..*until).contains(&one.at)));
+    seen
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
 }
 
 /// What a test has watched from its beginning.
@@ -115,10 +158,19 @@ impl Over<'_> {
         assert!(ours > 0, "none of {} changes is ours: nothing was judged", evidence.changes.len());
         let broken = judge(&declared, evidence);
         let excuses_it = |excuse: &Excuse, one: &Broken| excuse.promise == one.promise && one.what.starts_with(&excuse.about);
-        let is_excused = |one: &&Broken| self.excuses.iter().any(|excuse| excuses_it(excuse, one));
-        let left: Vec<&Broken> = broken.iter().filter(|one| !is_excused(one)).collect();
+        let mut left: Vec<Broken> = vec![];
+        for one in &broken {
+            match self.excuses.iter().find(|excuse| excuses_it(excuse, one)).map(|excuse| (excuse, excuse.during)) {
+                None => left.push(one.clone()),
+                Some((_, During::Ever)) => {}
+                Some((excuse, During::Unready)) => {
+                    let seen = without_unready(evidence, &excuse.about);
+                    left.extend(judge(&declared, &seen).into_iter().filter(|one| excuses_it(excuse, one)));
+                }
+            }
+        }
         assert!(left.is_empty(), "{}: broken: {left:#?}", self.namespace());
-        for excuse in self.excuses {
+        for excuse in self.excuses.iter().filter(|excuse| excuse.during == During::Ever) {
             assert!(broken.iter().any(|one| excuses_it(excuse, one)), "excused in vain: {}: {}", excuse.promise, excuse.why);
         }
         say(format!(
@@ -178,4 +230,40 @@ impl Watched<'_> {
         };
         (lines, evidence)
     }
+}
+
+#[test]
+fn a_door_that_nobody_answers_is_not_held_against_us_while_its_pod_is_not_ready_and_only_then() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let pod = |name: &str, ready: &str| {
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        Some(Arc::new(json!({"metadata": {"labels": {"app": name}}, "status": {"conditions": conditions}})))
+    };
+    let change = |second: i64, name: &str, ready: &str| Change {
+        at: at(second),
+        user: None,
+        key: Key::new("pods", "citta", &format!("{name}-1")),
+        before: None,
+        after: pod(name, ready),
+    };
+    let knock = |service: &str, second: i64| Sighting { at: at(second), service: service.to_owned(), is_open: false };
+    let evidence = Evidence {
+        by_day: Objects::new(),
+        changes: vec![change(10, "permessi", "False"), change(11, "pagamenti", "True"), change(20, "permessi", "True")],
+        requests: vec![],
+        sightings: vec![
+            knock("citta/permessi", 9),
+            knock("citta/permessi", 10),
+            knock("citta/pagamenti", 15),
+            knock("citta/permessi", 24),
+            knock("citta/permessi", 25),
+        ],
+        at_last: Objects::new(),
+        quiet_from: at(30),
+        until: at(40),
+        others: vec![],
+    };
+    let left = |service: &str| without_unready(&evidence, service).sightings.iter().map(|one| one.at).collect::<Vec<_>>();
+    assert_eq!(left("citta/permessi"), [at(9), at(15), at(25)]);
+    assert_eq!(left("citta/pagamenti").len(), 5);
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::cluster::{say, until};
 use super::five::{Five, RESERVE};
-use super::judged::Excuse;
+use super::judged::{During, Excuse};
 
 const AGAIN: &str = "/apis/apps/v1/namespaces/citta/deployments/pagamenti";
 const GONE: &str = "/apis/apps/v1/namespaces/citta/deployments/prestiti";
@@ -52,6 +52,7 @@ fn a_target_made_anew_in_mid_night_is_opened_in_time_and_one_that_is_gone_holds_
     let gone = Excuse {
         promise: "open before doors",
         about: "citta/prestiti is not open".to_owned(),
+        during: During::Ever,
         why: "what was closed is not there any more: somebody deleted it",
     };
     five.keep_every_promise(&[("biblioteca", vec![gone])].into());
