@@ -154,6 +154,9 @@ fn what_is_deleted_is_gone_unless_something_holds_it() {
     let let_go = going(8, json!({"deletionGracePeriodSeconds": 0}));
     let course = [deletes(&held), line(LENT, "patch", &let_go)];
     assert_eq!(values(&told(&course, day())), pairs([("a", "going"), ("going", "-")]));
+    let same = going(6, json!({"deletionGracePeriodSeconds": 0}));
+    let course = [deletes(&held), line(LENT, "patch", &same)];
+    assert_eq!(values(&told(&course, day())), pairs([("a", "going"), ("going", "-")]), "its end makes no version of it");
     let graceful = going(6, json!({"deletionGracePeriodSeconds": 30}));
     let course = [line("anna", "delete", &graceful), line("system:node:night", "delete", &let_go)];
     assert_eq!(values(&told(&course, day())), pairs([("a", "going"), ("going", "-")]));

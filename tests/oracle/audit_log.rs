@@ -156,7 +156,7 @@ impl Told {
             return;
         }
         let after = match then {
-            Then::Is(object) => is_there(&object).then_some(object),
+            Then::Is(object) => Some(object),
             Then::Gone(uid) => {
                 // One that was made anew since is another one.
                 if before.as_ref().zip(uid).is_some_and(|(object, uid)| object["metadata"]["uid"] != uid.as_str()) {
@@ -213,7 +213,9 @@ fn effects_of(line: &Value) -> Vec<(Key, Then)> {
     let own = |then| vec![(of(text(&at["namespace"]), name), then)];
     let object = |object: &Value| {
         let metadata = &object["metadata"];
-        (of(text(&metadata["namespace"]), text(&metadata["name"])), Then::Is(Arc::new(object.clone())))
+        // What takes an object away may be answered with the version that it had.
+        let then = if is_there(object) { Then::Is(Arc::new(object.clone())) } else { Then::Gone(uid(object)) };
+        (of(text(&metadata["namespace"]), text(&metadata["name"])), then)
     };
     match (text(&line["verb"]), text(&at["subresource"])) {
         (_, "token") => vec![],
