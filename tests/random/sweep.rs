@@ -18,20 +18,10 @@ use crate::shrink::shrink;
 use crate::stage::Kind;
 use crate::stage::excuse::judged;
 
-/// Nights that CI plays.
-pub const SEEDS: u64 = 10_000;
-/// In how many of them each kind of fault strikes, at least: one that never strikes is not counted.
-const STRUCK_MIN: u64 = 20;
-/// Drawn, and so far not counted: a drawn night seldom stops work, undoes it, or creates anything once a quota may be there.
-const SELDOM: [Kind; 7] = [
-    Kind::Quota,
-    Kind::NodeLost,
-    Kind::StopsWithSuccess,
-    Kind::CompletesWhenStopped,
-    Kind::UndoFails,
-    Kind::UndoFailsOnce,
-    Kind::UndoHangs,
-];
+/// Nights that are played in every run.
+pub const SEEDS: u64 = 1_000;
+/// Kinds of faults that strike in them, at least: one that never strikes is not counted.
+const KINDS_MIN: usize = 60;
 const THREADS: usize = 2;
 /// Problems shown.
 const SHOWN_MAX: usize = 5;
@@ -122,9 +112,8 @@ pub fn sweep(seeds: Range<u64>) -> Tally {
 fn whatever_goes_wrong_in_a_drawn_night_its_promises_are_kept() {
     let tally = sweep(asked());
     println!("{} nights: {:?}\n{:?}", tally.nights, tally.outcomes, tally.struck);
-    let is_rare = |kind: &&Kind| tally.struck.get(kind).is_none_or(|count| *count < STRUCK_MIN);
-    let rare: Vec<&Kind> = Kind::ALL.iter().filter(is_rare).filter(|kind| !SELDOM.contains(kind)).collect();
-    assert!(tally.nights < SEEDS || rare.is_empty(), "{rare:?} struck in fewer than {STRUCK_MIN} nights");
+    let struck_count = tally.struck.len();
+    assert!(tally.nights < SEEDS || struck_count >= KINDS_MIN, "only {struck_count} kinds struck");
     let shown = tally.problems.iter().take(SHOWN_MAX).map(|(seed, broken)| {
         let path = written(&draw(*seed), &seed.to_string(), broken);
         format!("{seed}, written to {}:\n  {}", path.display(), broken.join("\n  "))
