@@ -1,6 +1,6 @@
 //! What the shell has to look at before the next decision.
 //!
-//! In: plan and state. Out: [`Interest`]. Invariant: work in proportion to what may have changed; by day nothing is read.
+//! In: plan and state. Out: [`Interest`]. Invariant: work in proportion to what may have changed; before it is armed nothing is read.
 //! Not here: how it is read.
 
 use std::collections::BTreeSet;
@@ -15,6 +15,8 @@ use super::state::{Direction, Running, ServiceState, State, StepState, Work};
 pub struct Interest {
     /// The Jobs of the night and their Pods.
     pub jobs: bool,
+    /// They may change by themselves, so that their changes are to be told.
+    pub jobs_change: bool,
     /// Services whose targets are to be read.
     pub targets: BTreeSet<ServiceIndex>,
     /// Services of which it is to be seen too whether they are as they declared for half-done work.
@@ -37,7 +39,9 @@ pub fn interest(plan: &Plan, state: &State) -> Interest {
             open.map(|(index, _)| index).collect()
         }
     };
-    Interest { jobs: state.armed, targets, degraded: degraded(plan, state), changes: changes(plan, state) }
+    // What cannot run yet is looked at when the night begins: somebody may have deleted it.
+    let jobs_change = state.armed && (state.outcome.is_some() || state.direction != Direction::Still);
+    Interest { jobs: state.armed, jobs_change, targets, degraded: degraded(plan, state), changes: changes(plan, state) }
 }
 
 /// Being opened on half-done work, changed as they declared.

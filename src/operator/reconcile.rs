@@ -28,7 +28,6 @@ use super::telling::{is_all_told, report, tell, tell_overwritten};
 use super::tries::{Attempt, EFFECT_PAUSE_MAX, PEOPLE_PAUSE_MAX};
 use super::wave::{self, Hands, Tried};
 use crate::engine::facts::{Arming, CalledOff, ClosingFact};
-use crate::engine::state::Direction;
 use crate::engine::{self, Command, Decision, Facts, State};
 use crate::model::phase::Phase;
 use crate::model::plan::StepIndex;
@@ -64,9 +63,7 @@ async fn observe(night: &mut Night, book: &mut Book, context: &Context) -> Facts
     let state = outage::expected(night, book);
     let interest = engine::interest(&book.plan, &state);
     let guarded = context.switch != Switch::Without && engine::switch::is_wanted(&book.plan, &state, context.time.now());
-    // Jobs that cannot run yet are looked at when the night begins, and ring for nobody until then.
-    let may_run = state.direction != Direction::Still || state.outcome.is_some();
-    switch::watch(night, book, interest.jobs && may_run, guarded, context);
+    switch::watch(night, book, interest.jobs_change, guarded, context);
     let idle = !interest.jobs && !guarded && interest.targets.is_empty() && interest.changes.is_empty();
     let looked = if idle { Ok(Looked::default()) } else { looks::look(night, book, &state, &interest, guarded, context).await };
     let (seen, switch, blind) = match looked {

@@ -257,7 +257,7 @@ impl Watch {
             let hands = Arc::new(move || std::future::ready(Some(hands.clone())).boxed());
             Watched { hands, night: plan.uid.clone(), for_seconds: WATCH_FOR_SECONDS }
         };
-        self.work.set(Kinds::Work, interest.jobs, watched, (&self.bell, &Arc::new(LedgerEye::default())));
+        self.work.set(Kinds::Work, interest.jobs_change, watched, (&self.bell, &Arc::new(LedgerEye::default())));
         let eyes = Eyes { tenant: tenant.clone(), plan: Arc::clone(plan), preimages, now: time.now() };
         let (seen, left) = look_with(&mut self.looks, &eyes, interest, true).await;
         let blind: Vec<String> = seen.blind.iter().map(|error| story(error)).chain(left).collect();

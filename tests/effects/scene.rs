@@ -110,7 +110,7 @@ impl Armed {
 
     pub async fn observe(&self) -> Seen {
         let changes = (0..self.scene.plan.steps.len()).collect();
-        let interest = Interest { jobs: true, targets: [0, 1].into(), degraded: [0, 1].into(), changes };
+        let interest = Interest { jobs: true, jobs_change: true, targets: [0, 1].into(), degraded: [0, 1].into(), changes };
         observe(&self.scene.tenant, &self.scene.plan, &self.preimages, self.scene.api.clock().now(), &interest).await
     }
 }

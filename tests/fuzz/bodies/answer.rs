@@ -139,7 +139,8 @@ async fn sentinel(tenant: &Tenant, plan: &Plan) -> Vec<String> {
 }
 
 async fn observed(tenant: &Tenant, plan: &Plan) -> Vec<String> {
-    let interest = Interest { jobs: true, targets: [0, 1].into(), degraded: [0, 1].into(), changes: (0..3).collect() };
+    let interest =
+        Interest { jobs: true, jobs_change: true, targets: [0, 1].into(), degraded: [0, 1].into(), changes: (0..3).collect() };
     let seen = observe(tenant, plan, &preimages(), now(), &interest).await;
     let answers = seen.services.len() + seen.jobs.len() + seen.changes.len() + seen.blind.len();
     assert!(answers > 0, "neither a fact nor the reason why there is none");
