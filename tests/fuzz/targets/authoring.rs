@@ -1,16 +1,9 @@
 //! Files as people write them. What is expected of them: `bodies/authoring.rs`.
 #![no_main]
 
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../bodies/mod.rs"]
-mod bodies;
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../mutation.rs"]
-mod mutation;
-#[path = "../tolerance.rs"]
-mod tolerance;
-
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+#[macro_use]
+#[path = "../target.rs"]
+mod target;
 
 /// What such an input is made of.
 const WORDS: &[&str] = &[
@@ -69,7 +62,4 @@ const WORDS: &[&str] = &[
     "hold:",
 ];
 
-fuzz_target!(init: tolerance::set(), |data: &[u8]| bodies::authoring::take(data));
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    mutation::of_text(data, size, max_size, seed, WORDS)
-});
+target!(authoring, of_text, WORDS);

@@ -1,16 +1,9 @@
 //! CEL, and objects that it is asked about. What is expected of them: `bodies/expression.rs`.
 #![no_main]
 
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../bodies/mod.rs"]
-mod bodies;
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../mutation.rs"]
-mod mutation;
-#[path = "../tolerance.rs"]
-mod tolerance;
-
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+#[macro_use]
+#[path = "../target.rs"]
+mod target;
 
 /// What such an input is made of.
 const WORDS: &[&str] = &[
@@ -67,7 +60,4 @@ const WORDS: &[&str] = &[
     ".getFullYear('Europe/Rome')",
 ];
 
-fuzz_target!(init: tolerance::set(), |data: &[u8]| bodies::expression::take(data));
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    mutation::of_text(data, size, max_size, seed, WORDS)
-});
+target!(expression, of_text, WORDS);

@@ -1,16 +1,9 @@
 //! What stands in the two ConfigMaps of a night. What is expected of them: `bodies/ledger.rs`.
 #![no_main]
 
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../bodies/mod.rs"]
-mod bodies;
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../mutation.rs"]
-mod mutation;
-#[path = "../tolerance.rs"]
-mod tolerance;
-
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+#[macro_use]
+#[path = "../target.rs"]
+mod target;
 
 /// What such an input is made of.
 const WORDS: &[&str] = &[
@@ -91,7 +84,4 @@ const WORDS: &[&str] = &[
     "coveredBy",
 ];
 
-fuzz_target!(init: tolerance::set(), |data: &[u8]| bodies::ledger::take(data));
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    mutation::of_json(data, size, max_size, seed, WORDS)
-});
+target!(ledger, of_json, WORDS);

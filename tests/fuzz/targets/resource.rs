@@ -1,16 +1,9 @@
 //! Objects as an API server hands them over. What is expected of them: `bodies/resource.rs`.
 #![no_main]
 
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../bodies/mod.rs"]
-mod bodies;
-#[allow(dead_code, reason = "each target uses its part")]
-#[path = "../mutation.rs"]
-mod mutation;
-#[path = "../tolerance.rs"]
-mod tolerance;
-
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+#[macro_use]
+#[path = "../target.rs"]
+mod target;
 
 /// What such an input is made of.
 const WORDS: &[&str] = &[
@@ -99,7 +92,4 @@ const WORDS: &[&str] = &[
     "StayClosed",
 ];
 
-fuzz_target!(init: tolerance::set(), |data: &[u8]| bodies::resource::take(data));
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    mutation::of_json(data, size, max_size, seed, WORDS)
-});
+target!(resource, of_json, WORDS);
