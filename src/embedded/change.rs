@@ -50,7 +50,7 @@ pub(super) fn change(
 ) -> Result<Arc<Value>, Failure> {
     let stored = world.get(key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
     is_of(kind, &mut wanted)?;
-    if let Err(failure) = validate::decodable(kind, &wanted).and_then(|()| typed::decode(kind, &wanted)) {
+    if let Err(failure) = typed::decode(kind, &wanted) {
         return Err(if origin == Origin::Patch { Failure::undecodable_patch(failure.message()) } else { failure });
     }
     same_place(key, &wanted)?;
@@ -68,7 +68,7 @@ pub(super) fn change(
         apply::take_over(kind, &stored, &mut wanted);
     }
     if part == Part::Main && world.audit.asking.is_some() && world.admission.admit(key, &mut wanted) {
-        validate::decodable(kind, &wanted).and_then(|()| typed::decode(kind, &wanted))?;
+        typed::decode(kind, &wanted)?;
         defaults::fill(kind, &mut wanted);
         defaults::tidy(kind, &mut wanted);
     }

@@ -70,7 +70,6 @@ pub(super) fn create_applied(
     dry_run: bool,
 ) -> Result<Arc<Value>, Failure> {
     identify(kind, namespace, &mut object)?;
-    validate::decodable(kind, &object)?;
     typed::decode(kind, &object)?;
     name(world, kind, &mut object)?;
     let name = fields::text(&object, &["metadata", "name"]).to_owned();
@@ -89,7 +88,7 @@ pub(super) fn create_applied(
         fields::set(&mut object, &["metadata", "generation"], 1);
     }
     if world.audit.asking.is_some() && world.admission.admit(&key, &mut object) {
-        validate::decodable(kind, &object).and_then(|()| typed::decode(kind, &object))?;
+        typed::decode(kind, &object)?;
     }
     defaults::complete(kind, &mut object);
     defaults::tidy(kind, &mut object);

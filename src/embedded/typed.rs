@@ -22,6 +22,7 @@ use super::validate;
 /// # Errors
 /// 400 for a field of another type.
 pub(super) fn decode(kind: &ResourceKind, object: &Value) -> Result<(), Failure> {
+    validate::decodable(kind, object)?;
     let decoded = match (kind.group.as_str(), kind.plural.as_str()) {
         ("", "configmaps") => fits::<ConfigMap>(object),
         ("", "pods") => fits::<Pod>(object),
@@ -53,7 +54,7 @@ pub(super) fn decode(kind: &ResourceKind, object: &Value) -> Result<(), Failure>
 /// # Errors
 /// 500 without a reason, as the API server answers then.
 pub(super) fn applicable(kind: &ResourceKind, name: &str, manifest: &Value) -> Result<(), Failure> {
-    let fits = validate::decodable(kind, manifest).and_then(|()| decode(kind, manifest));
+    let fits = decode(kind, manifest);
     let place = fields::text(manifest, &["metadata", "namespace"]);
     fits.map_err(|failure| {
         let of = format!("{place}/{name}; {}, Kind={}", kind.api_version(), kind.kind);
