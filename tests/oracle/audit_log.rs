@@ -188,7 +188,7 @@ pub fn is_read(line: &Value) -> bool {
 }
 
 /// Whether it was only tried: the option stands in the address, or in the body of a deletion.
-fn is_tried(line: &Value) -> bool {
+pub fn is_tried(line: &Value) -> bool {
     text(&line["requestURI"]).contains("dryRun=All") || line["requestObject"]["dryRun"][0] == "All"
 }
 

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::cluster::Cluster;
+use super::oracle::audit_log::{is_read, is_tried, revision};
 
 pub const TENANT: &str = "system:serviceaccount:centro-dati:lavori-notturni";
 pub const SENTINEL: &str = "system:serviceaccount:centro-dati:lavori-notturni-sentinel";
@@ -108,7 +109,7 @@ impl Write {
 
     /// The version of the object that it made, or left as it was; none where the log does not have it. Versions of a cluster are in order.
     pub fn revision(&self) -> Option<u64> {
-        self.stored["metadata"]["resourceVersion"].as_str()?.parse().ok()
+        revision(&self.stored)
     }
 
     /// Whether it lets a Job run.
@@ -121,7 +122,7 @@ impl Write {
 
 /// Whether it is of a write that counts: what Events cost is held against its own bound (the oracle).
 fn is_write(event: &Value) -> bool {
-    ["get", "list", "watch"].iter().all(|verb| event["verb"] != *verb) && event["objectRef"]["resource"] != "events"
+    !is_read(event) && event["objectRef"]["resource"] != "events"
 }
 
 fn write(event: &Value) -> Write {
@@ -133,7 +134,7 @@ fn write(event: &Value) -> Write {
     };
     let code = event["responseStatus"]["code"].as_u64().unwrap();
     let result = match code {
-        ..400 if text(&event["requestURI"]).contains("dryRun=All") => Result::Tried,
+        ..400 if is_tried(event) => Result::Tried,
         ..400 => Result::Stored,
         _ => Result::Refused(code),
     };

@@ -56,6 +56,13 @@ fn closed_by<'a>(declared: &'a Declared, object: &Object) -> impl Iterator<Item 
     declared.services.values().filter(move |one| one.closing.contains(&key)).map(|one| one.id.as_str())
 }
 
+/// Whoever acts in the tenant's name asks on, so often in an hour at most.
+fn asks(count_max: usize, why: &'static str) -> impl Iterator<Item = Excuse> {
+    let actors = Who::SENTINELS.into_iter().chain([TENANT]);
+    let of = move |who: &str| Excuse { promise: QUIET, about: who.to_owned(), during: During::AtMost(count_max), why };
+    actors.map(of)
+}
+
 /// What was closed is not there any more, and nobody makes what others delete: its doors stay shut, and whoever is to open them goes on
 /// trying, at most every few seconds.
 fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
@@ -67,13 +74,7 @@ fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
         all.push(Excuse { promise: OPEN, about: about.clone(), during: During::Ever, why });
         all.push(Excuse { promise: STAYS_OPEN, about, during: During::Unseen(fault.from(), Timestamp::MAX), why });
         let why = "whoever has to give it back looks for it until a person says otherwise";
-        let actors = Who::SENTINELS.into_iter().chain([TENANT]);
-        all.extend(actors.map(|who| Excuse {
-            promise: QUIET,
-            about: who.to_owned(),
-            during: During::AtMost(TRIES_AN_HOUR_MAX),
-            why,
-        }));
+        all.extend(asks(TRIES_AN_HOUR_MAX, why));
         if !played.journal().contains("\"finished\"") {
             let why = "the night waits for a person, and keeps its tokens";
             let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
@@ -89,10 +90,8 @@ fn job_deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
         return vec![];
     }
     let why = "a person is needed: nobody can prove that the work has stopped of which the Job was deleted";
-    let actors = Who::SENTINELS.into_iter().chain([TENANT]);
-    let asks = actors.map(|who| Excuse { promise: QUIET, about: who.to_owned(), during: During::AtMost(LOOKS_AN_HOUR_MAX), why });
     let undo = Excuse { promise: HELD_UP, about: format!("nobody undid {}", fault.object().name), during: During::Ever, why };
-    asks.chain([undo]).collect()
+    asks(LOOKS_AN_HOUR_MAX, why).chain([undo]).collect()
 }
 
 /// What a fault that struck excuses.

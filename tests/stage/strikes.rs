@@ -25,6 +25,10 @@ pub struct Strikes {
     struck: Mutex<Vec<usize>>,
 }
 
+fn is_due(fault: &Fault, struck: usize, now: Timestamp) -> bool {
+    fault.from() <= now && now < fault.until() && fault.times.is_none_or(|times| struck < times)
+}
+
 fn of(fault: &Fault, who: Who) -> bool {
     match (fault.of, who) {
         (Of::Anybody, _) | (Of::Operator, Who::Operator) | (Of::Sentinels, Who::Sentinel(_)) => true,
@@ -75,8 +79,7 @@ impl Strikes {
     pub fn decide(&self, who: Who, request: &RequestInfo, stage: Stage, now: Timestamp) -> embedded::Fault {
         let mut struck = self.struck.lock().unwrap();
         for (place, fault) in self.faults.iter().enumerate().filter(|(_, fault)| fault.kind.way() == Way::Request) {
-            let due = fault.from() <= now && now < fault.until() && fault.times.is_none_or(|times| struck[place] < times);
-            if !due || stage != stage_of(fault.kind) || !of(fault, who) || !to(fault, request) {
+            if !is_due(fault, struck[place], now) || stage != stage_of(fault.kind) || !of(fault, who) || !to(fault, request) {
                 continue;
             }
             let becomes = becomes(fault, request, struck[place], now);
@@ -94,8 +97,7 @@ impl Strikes {
     pub fn tell(&self, who: Who, event: &EventInfo, now: Timestamp) -> WatchFault {
         let mut struck = self.struck.lock().unwrap();
         for (place, fault) in self.faults.iter().enumerate().filter(|(_, fault)| fault.kind.way() == Way::Event) {
-            let due = fault.from() <= now && now < fault.until() && fault.times.is_none_or(|times| struck[place] < times);
-            if due && of(fault, who) && about(fault, event) {
+            if is_due(fault, struck[place], now) && of(fault, who) && about(fault, event) {
                 struck[place] += 1;
                 return told(fault);
             }
