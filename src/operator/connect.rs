@@ -60,6 +60,17 @@ pub fn client(config: &Config, limit: Duration) -> kube::Result<Client> {
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
+/// The same client, each of whose calls has a limit, as those of [`client`] have.
+#[must_use]
+pub fn bounded(inner: Client, limit: Duration) -> Client {
+    let namespace = inner.default_namespace().to_owned();
+    let sending = tower::service_fn(move |request| {
+        let inner = inner.clone();
+        async move { inner.send(request).await }
+    });
+    Client::new(Bounded { inner: sending, limit }, namespace)
+}
+
 /// Clients for tokens: the configuration's server and CA, and no other identity.
 pub fn client_for_token(config: &Config, limit: Duration) -> impl Fn(&str) -> kube::Result<Client> + Send + Sync + 'static {
     let config = config.clone();

@@ -13,6 +13,8 @@ use futures::FutureExt;
 use kube::Client;
 use notturno::embedded::Embedded;
 use notturno::model::epoch::Epoch;
+use notturno::operator::connect;
+use notturno::operator::effects::call::LIMIT;
 use notturno::operator::effects::ledger::{self, LedgerRead};
 use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::effects::{Image, Switch, Tenant, Tenants};
@@ -45,10 +47,15 @@ impl Running {
     }
 }
 
+/// A user's client, whose calls end when those of a real one do.
+pub fn client(embedded: &Embedded, user: &str) -> Client {
+    connect::bounded(embedded.client(user), LIMIT)
+}
+
 /// Tenants' clients that reach the API as they are.
 pub fn directly(embedded: &Embedded) -> ClientForToken {
     let tokens = embedded.clone();
-    Arc::new(move |token| Ok(tokens.client_for_token(token)))
+    Arc::new(move |token| Ok(connect::bounded(tokens.client_for_token(token), LIMIT)))
 }
 
 /// The image that an operator that arms the dead man's switch was told.
@@ -67,11 +74,11 @@ pub fn leader(embedded: &Embedded, client_for_token: ClientForToken, change: imp
 }
 
 fn started(embedded: &Embedded, client_for_token: ClientForToken, change: impl FnOnce(&mut Context), elects: bool) -> Running {
-    let tenants = Tenants::new(embedded.client(OPERATOR), client_for_token);
+    let tenants = Tenants::new(client(embedded, OPERATOR), client_for_token);
     let asked = embedded.clone();
     let getter: Getter = Arc::new(move |url: String| std::future::ready(asked.http_get(&url)).boxed());
     let time = ServerTime::of(embedded.clock());
-    let mut context = Context::new(embedded.client(OPERATOR), tenants, time, getter).expect("numbers");
+    let mut context = Context::new(client(embedded, OPERATOR), tenants, time, getter).expect("numbers");
     context.switch = Switch::Without;
     change(&mut context);
     let (_, pulse) = health::health(context.metrics.clone(), context.time.clone());
@@ -79,7 +86,7 @@ fn started(embedded: &Embedded, client_for_token: ClientForToken, change: impl F
     let mut tasks = JoinSet::new();
     let own = context.clone();
     if elects {
-        let client = embedded.client(OPERATOR);
+        let client = client(embedded, OPERATOR);
         let elector = Elector::new(client, LEASE_IN, OPERATOR, "uno", own.time.clone(), own.metrics.clone());
         tasks.spawn(async move { lead(own, elector, pulse, stopped).await.expect("the watch goes on") });
     } else {

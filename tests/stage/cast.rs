@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use notturno::embedded::Embedded;
+use notturno::operator::connect::bounded;
+use notturno::operator::effects::call::LIMIT;
 use notturno::operator::effects::tenants::ClientForToken;
 use notturno::operator::{Orders, ServerTime};
 use notturno::sentinel::Readiness;
@@ -143,7 +145,7 @@ impl Cast {
         match who {
             Who::Operator if self.is_buried => {}
             Who::Operator => {
-                let client = self.embedded.client(processes::OPERATOR);
+                let client = processes::client(&self.embedded, processes::OPERATOR);
                 let time = match self.wall {
                     Some(local) => Some(ServerTime::measured(&client, local).await),
                     None => None,
@@ -156,7 +158,7 @@ impl Cast {
                 };
                 let tokens = self.embedded.clone();
                 let clients: ClientForToken = match self.line.clone() {
-                    Some(line) => Arc::new(move |token| Ok(line.client(tokens.client_for_token(token)))),
+                    Some(line) => Arc::new(move |token| Ok(bounded(line.client(tokens.client_for_token(token)), LIMIT))),
                     None => processes::directly(&tokens),
                 };
                 self.operator = Some(if self.elects {
@@ -168,8 +170,13 @@ impl Cast {
             Who::Sentinel(_) if !self.stands || self.is_down => {}
             Who::Sentinel(index) => {
                 let name = Who::SENTINELS[index];
-                self.sentinels[index] =
-                    Some(processes::sentinel(&self.embedded, &WHOSE, name, self.embedded.client(name), Readiness::default()));
+                self.sentinels[index] = Some(processes::sentinel(
+                    &self.embedded,
+                    &WHOSE,
+                    name,
+                    processes::client(&self.embedded, name),
+                    Readiness::default(),
+                ));
             }
         }
     }

@@ -43,8 +43,11 @@ pub async fn changes(
     let collection = target_path(&Target { name: String::new(), ..target.clone() }, &resource);
     let since = known.map(|object| text(object, &["metadata", "resourceVersion"])).unwrap_or_default();
     let and = if since.is_empty() { String::new() } else { format!("&resourceVersion={since}") };
-    let uri =
-        format!("{collection}?watch=1&fieldSelector=metadata.name%3D{}{and}&timeoutSeconds={}", target.name, WATCH_FOR.as_secs());
+    let uri = format!(
+        "{collection}?watch=true&fieldSelector=metadata.name%3D{}{and}&timeoutSeconds={}",
+        target.name,
+        WATCH_FOR.as_secs()
+    );
     let what = format!("watching {target}");
     let request = http::Request::get(uri).header(http::header::ACCEPT, "application/json").body(Vec::new());
     let stream =
