@@ -197,7 +197,8 @@ fn any_job() -> impl Strategy<Value = JobFact> {
     ];
     let pods =
         prop_oneof![Just(Pods::NoneSeen), Just(Pods::Alive), Just(Pods::Terminal), Just(Pods::Unknown { reason: String::new() })];
-    let burned = prop_oneof![Just(None), Just(Some(Burned::NeverStarted)), Just(Some(Burned::Started))];
+    let burned =
+        prop_oneof![Just(None), Just(Some(Burned::NeverStarted)), Just(Some(Burned::Started)), Just(Some(Burned::Completed))];
     (token, end, pods, burned, any::<bool>(), any::<bool>()).prop_map(|(token, end, pods, burned, suspended, held)| JobFact {
         token,
         burned,

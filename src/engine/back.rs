@@ -39,6 +39,7 @@ fn stopped(plan: &Plan, state: &State, facts: &Facts, now: Timestamp) -> Next {
             PlannedAction::Job(_) => match proof(facts.jobs.get(&JobKey::Step(index))?, now)? {
                 Proof::NeverStarted => (Proof::NeverStarted, "its Job was stopped before it ever started"),
                 Proof::Dead => (Proof::Dead, "its Job is stopped and all its Pods were seen to end"),
+                Proof::Completed => (Proof::Completed, "its Job was complete before it was stopped"),
             },
             PlannedAction::Change(_) => {
                 let fact = facts.changes.get(&index).filter(|fact| fact.burned)?;
@@ -69,9 +70,10 @@ fn proof(job: &JobFact, now: Timestamp) -> Option<Proof> {
     }
     match (job.burned?, &job.pods) {
         (Burned::NeverStarted, _) => Some(Proof::NeverStarted),
+        (Burned::Completed, Pods::Terminal | Pods::NoneSeen) => Some(Proof::Completed),
         (Burned::Started, Pods::Terminal) => Some(Proof::Dead),
         (Burned::Started, Pods::NoneSeen) => (now >= after(job.burned_at?, STALE_CONTROLLER)).then_some(Proof::Dead),
-        (Burned::Started, Pods::Alive | Pods::Unknown { .. }) => None,
+        (Burned::Started | Burned::Completed, Pods::Alive | Pods::Unknown { .. }) => None,
     }
 }
 

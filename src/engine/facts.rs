@@ -177,6 +177,8 @@ pub enum Burned {
     NeverStarted,
     /// It had been started.
     Started,
+    /// It was complete before anybody stopped it.
+    Completed,
 }
 
 /// How a Job ended.

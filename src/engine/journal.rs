@@ -332,4 +332,6 @@ pub enum Proof {
     NeverStarted,
     /// Its Job is burned and every Pod of it was seen terminal; its object is burned.
     Dead,
+    /// The same, and its Job was complete before anybody stopped it: what has no way back is not half done.
+    Completed,
 }

@@ -325,15 +325,14 @@ impl State {
         if clean {
             return false;
         }
+        let complete = matches!(step.work, Work::Done { .. }) || step.stopped == Some(Proof::Completed);
         if self.kept(plan).contains(&index) {
-            return !matches!(step.work, Work::Done { .. });
+            return !complete;
         }
         match &planned.undo {
             PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => !self.is_undone(plan, index),
-            PlannedUndo::CoveredBy { step: covering } => {
-                step.stopped.is_none() && !matches!(step.work, Work::Done { .. }) || !self.is_undone(plan, *covering)
-            }
-            PlannedUndo::Nothing | PlannedUndo::Reopening | PlannedUndo::Irreversible => !matches!(step.work, Work::Done { .. }),
+            PlannedUndo::CoveredBy { step: covering } => step.stopped.is_none() && !complete || !self.is_undone(plan, *covering),
+            PlannedUndo::Nothing | PlannedUndo::Reopening | PlannedUndo::Irreversible => !complete,
         }
     }
 

@@ -18,7 +18,7 @@ use super::introduce::interventions;
 use crate::api::conditions::{Standing, conditions};
 use crate::api::status::{BoundBy, InterventionStatus, RefusalReport, ServiceReport, StepReport, TermReport};
 use crate::engine::command::{Held, Hold};
-use crate::engine::journal::Event;
+use crate::engine::journal::{Event, Proof};
 use crate::engine::state::{Running, ServiceState, StepState, Work};
 use crate::engine::words::{self, clock};
 use crate::engine::{Decision, Entry, State};
@@ -274,6 +274,9 @@ fn step_report(plan: &Plan, name: &str, step: &StepState) -> StepReport {
         }
         (Work::Running { since, .. } | Work::Done { since, .. } | Work::Failed { since, .. }, Running::Expired { at, .. }) => {
             ("UndoExpired", Some(*since), Some(*at))
+        }
+        (Work::Running { since, .. }, Running::Waiting) if step.stopped == Some(Proof::Completed) => {
+            ("Succeeded", Some(*since), None)
         }
         (Work::Running { since, .. }, Running::Waiting) if step.stopped.is_some() => ("Stopped", Some(*since), None),
         (Work::Running { since, .. }, Running::Waiting) => ("Running", Some(*since), None),

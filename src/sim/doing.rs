@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::engine::facts::{
-    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobFact, Pods, Probes, SwitchFact, TokenFact, jobs,
+    Arming, Burned, ChangeFact, CheckFact, ClosingFact, JobEnd, JobFact, Pods, Probes, SwitchFact, TokenFact, jobs,
 };
 use crate::engine::state::{ServiceState, State};
 use crate::engine::{BurnTo, Command, Facts, JobKey};
@@ -277,7 +277,11 @@ impl<'a> Doing<'a> {
         }
         let running = self.running.get_mut(&job);
         fact.token = TokenFact::Expired;
-        fact.burned = Some(if running.is_some() { Burned::Started } else { Burned::NeverStarted });
+        fact.burned = Some(match &running {
+            None => Burned::NeverStarted,
+            Some(stopped) if !**stopped && fact.end == Some(JobEnd::Complete) => Burned::Completed,
+            Some(_) => Burned::Started,
+        });
         (fact.burned_at, fact.suspended) = (Some(now), true);
         let Some(stopped) = running.filter(|stopped| !**stopped) else { return };
         *stopped = true;

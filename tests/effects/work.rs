@@ -204,21 +204,48 @@ async fn a_job_made_anew_is_never_released_and_counts_as_vanished() {
 /// Rule 14: that it is Complete is told beside the burn, so that nobody takes it for done.
 #[tokio::test(start_paused = true)]
 async fn a_completion_after_the_stop_is_seen_beside_the_burn() {
-    let scene = Scene::by_day();
-    let exits_0 = json!({"spec": {"jobTemplate": {"spec": {"template": {"metadata": {"annotations": {"embedded.notturno.dev/on-stop": "Completes"}}}}}}});
-    merge_in_centro(&scene, "aggiorna", exits_0).await;
-    scene.accept().await;
-    let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
-            .await
-            .unwrap();
-    let armed = Armed { scene, preimages };
+    let armed = armed_with(json!({"embedded.notturno.dev/on-stop": "Completes"})).await;
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;
     armed.perform(burn(WORK, BurnTo::Expired)).await.unwrap();
     seconds(60).await;
     let complete = fact(&armed, WORK).await;
     assert_eq!((complete.end, complete.burned), (Some(JobEnd::Complete), Some(Burned::Started)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completion_before_the_stop_is_written_down_by_the_burn_and_no_later_stop_makes_one() {
+    let ends = || armed_with(json!({"embedded.notturno.dev/ends": "Succeeded", "embedded.notturno.dev/takes": "1h"}));
+    let armed = ends().await;
+    armed.perform(release(WORK)).await.unwrap();
+    seconds(2 * 3600).await;
+    assert_eq!(fact(&armed, WORK).await.end, Some(JobEnd::Complete));
+    armed.perform(burn(WORK, BurnTo::Expired)).await.unwrap();
+    assert_eq!(fact(&armed, WORK).await.burned, Some(Burned::Completed));
+
+    // One that was stopped, resumed by another hand and ends well has not ended well.
+    let armed = ends().await;
+    armed.perform(release(WORK)).await.unwrap();
+    seconds(60).await;
+    armed.perform(burn(WORK, BurnTo::Expired)).await.unwrap();
+    armed.scene.another_hand("jobs", NAME, json!({"spec": {"suspend": false}})).await;
+    seconds(2 * 3600).await;
+    assert_eq!(fact(&armed, WORK).await.end, Some(JobEnd::Complete));
+    armed.perform(burn(WORK, BurnTo::Expired)).await.unwrap();
+    assert_eq!(fact(&armed, WORK).await.burned, Some(Burned::Started));
+}
+
+/// Its Pods behave as these annotations say.
+async fn armed_with(annotations: serde_json::Value) -> Armed {
+    let scene = Scene::by_day();
+    let pods = json!({"spec": {"jobTemplate": {"spec": {"template": {"metadata": {"annotations": annotations}}}}}});
+    merge_in_centro(&scene, "aggiorna", pods).await;
+    scene.accept().await;
+    let preimages =
+        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
+            .await
+            .unwrap();
+    Armed { scene, preimages }
 }
 
 async fn merge_in_centro(scene: &Scene, cron_job: &str, patch: serde_json::Value) {
@@ -243,7 +270,7 @@ async fn a_pod_on_a_lost_node_is_never_taken_for_ended() {
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;
     armed.perform(burn(WORK, BurnTo::Expired)).await.unwrap();
-    seconds(7200).await;
+    seconds(2 * 3600).await;
     let pods = fact(&armed, WORK).await.pods;
     assert!(matches!(pods, Pods::Alive | Pods::Unknown { .. }), "{pods:?}");
 }

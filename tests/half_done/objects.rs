@@ -1,7 +1,9 @@
 //! Objects that steps change, points of no return, declared changes, and entries that make no sense.
 
 use crate::nights::{Night, World, job, opens, play, sogei, step, t};
-use notturno::engine::facts::{Burned, CalledOff, ChangeFact, ClosingFact, JobFact, Pods, Probes, ServiceFact, TokenFact};
+use notturno::engine::facts::{
+    Burned, CalledOff, ChangeFact, ClosingFact, JobEnd, JobFact, Pods, Probes, ServiceFact, TokenFact,
+};
 use notturno::engine::state::ServiceState;
 use notturno::engine::{Command, Entry, Event, JobKey, State, decide};
 use notturno::model::action::{Action, Undo};
@@ -82,6 +84,31 @@ fn a_point_of_no_return_left_half_done_opens_what_declared_it_once_its_job_is_de
     let none = |event: &Event| matches!(event, Event::UndosExpired { steps, .. } if steps.is_empty());
     assert!(played.at(none).is_some() && played.opened("archivio-730").is_some(), "{}", played.text());
     assert_eq!((played.state().outcome, played.state().needs_human()), (Some(Outcome::RolledBack), true));
+}
+
+/// Nobody looked while it ended, and the night has turned meanwhile.
+#[test]
+fn what_has_no_way_back_and_was_complete_before_it_was_stopped_keeps_nothing_closed() {
+    for undo in [Undo::Irreversible, Undo::Nothing] {
+        let mut night = sogei();
+        let mut last = step("elimina", &["indici"], 10, Action::Job(job("elimina")), undo);
+        last.touches = Some(vec!["archivio-730".parse().unwrap()]);
+        night.runbook.steps.insert(6, last);
+        night.step("prova").needs.push("elimina".to_owned());
+        let plan = night.plan();
+        let played = play(&plan, &World::default(), t("12:00"));
+        let begun = until(&played, |event| matches!(event, Event::StepIntended { step, .. } if step == "elimina"));
+        let (index, service) = (plan.step_named("elimina").unwrap().0, number(&plan, "archivio-730"));
+        for (burned, is_dirty) in [(Burned::Started, true), (Burned::Completed, false)] {
+            let mut facts = at_rest(&plan);
+            facts.called_off = Some(CalledOff::Deleted);
+            facts.jobs.insert(JobKey::Step(index), job_fact(Some(burned), Some(JobEnd::Complete), Pods::Terminal));
+            let mut journal = begun.clone();
+            journal.extend(decide(&plan, &journal, &facts, t("04:16")).events);
+            let dirty = State::fold(&plan, &journal).dirty_through(&plan, service);
+            assert_eq!(dirty.contains(&index), is_dirty, "{burned:?}: {journal:#?}");
+        }
+    }
 }
 
 #[test]

@@ -57,13 +57,18 @@ impl Story<'_> {
             return false;
         }
         if naive::left_alone(self.plan, &self.ran()).contains(&index) {
-            return !self.is_done(index);
+            return !self.is_complete(index);
         }
         match self.plan.steps[index].undo {
             PlannedUndo::Job { .. } | PlannedUndo::Restore { .. } => !self.is_undone(index),
             PlannedUndo::CoveredBy { step } => !self.is_undone(step) || (!self.is_done(index) && self.proof(index).is_none()),
-            PlannedUndo::Nothing | PlannedUndo::Reopening | PlannedUndo::Irreversible => !self.is_done(index),
+            PlannedUndo::Nothing | PlannedUndo::Reopening | PlannedUndo::Irreversible => !self.is_complete(index),
         }
+    }
+
+    /// It did what it was for, be it that the night had turned by then.
+    fn is_complete(&self, index: usize) -> bool {
+        self.is_done(index) || self.proof(index) == Some(Proof::Completed)
     }
 
     fn is_closed(&self, service: usize) -> bool {
@@ -150,7 +155,9 @@ impl Story<'_> {
 
 fn is_dead(job: &JobFact, now: Timestamp) -> bool {
     let at_rest = match (job.burned, &job.pods) {
-        (Some(Burned::NeverStarted), _) | (Some(Burned::Started), Pods::Terminal) => true,
+        (Some(Burned::NeverStarted), _)
+        | (Some(Burned::Started), Pods::Terminal)
+        | (Some(Burned::Completed), Pods::Terminal | Pods::NoneSeen) => true,
         (Some(Burned::Started), Pods::NoneSeen) => job.burned_at.is_some_and(|at| now >= at + STALE),
         _ => false,
     };

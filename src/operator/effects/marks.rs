@@ -7,7 +7,7 @@
 pub const TOKEN: &str = "notturno.dev/token";
 /// Annotation on Jobs: `false` until the one write that lets it run, `true` after it.
 pub const RELEASED: &str = "notturno.dev/released";
-/// Annotation on Jobs: what the burn proved, `never-started` or `started`.
+/// Annotation on Jobs: what the burn proved, `never-started`, `started` or `completed`.
 pub const BURNED: &str = "notturno.dev/burned";
 /// Annotation on Jobs: when they were burned.
 pub const BURNED_AT: &str = "notturno.dev/burned-at";

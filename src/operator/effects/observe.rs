@@ -28,7 +28,7 @@ use super::preimages::Preimages;
 use super::spots::{degraded_spots, spots, step_spot};
 use super::tenant::{Tenant, path};
 use super::token::Standing;
-use super::work::{NEVER_STARTED, is_suspended};
+use super::work::{COMPLETED, NEVER_STARTED, is_suspended};
 
 /// How many services are looked at at once.
 const AT_ONCE_MAX: usize = 16;
@@ -113,6 +113,7 @@ fn job_fact(plan: &Plan, epoch: Epoch, job: Option<&Value>, pods: &[&Value]) -> 
     let token = Standing::of(job, &plan.uid, epoch).fact();
     let burned = match annotated(job, marks::BURNED) {
         Some(NEVER_STARTED) => Burned::NeverStarted,
+        Some(COMPLETED) => Burned::Completed,
         Some(_) | None => Burned::Started,
     };
     JobFact {
@@ -126,7 +127,7 @@ fn job_fact(plan: &Plan, epoch: Epoch, job: Option<&Value>, pods: &[&Value]) -> 
     }
 }
 
-fn job_end(job: &Value) -> Option<JobEnd> {
+pub(super) fn job_end(job: &Value) -> Option<JobEnd> {
     let conditions = at(job, &["status", "conditions"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let holds = |kind: &str| conditions.iter().find(|one| text(one, &["type"]) == kind && text(one, &["status"]) == "True");
     if holds("Complete").is_some() {

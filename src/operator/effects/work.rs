@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::engine::facts::JobEnd;
 use crate::engine::{BurnTo, JobKey};
 use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
@@ -15,6 +16,7 @@ use super::jobs::release_way;
 use super::ledger::release_patch;
 use super::marks;
 use super::names::job_names;
+use super::observe::job_end;
 use super::operations::{add, annotate, annotated, annotation, at, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, Fence, PerformError};
 use super::pods::{Sight, belongs, is_held, sight};
@@ -26,6 +28,8 @@ use super::token::{Standing, Token, Way};
 pub(super) const NEVER_STARTED: &str = "never-started";
 /// The other proof.
 pub(super) const STARTED: &str = "started";
+/// The third: what it was started for was done before anybody stopped it.
+pub(super) const COMPLETED: &str = "completed";
 
 /// One Job of the night.
 pub(super) struct Work<'a> {
@@ -163,7 +167,8 @@ impl<'a> Work<'a> {
         self.tenant.try_patch(&self.path(), &patch).await.map(drop).map_err(|error| PerformError::of(&self.what(), error))
     }
 
-    /// Stops the Job for good. That it is suspended and was never released, tested by the same patch, proves that it never started.
+    /// Stops the Job for good. That it is suspended and was never released, tested by the same patch, proves that it never started. That it
+    /// was complete when nobody had stopped it yet, which nothing can take back, proves that it did what it was for (PROTOCOL rule 14).
     fn expiring(&self, live: &Value, guard: Value, now: Timestamp) -> Vec<Value> {
         let never = is_suspended(live)
             && annotated(live, marks::RELEASED) == Some("false")
@@ -174,7 +179,12 @@ impl<'a> Work<'a> {
         } else {
             patch.push(add("/spec/suspend", true));
         }
-        let proof = if never { NEVER_STARTED } else { STARTED };
+        let done = !is_suspended(live) && annotated(live, marks::BURNED).is_none() && job_end(live) == Some(JobEnd::Complete);
+        let proof = match (never, done) {
+            (true, _) => NEVER_STARTED,
+            (false, true) => COMPLETED,
+            (false, false) => STARTED,
+        };
         let at = now.to_string();
         patch.extend(annotate(live, &[(marks::TOKEN, &self.own(Way::Expired)), (marks::BURNED, proof), (marks::BURNED_AT, &at)]));
         patch
