@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Broken;
-use super::declared::Declared;
+use super::declared::{Declared, Undo};
 use super::evidence::{Evidence, Key};
 use super::records;
 
@@ -15,6 +15,9 @@ use super::records;
 const WRITES_EACH_MAX: usize = 60;
 /// Requests an hour once all is over, for each of those who still watch.
 const CALM_REQUESTS_MAX: usize = 300;
+/// How often in an hour whoever has taken a night over looks at it while it is not over, and what each look asks beside each object.
+const LOOKS_MAX: usize = 240;
+const LOOK_REQUESTS: usize = 4;
 /// From a decision to the report of it.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -34,8 +37,14 @@ pub fn bounded(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
     broken
 }
 
+/// The most that somebody asks in an hour who looks every fifteen seconds at all that the night may change or let run.
+pub fn looks_max(declared: &Declared) -> usize {
+    let jobs = declared.steps.iter().map(|step| usize::from(step.is_job) + usize::from(step.undo == Undo::Job)).sum::<usize>();
+    LOOKS_MAX * (LOOK_REQUESTS + declared.targets().len() + jobs)
+}
+
 /// Once faults stop and the night is over nobody writes, and little is asked.
-pub fn quiet(_: &Declared, evidence: &Evidence) -> Vec<Broken> {
+pub fn quiet(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
     let mut broken: Vec<Broken> = evidence
         .ours()
         .filter(|change| change.at > evidence.quiet_from && change.key.resource != "leases")
@@ -46,7 +55,10 @@ pub fn quiet(_: &Declared, evidence: &Evidence) -> Vec<Broken> {
     for one in evidence.requests.iter().filter(|one| one.at > evidence.quiet_from && !evidence.others.contains(&one.user)) {
         *asked.entry(&one.user).or_default() += 1;
     }
-    let restless = asked.into_iter().filter(|(_, count)| *count > CALM_REQUESTS_MAX * hours);
+    let entries = records::entries(declared, evidence);
+    let has = |kind: &str| entries.iter().any(|entry| entry.kind == kind);
+    let each_max = if has("takenOver") && !has("finished") { looks_max(declared) } else { CALM_REQUESTS_MAX };
+    let restless = asked.into_iter().filter(|(_, count)| *count > each_max * hours);
     broken.extend(restless.map(|(user, count)| Broken::new("quiet", format!("{user} asks {count} times in {hours} hours"))));
     broken
 }

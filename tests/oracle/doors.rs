@@ -3,11 +3,14 @@
 //! In: sightings, changes. Out: broken promises. Invariant: half done is what ran and was neither undone nor committed, whatever anybody
 //! reports. Not here: how long reopening takes.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Broken;
-use super::declared::{Declared, Service, Undo};
-use super::evidence::{Evidence, essence, is};
+use super::declared::{Declared, Service, Step, Undo};
+use super::evidence::{Change, Evidence, Key, essence, is, may_run};
 use super::{records, undos};
 
 /// Whether data of the service may be half done at `moment`.
@@ -17,31 +20,63 @@ pub fn is_half_done(declared: &Declared, evidence: &Evidence, service: &str, mom
         return false;
     }
     let undone = |step: &str| undos::undo_of(declared, evidence, step).completed.is_some_and(|(_, at)| at <= moment);
-    let touching = declared.steps.iter().filter(|step| step.touches.contains(service) && undos::ran(declared, evidence, step));
+    let kept = undos::kept(declared, evidence);
     let stem = declared.stem(evidence).unwrap_or_default();
-    let verified = |name: &str| {
-        let complete =
-            |change: &super::Change| change.at <= moment && change.after.as_deref().is_some_and(|job| is(job, "Complete"));
-        let mut own = evidence.jobs(&stem).filter(|change| change.key.name == format!("{stem}{name}")).peekable();
-        own.peek().is_none() || own.any(complete)
-    };
-    let mut half = touching.filter(|step| match &step.undo {
+    let complete = |step: &Step| complete(evidence, &format!("{stem}{}", step.name), moment);
+    let touching: Vec<&Step> =
+        declared.steps.iter().filter(|step| step.touches.contains(service) && undos::ran(declared, evidence, step)).collect();
+    let half = |step: &&Step| match &step.undo {
+        _ if kept.contains(step.name.as_str()) => step.is_job && !complete(step),
         Undo::Job => !undone(&step.name),
         Undo::CoveredBy(other) => !undone(other),
-        Undo::Restore => step.targets.iter().any(|key| {
-            let at = evidence.of(key).take_while(|change| change.at <= moment).last().and_then(|change| change.after.as_ref());
-            at.is_some_and(|object| evidence.by_day.get(key).is_some_and(|day| essence(day) != essence(object)))
-        }),
-        Undo::Never | Undo::Nothing => !complete(evidence, &format!("{stem}{}", step.name), moment),
-    });
-    let any = half.next().is_some();
-    let touched = declared.steps.iter().any(|step| step.touches.contains(service) && undos::ran(declared, evidence, step));
-    any || touched && !verified("smoke")
+        Undo::Restore => step.targets.iter().any(|key| !is_restored(evidence, key, moment)),
+        Undo::Never | Undo::Nothing => !complete(step),
+    };
+    let taken_back = |step: &&Step| {
+        let back = matches!(step.undo, Undo::Job | Undo::Restore | Undo::CoveredBy(_));
+        back && !kept.contains(step.name.as_str())
+    };
+    touching.iter().any(half) || touching.iter().any(taken_back) && !is_verified(evidence, &stem, moment)
 }
 
+/// Whether verification passed, where the night has one.
+fn is_verified(evidence: &Evidence, stem: &str, moment: Timestamp) -> bool {
+    let name = format!("{stem}smoke");
+    evidence.jobs(stem).all(|change| change.key.name != name) || complete(evidence, &name, moment)
+}
+
+/// Every value of the object, by its path.
+fn leaves(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| leaves(&format!("{path}/{name}"), value, found)),
+        other => drop(found.insert(path.to_owned(), other.clone())),
+    }
+}
+
+/// Whether each value that we changed is as by day again, whatever others have changed beside; what was not there by day is gone or harms
+/// nobody.
+fn is_restored(evidence: &Evidence, key: &Key, moment: Timestamp) -> bool {
+    let values = |object: &Value| {
+        let mut found = BTreeMap::new();
+        leaves("", &essence(object), &mut found);
+        found
+    };
+    let Some(day) = evidence.by_day.get(key).map(|day| values(day)) else { return true };
+    let own: Vec<&Change> = evidence.of(key).filter(|one| one.at <= moment && evidence.is_ours(one)).collect();
+    let Some(last) = own.last().and_then(|change| change.after.as_deref()).map(values) else { return true };
+    own.iter().all(|change| {
+        let [before, after] = [&change.before, &change.after].map(|one| one.as_deref().map(values).unwrap_or_default());
+        let changed = before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path));
+        changed.into_iter().all(|path| last.get(path) == day.get(path))
+    })
+}
+
+/// Whether the Job did what it was for. Who is stopped may say so too, and does not count.
 fn complete(evidence: &Evidence, job: &str, moment: Timestamp) -> bool {
     let own = evidence.jobs(job).filter(|change| change.key.name == job && change.at <= moment);
-    own.filter_map(|change| change.after.as_deref()).any(|job| is(job, "Complete"))
+    let runs = |change: &&Change| change.before.as_deref().is_some_and(may_run);
+    let mut untouched = own.skip_while(|change| !runs(change)).take_while(|change| change.after.as_deref().is_some_and(may_run));
+    untouched.any(|change| change.after.as_deref().is_some_and(|job| is(job, "Complete")))
 }
 
 /// Whether the objects that closing changed are as by day, and who knocks is let in.

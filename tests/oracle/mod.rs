@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod audit_log;
-mod calm;
+pub mod calm;
 mod declared;
 mod doors;
 mod evidence;

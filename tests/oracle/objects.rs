@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Broken;
-use super::declared::{Declared, Step, Undo};
+use super::declared::{Declared, Step};
 use super::doors::is_half_done;
 use super::evidence::{Change, Evidence, Key, OURS, essence, token};
 use super::records::{self, is_committed};
-use super::undos::{ran, undo_of};
+use super::undos::{self, goes_on};
 
 fn is_own(declared: &Declared, stem: &str, key: &Key) -> bool {
     let maps = format!("notturno-{stem}");
@@ -84,6 +84,12 @@ pub fn given_back(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
         .filter(|one| is_half_done(declared, evidence, &one.id, evidence.until))
         .map(|one| one.id.as_str())
         .collect();
+    // What a step without a way back needed stays as it was when that began; what a step needed whose work or undo goes on, as long as it does.
+    let waiting: Vec<&Step> = declared.steps.iter().filter(|step| goes_on(declared, evidence, step)).collect();
+    let mut passed = undos::kept(declared, evidence);
+    if !entries.iter().any(|entry| entry.kind == "finished") {
+        passed.extend(waiting.iter().flat_map(|step| declared.upstream(step)));
+    }
     let kept: BTreeSet<&Key> = declared
         .services
         .values()
@@ -93,14 +99,13 @@ pub fn given_back(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
             declared
                 .steps
                 .iter()
-                .filter(|step| step.touches.iter().any(|id| half_done.contains(&id.as_str())))
+                .filter(|step| {
+                    passed.contains(step.name.as_str()) || step.touches.iter().any(|id| half_done.contains(&id.as_str()))
+                })
                 .flat_map(|one| &one.targets),
         )
         .collect();
-    let hangs = |step: &Step| {
-        step.undo == Undo::Job && ran(declared, evidence, step) && undo_of(declared, evidence, &step.name).completed.is_none()
-    };
-    let waits = !committed && declared.steps.iter().any(hangs);
+    let waits = !committed && !waiting.is_empty();
     let mut broken = vec![];
     for key in declared.targets().into_keys().filter(|key| !kept.contains(key) && !is_edited(evidence, key)) {
         let (day, last) = (evidence.by_day.get(key), evidence.at_last.get(key));

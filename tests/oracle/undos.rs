@@ -74,6 +74,25 @@ fn is_undo_of(change: &Change, stem: &str, step: &str) -> bool {
     change.key.resource == "jobs" && name.is_some_and(|rest| rest.starts_with("-undo-"))
 }
 
+/// The steps that nobody undoes any more: those without a way back that ran, and what they needed.
+pub fn kept<'a>(declared: &'a Declared, evidence: &Evidence) -> BTreeSet<&'a str> {
+    let passed = declared.steps.iter().filter(|step| step.undo == Undo::Never && ran(declared, evidence, step));
+    passed.flat_map(|step| declared.upstream(step).into_iter().chain([step.name.as_str()])).collect()
+}
+
+/// Whether work of the step goes on for all that is known, or its undo does.
+pub fn goes_on(declared: &Declared, evidence: &Evidence, step: &Step) -> bool {
+    let name = format!("{}{}", declared.stem(evidence).unwrap_or_default(), step.name);
+    let lives = |pod: &Value| owner(pod) == Some(name.as_str()) && !has_ended(pod);
+    let works = evidence.at_last.iter().any(|(key, pod)| key.resource == "pods" && lives(pod));
+    let unfinished = || undo_of(declared, evidence, &step.name).completed.is_none();
+    ran(declared, evidence, step) && (works || step.undo == Undo::Job && unfinished())
+}
+
+fn has_ended(pod: &Value) -> bool {
+    ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase)
+}
+
 /// What needs another step is undone before it.
 pub fn in_reverse(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
     let mut broken = vec![];
@@ -110,8 +129,7 @@ pub fn never_beside_their_step(declared: &Declared, evidence: &Evidence) -> Vec<
             continue;
         }
         let pod = (job.to_owned(), change.key.name.clone());
-        let ended = |pod: &Value| ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase);
-        if change.after.as_deref().is_none_or(ended) {
+        if change.after.as_deref().is_none_or(has_ended) {
             live.remove(&pod);
             continue;
         }
@@ -136,13 +154,15 @@ pub fn none_is_held_up(declared: &Declared, evidence: &Evidence) -> Vec<Broken> 
         return vec![];
     }
     let is_undone = |step: &Step| undo_of(declared, evidence, &step.name).completed.is_some();
+    let kept = kept(declared, evidence);
     let mut broken = vec![];
-    for step in declared.steps.iter().filter(|step| step.undo == Undo::Job && ran(declared, evidence, step)) {
-        let waits = declared.steps.iter().any(|later| {
-            later.undo == Undo::Job
-                && declared.upstream(later).contains(step.name.as_str())
-                && ran(declared, evidence, later)
-                && !is_undone(later)
+    let by_job = |step: &&Step| step.undo == Undo::Job && ran(declared, evidence, step) && !kept.contains(step.name.as_str());
+    let begun: Vec<&Step> = declared.steps.iter().filter(by_job).collect();
+    for (place, step) in begun.iter().enumerate() {
+        // What comes later is undone first where it needs this one, or works on the same data.
+        let waits = begun[place + 1..].iter().any(|later| {
+            let needs = declared.upstream(later).contains(step.name.as_str());
+            (needs || !later.touches.is_disjoint(&step.touches)) && !is_undone(later)
         });
         if !waits && undo_of(declared, evidence, &step.name).began.is_none() {
             broken.push(Broken::new("no undo is held up", format!("nobody undid {}", step.name)));

@@ -210,7 +210,7 @@ impl Draft {
     }
 
     /// When the step starts as planned.
-    fn starts_at(&self, step: &Step) -> i64 {
+    pub fn starts_at(&self, step: &Step) -> i64 {
         let of =
             |name: &String| self.steps.iter().find(|one| one.name == *name).map_or(0, |one| self.starts_at(one) + one.budget);
         step.needs.iter().map(of).max().unwrap_or(0)

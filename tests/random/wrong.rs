@@ -64,10 +64,29 @@ pub fn draw(chance: &mut Chance, draft: &Draft) -> Vec<Fault> {
     for _ in 0..count {
         let kind = *chance.one_of(Kind::ALL);
         if let Some(fault) = fault(chance, draft, kind).filter(|fault| fits(&all, fault)) {
+            let turn = turn(chance, draft, &fault).filter(|turn| fits(&all, turn));
             all.push(fault);
+            all.extend(turn);
         }
     }
     all
+}
+
+/// They strike only where work is stopped, or undone.
+const AFTER_A_TURN: [Kind; 6] =
+    [Kind::NodeLost, Kind::StopsWithSuccess, Kind::CompletesWhenStopped, Kind::UndoFails, Kind::UndoFailsOnce, Kind::UndoHangs];
+
+/// An order to turn back around the time at which the work runs that the fault is about.
+fn turn(chance: &mut Chance, draft: &Draft, fault: &Fault) -> Option<Fault> {
+    if !AFTER_A_TURN.contains(&fault.kind) {
+        return None;
+    }
+    let name = fault.object().name.get(2..)?;
+    let step = draft.steps.iter().find(|step| step.name == name)?;
+    let latest = (draft.start() + minutes(draft.starts_at(step) + step.budget)).min(draft.must_serve_by() - minutes(3));
+    let seconds = latest.duration_since(draft.start()).as_secs().max(2);
+    let at = draft.start() + SignedDuration::from_secs(chance.between(1, seconds));
+    Some(Fault { at: Some(at), ..Fault::new(Kind::OrderTurnBack) })
 }
 
 /// Two of them together would leave nobody.
@@ -133,8 +152,9 @@ fn request(chance: &mut Chance, draft: &Draft, kind: Kind) -> Fault {
             window(chance, draft, &mut fault, 15);
         }
         Kind::Quota => {
-            fault.to = To::Jobs;
-            window(chance, draft, &mut fault, 15);
+            // Whatever is created is created before the night begins.
+            (fault.to, fault.of, fault.at) = (To::Jobs, Of::Operator, Some(draft.from()));
+            fault.lasts = Some(minutes(chance.between(1, 15)));
         }
         Kind::WebhookRefuses | Kind::WebhookSlow => {
             fault.object = Some(chance.one_of(&targets(draft, false)).clone());

@@ -10,6 +10,7 @@ use super::deeds::WEBHOOK_MARK;
 use super::fault::{Fault, Kind, Object};
 use super::play::Played;
 use super::scene::Scene;
+use crate::oracle::calm::looks_max;
 use crate::oracle::{Broken, Declared, Key, judge};
 
 pub const OPEN: &str = "open before doors";
@@ -18,8 +19,6 @@ pub const QUIET: &str = "quiet";
 pub const HELD_UP: &str = "no undo is held up";
 pub const GIVEN_BACK: &str = "given back exactly";
 
-/// A try every fifteen seconds, of up to five requests.
-const TRIES_AN_HOUR_MAX: usize = 1200;
 /// Each minute four watches anew, and a look of four requests.
 const LOOKS_AN_HOUR_MAX: usize = 480;
 const TENANT: &str = "system:serviceaccount:centro-dati:lavori";
@@ -74,7 +73,7 @@ fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
         all.push(Excuse { promise: OPEN, about: about.clone(), during: During::Ever, why });
         all.push(Excuse { promise: STAYS_OPEN, about, during: During::Unseen(fault.from(), Timestamp::MAX), why });
         let why = "whoever has to give it back looks for it until a person says otherwise";
-        all.extend(asks(TRIES_AN_HOUR_MAX, why));
+        all.extend(asks(looks_max(declared), why));
         if !played.journal().contains("\"finished\"") {
             let why = "the night waits for a person, and keeps its tokens";
             let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
@@ -91,7 +90,22 @@ fn job_deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
     }
     let why = "a person is needed: nobody can prove that the work has stopped of which the Job was deleted";
     let undo = Excuse { promise: HELD_UP, about: format!("nobody undid {}", fault.object().name), during: During::Ever, why };
-    asks(LOOKS_AN_HOUR_MAX, why).chain([undo]).collect()
+    asks(looks_max(&played.declared), why).chain([undo]).collect()
+}
+
+/// A Pod that never says that it has stopped may work on: nothing is undone beneath it, and a service on whose data it worked stays
+/// closed, whatever it declares.
+fn node_lost(played: &Played, fault: &Fault) -> Vec<Excuse> {
+    let declared = &played.declared;
+    let name = fault.object().name.get(2..).unwrap_or_default();
+    let Some(step) = declared.steps.iter().find(|step| step.name == name) else { return vec![] };
+    if played.journal().contains("\"finished\"") {
+        return vec![];
+    }
+    let why = "a person is needed: nobody can prove that the work of a lost node has stopped";
+    let shut = step.touches.iter().map(|id| (OPEN, format!("{id} is half done and declared open, and closed")));
+    let beneath = declared.upstream(step).into_iter().chain([name]).map(|step| (HELD_UP, format!("nobody undid {step}")));
+    shut.chain(beneath).map(|(promise, about)| Excuse { promise, about, during: During::Ever, why }).collect()
 }
 
 /// What a fault that struck excuses.
@@ -100,10 +114,17 @@ pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
     match fault.kind {
         Kind::TargetDeleted => deleted(played, fault),
         Kind::JobDeleted => job_deleted(played, fault),
+        Kind::NodeLost => node_lost(played, fault),
         Kind::OperatorDies if !played.journal().contains("workBegun") => {
             let why = "the operator died for good before anything was closed: nothing is to be given back, and tokens wait for an operator";
             let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
             declared.targets().into_keys().map(of).collect()
+        }
+        Kind::OperatorDies => {
+            let why = "whoever would tell is dead, and that it is dead is told by its silence";
+            let about = |id: &str| format!("{id} is not open at {}, and nobody was told", declared.must_serve_by);
+            let of = |id: &str| Excuse { promise: OPEN, about: about(id), during: During::Ever, why };
+            declared.closed().map(|service| of(&service.id)).collect()
         }
         Kind::ProbesRed => {
             let probed = declared.services.values().filter(|service| !service.probes.is_empty());
@@ -140,9 +161,9 @@ pub fn judged(scene: &Scene, played: &Played) -> Vec<Broken> {
     let struck = scene.faults.iter().zip(&played.struck).filter(|(_, count)| **count > 0).map(|(fault, _)| fault);
     let struck: Vec<&Fault> = struck.collect();
     let excuses: Vec<Excuse> = struck.iter().flat_map(|fault| excuses(played, fault)).collect();
-    let excuse_of = |broken: &Broken| {
+    let excuses_of = |broken: &Broken| -> Vec<&Excuse> {
         let is_about = |about: &str| broken.what == about || broken.what.starts_with(&format!("{about} "));
-        excuses.iter().find(|excuse| excuse.promise == broken.promise && is_about(&excuse.about))
+        excuses.iter().filter(|excuse| excuse.promise == broken.promise && is_about(&excuse.about)).collect()
     };
     let mut evidence = played.evidence.clone();
     if struck.iter().any(|fault| fault.kind == Kind::WebhookAlters) {
@@ -150,23 +171,29 @@ pub fn judged(scene: &Scene, played: &Played) -> Vec<Broken> {
     }
     let mut left = vec![];
     for broken in judge(&played.declared, &evidence) {
-        let Some(excuse) = excuse_of(&broken) else {
+        let own = excuses_of(&broken);
+        let said = broken.what.split_whitespace().find_map(|word| word.parse::<usize>().ok());
+        let holds = |excuse: &&Excuse| match excuse.during {
+            During::Ever => true,
+            During::AtMost(count) => said.is_some_and(|said| said <= count),
+            During::Unseen(..) => false,
+        };
+        if own.iter().any(holds) {
+            continue;
+        }
+        let mut seen = evidence.clone();
+        for excuse in &own {
+            if let During::Unseen(from, until) = excuse.during {
+                seen.sightings.retain(|one| one.service != excuse.about || one.at < from || one.at > until);
+            }
+        }
+        if seen.sightings.len() == evidence.sightings.len() {
             left.push(broken);
             continue;
-        };
-        let (from, until) = match excuse.during {
-            During::Ever => continue,
-            During::AtMost(count) => {
-                let said = broken.what.split_whitespace().find_map(|word| word.parse::<usize>().ok());
-                left.extend(said.is_none_or(|said| said > count).then_some(broken));
-                continue;
-            }
-            During::Unseen(from, until) => (from, until),
-        };
-        let mut seen = evidence.clone();
-        seen.sightings.retain(|one| one.service != excuse.about || one.at < from || one.at > until);
-        let is_it = |one: &Broken| one.promise == excuse.promise && one.what.starts_with(&format!("{} ", excuse.about));
-        left.extend(judge(&played.declared, &seen).into_iter().filter(is_it));
+        }
+        let is_about = |one: &Broken| own.iter().any(|excuse| one.what.starts_with(&format!("{} ", excuse.about)));
+        let still = judge(&played.declared, &seen).into_iter();
+        left.extend(still.filter(|one| one.promise == broken.promise && is_about(one)));
     }
     left
 }
