@@ -18,6 +18,8 @@ use crate::stage::trouble::Trouble;
 const THREADS: usize = 2;
 /// Problems shown.
 const SHOWN_MAX: usize = 12;
+/// Whoever runs all plans waits for an hour: after so many it is said how far they are.
+const TOLD_EACH: usize = 1000;
 
 /// How much has to be as in a night without any trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +96,16 @@ pub fn sweep(references: &[Reference], plans: &[Plan]) -> usize {
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                while let Some((night, trouble, same)) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((night, trouble, same)) = plans.get(place) else { break };
                     let (came, problem) = references[*night].problem(trouble, *same);
                     count.fetch_add(usize::from(came), Ordering::Relaxed);
-                    problems.lock().unwrap().extend(problem);
+                    let mut problems = problems.lock().unwrap();
+                    problems.extend(problem);
+                    if place > 0 && place.is_multiple_of(TOLD_EACH) {
+                        println!("{place} of {} plans, {} with a problem", plans.len(), problems.len());
+                    }
                 }
             });
         }
