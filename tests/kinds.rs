@@ -4,7 +4,7 @@
 mod nights;
 
 use nights::{Night, Played, World, job, play, sogei, step, t};
-use notturno::engine::facts::{Ask, Burned, CalledOff, ChangeFact, JobFact, Order, Pods, TokenFact, jobs};
+use notturno::engine::facts::{Ask, Burned, CalledOff, ChangeFact, ClosingFact, JobFact, Order, Pods, TokenFact, jobs};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
@@ -167,6 +167,26 @@ fn an_object_that_was_never_changed_has_nothing_to_give_back() {
     let decision = decide(&plan, &journal, &facts, t("02:01"));
     journal.extend(decision.events);
     assert_eq!(State::fold(&plan, &journal).steps[index].stopped, Some(Proof::NeverStarted));
+}
+
+/// Somebody deleted it after it was captured: what was seen says so, and the intention records it.
+#[test]
+fn an_object_that_is_another_than_was_captured_is_looked_at_anew_before_anything_follows() {
+    let plan = changing().plan();
+    let (mut journal, index) = (until_change(&plan), plan.step_named("imposta").unwrap().0);
+    let intended = journal.pop().unwrap();
+    let reason = "it is not there".to_owned();
+    let gone = ChangeFact {
+        change: ClosingFact::Refused { reason: reason.clone() },
+        burned: true,
+        cannot_restore: Some(reason),
+        preimages: [("step/imposta".to_owned(), serde_json::json!({"uid": ""}))].into(),
+        ..ChangeFact::default()
+    };
+    let facts = Facts { changes: [(index, gone)].into(), ..Facts::default() };
+    let events: Vec<Event> = decide(&plan, &journal, &facts, intended.at).events.into_iter().map(|entry| entry.event).collect();
+    let Some(Event::StepIntended { step, preimages, .. }) = events.last() else { panic!("{events:#?}") };
+    assert_eq!((step.as_str(), preimages.len()), ("imposta", 1));
 }
 
 fn until_change(plan: &Plan) -> Vec<Entry> {

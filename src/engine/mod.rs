@@ -78,7 +78,12 @@ pub fn proceed(plan: &Plan, state: &mut State, facts: &Facts, now: Timestamp) ->
         if state.nonsense.len() > nonsense_count {
             break;
         }
+        // What was seen of its objects was held against other pre-images: nothing follows from it before the next look.
+        let captures = matches!(&entry.event, Event::StepIntended { preimages, .. } if !preimages.is_empty());
         events.push(entry);
+        if captures {
+            break;
+        }
         if only_turns && matches!(state.direction, Direction::Back { .. } | Direction::Committed { .. }) {
             break;
         }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::engine::facts::ClosingFact;
+use crate::model::service::Change;
 
 use super::call::{Answer, CallError, LIMIT};
 use super::capture::Preimage;
@@ -130,8 +131,11 @@ impl Spot<'_> {
     fn look_at_nothing(&self, now: Timestamp) -> Look {
         if self.preimage.is_absent() {
             let out_of_reach = self.is_out_of_reach(now);
+            let makes = matches!(&*self.planned.change, Change::Apply { .. });
+            let closing =
+                if makes { ClosingFact::Open } else { ClosingFact::Refused { reason: format!("{} is not there", self.what()) } };
             return Look {
-                closing: ClosingFact::Open,
+                closing,
                 burned: out_of_reach,
                 expired: out_of_reach,
                 restored: out_of_reach,
