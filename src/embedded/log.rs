@@ -12,7 +12,7 @@ use super::call::{Call, Verb};
 use super::patch::PatchType;
 
 /// Requests kept.
-pub const KEPT_MAX: usize = 16_384;
+pub const KEPT_MAX: usize = 65_536;
 
 /// What a request asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -120,7 +120,7 @@ impl World {
     }
 
     fn stands_watch_with(&self, by: &str, client: Client, readiness: Readiness) -> JoinSet<()> {
-        processes::sentinel(&self.embedded, &WHOSE, by, client, readiness)
+        processes::sentinel(&self.embedded, &WHOSE, by, client, readiness, None)
     }
 
     pub async fn ledger_has(&self, is: impl Fn(&Event) -> bool) -> bool {

@@ -92,6 +92,15 @@ fn is_open(evidence: &Evidence, service: &Service, moment: Timestamp) -> bool {
     })
 }
 
+/// Whether it was somebody else who last changed what keeps it closed.
+fn is_opened_by_others(evidence: &Evidence, service: &Service, moment: Timestamp) -> bool {
+    let differs = |change: &&Change| change.before.as_deref().map(essence) != change.after.as_deref().map(essence);
+    service.closing.iter().any(|key| {
+        let last = evidence.of(key).filter(|change| change.at <= moment).filter(differs).last();
+        last.is_some_and(|change| !evidence.is_ours(change))
+    })
+}
+
 /// Whether an Event that warns named the service before.
 fn is_told(evidence: &Evidence, service: &str, moment: Timestamp) -> bool {
     let mut events = evidence.changes.iter().filter(|change| change.key.resource == "events" && change.at <= moment);
@@ -118,9 +127,9 @@ pub fn opened(declared: &Declared, evidence: &Evidence) -> Vec<Broken> {
             broken.push(Broken::new(PROMISE, format!("{} is not open at {by}, and nobody was told", service.id)));
         }
     }
-    // Half-done work behind an open door is the other way to break it.
+    // Half-done work behind a door that we opened is the other way to break it.
     for service in declared.closed().filter(|service| is_open(evidence, service, by) && service.when_dirty == "StayClosed") {
-        if is_half_done(declared, evidence, &service.id, by) {
+        if !is_opened_by_others(evidence, service, by) && is_half_done(declared, evidence, &service.id, by) {
             broken.push(Broken::new("data before the clock", format!("{} is open at {by} on half-done work", service.id)));
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use kube::Client;
 use notturno::embedded::Embedded;
 use notturno::model::epoch::Epoch;
@@ -110,8 +111,11 @@ pub async fn ledger_of(embedded: &Embedded, whose: &Whose) -> Option<LedgerRead>
     ledger::read(&tenant, whose.name, &uid).await.ok().flatten()
 }
 
+/// What its machine takes for the time; none: it has the API server's.
+pub type Wall = Option<fn() -> Timestamp>;
+
 /// One of the two sentinels of the night, from the arming on; dropped, it is dead at once.
-pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client, readiness: Readiness) -> JoinSet<()> {
+pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client, readiness: Readiness, wall: Wall) -> JoinSet<()> {
     let (embedded, whose, by) = (embedded.clone(), whose.clone(), format!("sentinel {by}"));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -122,8 +126,11 @@ pub fn sentinel(embedded: &Embedded, whose: &Whose, by: &str, client: Client, re
             }
             tokio::time::sleep(Duration::from_secs(60)).await;
         };
+        let time = match wall {
+            Some(local) => ServerTime::measured(&client, local).await,
+            None => ServerTime::of(embedded.clock()),
+        };
         let tenant = Tenant::new(client, whose.namespace, "").with_epoch(Epoch::SENTINELS);
-        let time = ServerTime::of(embedded.clock());
         let getter: Getter = Arc::new(move |url: String| std::future::ready(embedded.http_get(&url)).boxed());
         let post = Post { tenant, plan: Arc::new(plan), plan_hash, preimages, time, getter, by };
         let (_stop, stopped) = watch::channel(false);

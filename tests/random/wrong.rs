@@ -202,7 +202,9 @@ fn program(chance: &mut Chance, draft: &Draft, kind: Kind) -> Fault {
             fault.at = Some(moment(chance, draft, draft.must_serve_by() - minutes(3)));
             fault.lasts = Some(minutes(chance.between(1, 60)));
         }
-        Kind::WallClockAhead | Kind::WallClockBehind => fault.at = Some(draft.from()),
+        Kind::WallClockAhead | Kind::WallClockBehind | Kind::SentinelsAhead | Kind::SentinelsBehind => {
+            fault.at = Some(draft.from());
+        }
         _ => fault.at = Some(moment(chance, draft, draft.must_serve_by() - minutes(3))),
     }
     fault

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::fault::{Fault, Kind};
 use super::scene::{OTHERS, WHOSE};
 use crate::processes::line::Line;
-use crate::processes::{self, Running};
+use crate::processes::{self, Running, Wall};
 
 /// So long after its end a night is watched.
 pub const WATCHED_FOR: SignedDuration = SignedDuration::from_mins(60);
@@ -65,7 +65,9 @@ pub struct Cast {
     /// When it was seen that the night is over.
     pub over_at: Option<Timestamp>,
     /// What the operator's machine takes for the time; none: it has the API server's.
-    wall: Option<fn() -> Timestamp>,
+    wall: Wall,
+    /// What the sentinels' machines do.
+    sentinels_wall: Wall,
     /// It takes part in an election.
     elects: bool,
     /// What the operator's orders pass through.
@@ -82,11 +84,15 @@ impl Cast {
         let uid = night.and_then(|night| Some(night["metadata"]["uid"].as_str()?.get(..8)?.to_owned()));
         let stem = format!("notturno-{}-{}-", WHOSE.name, uid.unwrap_or_default());
         let has = |kinds: &[Kind]| faults.iter().any(|fault| kinds.contains(&fault.kind));
-        let wall: Option<fn() -> Timestamp> = match () {
-            () if has(&[Kind::WallClockAhead]) => Some(ahead),
-            () if has(&[Kind::WallClockBehind, Kind::DateAhead, Kind::DateBehind]) => Some(behind),
-            () => None,
+        let wall_of = |is_ahead: Kind, is_behind: Kind| -> Wall {
+            match () {
+                () if has(&[is_ahead]) => Some(ahead),
+                () if has(&[is_behind, Kind::DateAhead, Kind::DateBehind]) => Some(behind),
+                () => None,
+            }
         };
+        let wall = wall_of(Kind::WallClockAhead, Kind::WallClockBehind);
+        let sentinels_wall = wall_of(Kind::SentinelsAhead, Kind::SentinelsBehind);
         let (embedded, elects) = (embedded.clone(), has(&[Kind::LeaseStolen]));
         let mut cast = Self {
             embedded,
@@ -98,6 +104,7 @@ impl Cast {
             stem,
             over_at: None,
             wall,
+            sentinels_wall,
             elects,
             line,
             second: None,
@@ -176,6 +183,7 @@ impl Cast {
                     name,
                     processes::client(&self.embedded, name),
                     Readiness::default(),
+                    self.sentinels_wall,
                 ));
             }
         }

@@ -192,8 +192,8 @@ impl Hand<'_> {
             }
             (Kind::DateAhead, is_end) => self.embedded.set_date_off_by(if is_end { SignedDuration::ZERO } else { AHEAD_BY }),
             (Kind::DateBehind, is_end) => self.embedded.set_date_off_by(if is_end { SignedDuration::ZERO } else { BEHIND_BY }),
-            // The operator was started with them.
-            (Kind::WallClockAhead | Kind::WallClockBehind, _) => {}
+            // They were started with them.
+            (Kind::WallClockAhead | Kind::WallClockBehind | Kind::SentinelsAhead | Kind::SentinelsBehind, _) => {}
             (other, _) => unreachable!("{other:?} strikes no program"),
         }
         lived && !deed.is_end

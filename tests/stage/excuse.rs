@@ -3,7 +3,7 @@
 //! In: a fault that struck. Out: [`Excuse`]. Invariants: a fault that did not strike excuses nothing; an excuse names one promise and one
 //! thing, and where it can, the moments for which it holds. Not here: what is promised (the oracle).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::cast::Who;
 use super::deeds::WEBHOOK_MARK;
@@ -21,6 +21,8 @@ pub const GIVEN_BACK: &str = "given back exactly";
 
 /// Each minute four watches anew, and a look of four requests.
 const LOOKS_AN_HOUR_MAX: usize = 480;
+/// A Deployment that somebody makes anew has Pods that are ready within this.
+const MADE_ANEW_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 const TENANT: &str = "system:serviceaccount:centro-dati:lavori";
 
 /// When a promise need not be kept.
@@ -74,13 +76,19 @@ fn deleted(played: &Played, fault: &Fault) -> Vec<Excuse> {
         all.push(Excuse { promise: STAYS_OPEN, about, during: During::Unseen(fault.from(), Timestamp::MAX), why });
         let why = "whoever has to give it back looks for it until a person says otherwise";
         all.extend(asks(looks_max(declared), why));
-        if !played.journal().contains("\"finished\"") {
-            let why = "the night waits for a person, and keeps its tokens";
-            let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
-            all.extend(declared.targets().into_keys().map(of));
-        }
+        all.extend(waiting(played));
     }
     all
+}
+
+/// A night that waits for a person keeps its tokens.
+fn waiting(played: &Played) -> Vec<Excuse> {
+    if played.journal().contains("\"finished\"") {
+        return vec![];
+    }
+    let why = "the night waits for a person, and keeps its tokens";
+    let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
+    played.declared.targets().into_keys().map(of).collect()
 }
 
 /// A step whose Job is gone and of which no Pod was seen to end may still have worked: its service waits for a person.
@@ -113,6 +121,13 @@ pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
     let declared = &played.declared;
     match fault.kind {
         Kind::TargetDeleted => deleted(played, fault),
+        Kind::TargetRecreated => {
+            let why = "somebody makes anew what serves it, which takes a while";
+            let until = fault.from() + MADE_ANEW_WITHIN;
+            let during = During::Unseen(fault.from(), until);
+            let of = |id: &str| Excuse { promise: STAYS_OPEN, about: id.to_owned(), during, why };
+            closed_by(declared, fault.object()).map(of).collect()
+        }
         Kind::JobDeleted => job_deleted(played, fault),
         Kind::NodeLost => node_lost(played, fault),
         Kind::OperatorDies if !played.journal().contains("workBegun") => {
@@ -149,7 +164,8 @@ pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
             let of = |one: &crate::oracle::Service| {
                 if one.closes_again { vec![unseen(&one.id), again(&one.id), looks()] } else { vec![unseen(&one.id)] }
             };
-            probed.flat_map(of).collect()
+            let closed_again = declared.services.values().any(|service| service.closes_again);
+            probed.flat_map(of).chain(if closed_again { waiting(played) } else { vec![] }).collect()
         }
         _ => vec![],
     }

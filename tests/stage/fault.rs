@@ -129,6 +129,10 @@ kinds! {
     WallClockAhead: Program,
     /// The operator's machine is hours behind.
     WallClockBehind: Program,
+    /// The sentinels' machines are hours ahead.
+    SentinelsAhead: Program,
+    /// The sentinels' machines are hours behind.
+    SentinelsBehind: Program,
     /// The API server's clock steps forward, and back after a while.
     DateAhead: Program,
     /// The API server's clock steps back by seconds, and forward after a while.

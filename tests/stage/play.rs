@@ -171,7 +171,7 @@ impl Scene {
     fn struck(&self, played: &Played, deeds: &[usize], requests: &[usize], altered: usize) -> Vec<usize> {
         let of = |(place, fault): (usize, &super::fault::Fault)| match (fault.kind, fault.kind.way()) {
             (Kind::WebhookAlters, _) => altered,
-            (Kind::WallClockAhead | Kind::WallClockBehind, _) => 1,
+            (Kind::WallClockAhead | Kind::WallClockBehind | Kind::SentinelsAhead | Kind::SentinelsBehind, _) => 1,
             (_, Way::Work) => worked(played, fault),
             (_, Way::Request | Way::Event) => requests[place],
             (_, Way::Hand | Way::Program) => deeds[place],
@@ -244,7 +244,8 @@ impl Scene {
         killed: usize,
     ) -> Played {
         let (log, audit) = (embedded.log(), embedded.audit());
-        assert!(log.len() < KEPT_MAX && audit.len() < AUDITED_MAX, "what was cut off is no evidence");
+        let is_whole = log.len() < KEPT_MAX && audit.len() < AUDITED_MAX;
+        assert!(is_whole, "what was cut off is no evidence: {:?}", embedded.counts());
         let writes = log.iter().filter(|one| one.changed && Who::of(&one.request.user).is_some());
         let writes = writes.filter_map(|one| Some((one.request.write_number?, one.request.user.clone()))).collect();
         let now = embedded.clock().now();
