@@ -171,6 +171,40 @@ fn no_undo_runs_beside_the_pod_of_a_failed_one_that_touches_the_same_service() {
     }
 }
 
+/// A Job that failed may still have Pods: its deadline was over, or another controller has it.
+#[test]
+fn no_undo_runs_beside_the_pod_of_its_own_step_that_failed() {
+    let plan = sogei().plan();
+    let mut world = World::default();
+    world.fails.insert(("aggiorna".to_owned(), 0), Span::minutes(30));
+    let journal = until(&play(&plan, &world, t("12:00")), |event| matches!(event, Event::GoingBack { .. }));
+    let (mut facts, index) = (over(&plan), plan.step_named("aggiorna").unwrap().0);
+    facts.jobs.insert(JobKey::Undo(index, 1), job(TokenFact::Back, None, Pods::NoneSeen));
+    let failed = |pods| job(TokenFact::Expired, Some(JobEnd::Failed { reason: "deadline".to_owned() }), pods);
+    for (pods, released) in [(Pods::Alive, false), (Pods::Unknown { reason: String::new() }, false), (Pods::Terminal, true)] {
+        facts.jobs.insert(JobKey::Step(index), failed(pods));
+        let decision = decide(&plan, &journal, &facts, journal.last().unwrap().at);
+        assert_eq!(has(&decision, |event| matches!(event, Event::UndoReleased { .. })), released);
+    }
+}
+
+/// What it leaves behind is nobody's data, and somebody has to see to it all the same.
+#[test]
+fn an_undo_that_fails_calls_a_person_although_it_leaves_every_service_clean() {
+    let mut night = sogei();
+    for name in ["aggiorna", "indici"] {
+        night.step(name).touches = Some(vec![]);
+    }
+    let mut world = hanging();
+    for attempt in 1..=2 {
+        world.fails.insert(("undo-aggiorna".to_owned(), attempt), Span::minutes(5));
+    }
+    let played = play(&night.plan(), &world, t("12:00"));
+    let state = played.state();
+    assert_eq!((state.outcome, state.needs_human()), (Some(Outcome::RolledBack), true), "{}", played.text());
+    assert!((0..night.plan().services.len()).all(|index| state.dirty_through(&night.plan(), index).is_empty()));
+}
+
 #[test]
 fn an_undo_or_a_smoke_test_whose_job_is_gone_is_told_at_once_and_not_at_reopen_by() {
     let plan = sogei().plan();
