@@ -203,6 +203,11 @@ impl Draft {
         self.services.iter().any(|service| service.tolerates)
     }
 
+    /// An expression is evaluated in a thread of its own: in which order its answer comes is not the night's.
+    pub fn waits(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.work, Work::Wait { .. }))
+    }
+
     /// When the counters open, on the clock of their wall.
     pub fn opens_at(&self) -> DateTime {
         let later = if self.is_patient() { PATIENCE } else { 0 };

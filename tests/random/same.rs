@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use crate::draft::{Draft, Work};
+use crate::draft::Draft;
 use crate::draw::draw;
 
 /// Seeds that the two processes play.
@@ -13,8 +13,7 @@ const SEEDS: std::ops::Range<u64> = 0..25;
 
 /// Nights in which nothing is left to a thread of its own.
 fn nights() -> Vec<(u64, Draft)> {
-    let waits = |draft: &Draft| draft.steps.iter().any(|step| matches!(step.work, Work::Wait { .. }));
-    SEEDS.map(|seed| (seed, draw(seed))).filter(|(_, draft)| !waits(draft)).collect()
+    SEEDS.map(|seed| (seed, draw(seed))).filter(|(_, draft)| !draft.waits()).collect()
 }
 const MARK: &str = "trace of ";
 

@@ -21,13 +21,15 @@ fn fails(draft: &Draft) -> bool {
 
 #[test]
 fn a_night_that_breaks_a_promise_is_written_down_as_small_as_it_can_be_and_breaks_it_again() {
-    let has = |draft: &Draft| draft.faults.len() > 1 && draft.faults.iter().any(|one| one.kind == Kind::OrderTurnBack);
+    let has = |draft: &Draft| {
+        !draft.waits() && draft.faults.len() > 1 && draft.faults.iter().any(|one| one.kind == Kind::OrderTurnBack)
+    };
     let large =
         (0..20_000).map(draw).find(|draft| has(draft) && draft.steps.len() > 3 && fails(draft)).expect("a night like that");
     let small = shrink(&large, fails);
     assert!(fails(&small), "{small:#?}");
     assert_eq!(small.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [Kind::OrderTurnBack]);
-    assert!(small.steps.len() <= 2 && small.services.len() == 1 && small.steps.len() < large.steps.len(), "{small:#?}");
+    assert!(small.steps.len() <= 3 && small.services.len() == 1 && small.steps.len() < large.steps.len(), "{small:#?}");
     let text = small.scene("falsa").text("A promise that is false on purpose.");
     let read = Scene::parse("falsa", &text);
     assert!(breaks(&read), "{text}");
