@@ -32,9 +32,15 @@ pub fn is_half_done(declared: &Declared, evidence: &Evidence, service: &str, mom
         Undo::Restore => step.targets.iter().any(|key| !is_restored(evidence, key, moment)),
         Undo::Never | Undo::Nothing => !complete(step),
     };
-    let taken_back = |step: &&Step| {
-        let back = matches!(step.undo, Undo::Job | Undo::Restore | Undo::CoveredBy(_));
-        back && !kept.contains(step.name.as_str())
+    let changed = |key: &Key| {
+        let differs = |one: &Change| one.before.as_deref().map(essence) != one.after.as_deref().map(essence);
+        evidence.of(key).any(|change| change.at <= moment && evidence.is_ours(change) && differs(change))
+    };
+    let taken_back = |step: &&Step| match &step.undo {
+        _ if kept.contains(step.name.as_str()) => false,
+        Undo::Job | Undo::CoveredBy(_) => true,
+        Undo::Restore => step.targets.iter().any(changed),
+        Undo::Never | Undo::Nothing => false,
     };
     touching.iter().any(half) || touching.iter().any(taken_back) && !is_verified(evidence, &stem, moment)
 }
