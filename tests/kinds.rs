@@ -189,6 +189,16 @@ fn an_object_that_is_another_than_was_captured_is_looked_at_anew_before_anything
     assert_eq!((step.as_str(), preimages.len()), ("imposta", 1));
 }
 
+#[test]
+fn nobody_confirms_a_step_that_asks_nothing() {
+    let plan = changing().plan();
+    let mut journal = until_change(&plan);
+    let (at, why) = (journal.last().unwrap().at, String::new());
+    let event = Event::Confirmed { step: "imposta".to_owned(), order: "si-1".to_owned(), by: "anna".to_owned() };
+    journal.push(Entry { at, event, why });
+    assert_eq!(State::fold(&plan, &journal).nonsense.len(), 1, "it runs, and is no hold");
+}
+
 fn until_change(plan: &Plan) -> Vec<Entry> {
     let whole = play(plan, &World::default(), t("12:00"));
     let is = |entry: &Entry| matches!(&entry.event, Event::StepIntended { step, .. } if step == "imposta");
