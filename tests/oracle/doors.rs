@@ -32,10 +32,7 @@ pub fn is_half_done(declared: &Declared, evidence: &Evidence, service: &str, mom
         Undo::Restore => step.targets.iter().any(|key| !is_restored(evidence, key, moment)),
         Undo::Never | Undo::Nothing => !complete(step),
     };
-    let changed = |key: &Key| {
-        let differs = |one: &Change| one.before.as_deref().map(essence) != one.after.as_deref().map(essence);
-        evidence.of(key).any(|change| change.at <= moment && evidence.is_ours(change) && differs(change))
-    };
+    let changed = |key: &Key| evidence.of(key).any(|change| change.at <= moment && evidence.is_ours(change) && change.differs());
     let taken_back = |step: &&Step| match &step.undo {
         _ if kept.contains(step.name.as_str()) => false,
         Undo::Job | Undo::CoveredBy(_) => true,
@@ -98,12 +95,12 @@ fn is_open(evidence: &Evidence, service: &Service, moment: Timestamp) -> bool {
     })
 }
 
-/// Whether it was somebody else who last changed what keeps it closed.
+/// Whether it was somebody else who last gave something that keeps it closed back as it was by day.
 fn is_opened_by_others(evidence: &Evidence, service: &Service, moment: Timestamp) -> bool {
-    let differs = |change: &&Change| change.before.as_deref().map(essence) != change.after.as_deref().map(essence);
     service.closing.iter().any(|key| {
-        let last = evidence.of(key).filter(|change| change.at <= moment).filter(differs).last();
-        last.is_some_and(|change| !evidence.is_ours(change))
+        let last = evidence.of(key).filter(|change| change.at <= moment && change.differs()).last();
+        let day = evidence.by_day.get(key).map(|day| essence(day));
+        last.is_some_and(|change| !evidence.is_ours(change) && change.after.as_deref().map(essence) == day)
     })
 }
 

@@ -63,6 +63,13 @@ pub struct Sighting {
     pub is_open: bool,
 }
 
+impl Change {
+    /// What its owner says of the object is another afterwards.
+    pub fn differs(&self) -> bool {
+        self.before.as_deref().map(essence) != self.after.as_deref().map(essence)
+    }
+}
+
 /// All that is known of a night.
 #[derive(Clone, Debug)]
 pub struct Evidence {

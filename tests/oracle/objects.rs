@@ -56,8 +56,7 @@ pub fn nothing_of_others_is_deleted(declared: &Declared, evidence: &Evidence) ->
 
 /// Whether somebody else changed what its owner says of the object.
 fn is_edited(evidence: &Evidence, key: &Key) -> bool {
-    let differs = |change: &&Change| change.before.as_deref().map(essence) != change.after.as_deref().map(essence);
-    evidence.of(key).filter(|change| !evidence.is_ours(change)).any(|change| differs(&change))
+    evidence.of(key).any(|change| !evidence.is_ours(change) && change.differs())
 }
 
 /// The object without the mark by which a restart replaces Pods: nothing is to undo about that.

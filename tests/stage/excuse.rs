@@ -86,9 +86,12 @@ fn waiting(played: &Played) -> Vec<Excuse> {
     if played.journal().contains("\"finished\"") {
         return vec![];
     }
-    let why = "the night waits for a person, and keeps its tokens";
+    still_borne(&played.declared, "the night waits for a person, and keeps its tokens")
+}
+
+fn still_borne(declared: &Declared, why: &'static str) -> Vec<Excuse> {
     let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
-    played.declared.targets().into_keys().map(of).collect()
+    declared.targets().into_keys().map(of).collect()
 }
 
 /// A step whose Job is gone and of which no Pod was seen to end may still have worked: its service waits for a person.
@@ -132,8 +135,7 @@ pub fn excuses(played: &Played, fault: &Fault) -> Vec<Excuse> {
         Kind::NodeLost => node_lost(played, fault),
         Kind::OperatorDies if !played.journal().contains("workBegun") => {
             let why = "the operator died for good before anything was closed: nothing is to be given back, and tokens wait for an operator";
-            let of = |key: &Key| Excuse { promise: GIVEN_BACK, about: format!("{key} still bears"), during: During::Ever, why };
-            declared.targets().into_keys().map(of).collect()
+            still_borne(declared, why)
         }
         Kind::OperatorDies => {
             let why = "whoever would tell is dead, and that it is dead is told by its silence";
