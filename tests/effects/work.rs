@@ -258,15 +258,7 @@ async fn merge_in_centro(scene: &Scene, cron_job: &str, patch: serde_json::Value
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_on_a_lost_node_is_never_taken_for_ended() {
-    let scene = Scene::by_day();
-    let lost = json!({"spec": {"jobTemplate": {"spec": {"template": {"metadata": {"annotations": {"embedded.notturno.dev/stops-after": "never"}}}}}}});
-    merge_in_centro(&scene, "aggiorna", lost).await;
-    scene.accept().await;
-    let preimages =
-        notturno::operator::effects::arm(&scene.tenant, &scene.plan, Level::Restricted, &any_address(), &Switch::Without)
-            .await
-            .unwrap();
-    let armed = Armed { scene, preimages };
+    let armed = armed_with(json!({"embedded.notturno.dev/stops-after": "never"})).await;
     armed.perform(release(WORK)).await.unwrap();
     seconds(60).await;
     armed.perform(burn(WORK, BurnTo::Expired)).await.unwrap();

@@ -129,11 +129,11 @@ impl Spot<'_> {
     }
 
     fn look_at_nothing(&self, now: Timestamp) -> Look {
+        let reason = format!("{} is not there", self.what());
         if self.preimage.is_absent() {
             let out_of_reach = self.is_out_of_reach(now);
             let makes = matches!(&*self.planned.change, Change::Apply { .. });
-            let closing =
-                if makes { ClosingFact::Open } else { ClosingFact::Refused { reason: format!("{} is not there", self.what()) } };
+            let closing = if makes { ClosingFact::Open } else { ClosingFact::Refused { reason } };
             return Look {
                 closing,
                 burned: out_of_reach,
@@ -143,7 +143,6 @@ impl Spot<'_> {
                 preimage: None,
             };
         }
-        let reason = format!("{} is not there", self.what());
         let absent = match self.planned.wish {
             Wish::Closing | Wish::Degraded => None,
             Wish::Step => serde_json::to_value(Preimage::absent(&self.preimage.resource)).ok(),

@@ -17,18 +17,18 @@ use crate::model::epoch::Epoch;
 use crate::model::plan::{Plan, ServiceIndex, StepIndex};
 use crate::model::reference::Target;
 
-use super::call::{Advice, CallError, LIMIT, cut};
+use super::call::{Advice, CallError, LIMIT};
 use super::look::Look;
 use super::marks;
 use super::names::job_names;
-use super::operations::{annotated, at, text};
+use super::operations::{annotated, text};
 use super::perform::PerformError;
 use super::pods::{all, belongs, is_held};
 use super::preimages::Preimages;
 use super::spots::{degraded_spots, spots, step_spot};
 use super::tenant::{Tenant, path};
 use super::token::Standing;
-use super::work::{COMPLETED, NEVER_STARTED, is_suspended};
+use super::work::{COMPLETED, NEVER_STARTED, is_suspended, job_end};
 
 /// How many services are looked at at once.
 const AT_ONCE_MAX: usize = 16;
@@ -125,18 +125,6 @@ fn job_fact(plan: &Plan, epoch: Epoch, job: Option<&Value>, pods: &[&Value]) -> 
         pods: known,
         held,
     }
-}
-
-pub(super) fn job_end(job: &Value) -> Option<JobEnd> {
-    let conditions = at(job, &["status", "conditions"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let holds = |kind: &str| conditions.iter().find(|one| text(one, &["type"]) == kind && text(one, &["status"]) == "True");
-    if holds("Complete").is_some() {
-        return Some(JobEnd::Complete);
-    }
-    let failed = holds("Failed")?;
-    let reason = [text(failed, &["reason"]), text(failed, &["message"])];
-    let reason = reason.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
-    Some(JobEnd::Failed { reason: cut(reason) })
 }
 
 /// Each object is read once, whatever steps change it: what is said of one step must not be older than what is said of another.

@@ -11,12 +11,11 @@ use crate::engine::{BurnTo, JobKey};
 use crate::model::epoch::Epoch;
 use crate::model::plan::Plan;
 
-use super::call::{Answer, CallError};
+use super::call::{Answer, CallError, cut};
 use super::jobs::release_way;
 use super::ledger::release_patch;
 use super::marks;
 use super::names::job_names;
-use super::observe::job_end;
 use super::operations::{add, annotate, annotated, annotation, at, replace, test, text, token};
 use super::perform::{ATTEMPTS_MAX, Fence, PerformError};
 use super::pods::{Sight, belongs, is_held, sight};
@@ -231,4 +230,16 @@ fn is_stale(error: &CallError) -> bool {
 
 pub(super) fn is_suspended(job: &Value) -> bool {
     at(job, &["spec", "suspend"]).and_then(Value::as_bool).unwrap_or(false)
+}
+
+pub(super) fn job_end(job: &Value) -> Option<JobEnd> {
+    let conditions = at(job, &["status", "conditions"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let holds = |kind: &str| conditions.iter().find(|one| text(one, &["type"]) == kind && text(one, &["status"]) == "True");
+    if holds("Complete").is_some() {
+        return Some(JobEnd::Complete);
+    }
+    let failed = holds("Failed")?;
+    let reason = [text(failed, &["reason"]), text(failed, &["message"])];
+    let reason = reason.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+    Some(JobEnd::Failed { reason: cut(reason) })
 }
