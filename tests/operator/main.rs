@@ -4,6 +4,7 @@
 mod actions;
 mod addresses;
 mod by_hand;
+mod captured;
 mod clock;
 mod crashes;
 mod deleted_jobs;

@@ -1,5 +1,6 @@
 //! The API server is gone, or does not answer, across the moment at which a night has to turn back.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -180,4 +181,32 @@ async fn a_look_that_hangs_when_the_turn_back_moment_comes_is_left_and_the_night
     let turned = journal.iter().find(|entry| matches!(entry.event, Event::GoingBack { .. })).expect("it turned");
     let late = turned.at.duration_since(turn_back_at);
     assert!(SignedDuration::ZERO <= late && late <= SignedDuration::from_secs(2), "{late:?}: {}", turned.why);
+}
+
+/// Nothing else would ask again before morning: nobody answers, and nothing runs that could be told of.
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_written_slowly_across_a_moment_delays_what_is_due_by_no_more_than_itself() {
+    let world = World::new(false);
+    world.declare(|object| {
+        if object["kind"] == "Runbook" {
+            object["spec"]["steps"][0] = json!({"name": "preflight", "budget": "4s", "hold": {"message": "si comincia?"}});
+        }
+    });
+    // The first is refused, so that it is written when nothing else is to be done.
+    let (clock, tries) = (world.clock, AtomicUsize::new(0));
+    let start_at = crate::world::at("2023-02-10T00:30:00+01:00");
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let told = request.resource == "interventions" && request.subresource == "status" && stage == Stage::Before;
+        match (told && clock.now() >= start_at).then(|| tries.fetch_add(1, Ordering::Relaxed)) {
+            Some(0) => Fault::Status(503, "ServiceUnavailable".to_owned()),
+            Some(_) => Fault::Delay(Duration::from_secs(5)),
+            None => Fault::None,
+        }
+    })));
+    let _operator = world.operator();
+    clock.sleep_until(start_at + SignedDuration::from_secs(60)).await;
+    let journal = world.ledger().await.entries;
+    let turned = journal.iter().find(|entry| matches!(entry.event, Event::GoingBack { .. })).expect("it turned");
+    let late = turned.at.duration_since(start_at + SignedDuration::from_secs(4));
+    assert!(SignedDuration::ZERO < late && late <= SignedDuration::from_secs(5), "{late:?}: {}", turned.why);
 }

@@ -267,3 +267,37 @@ async fn a_sentinel_that_is_made_anew_once_the_night_has_turned_is_ready_whoever
     let why = readiness.why_not().expect("one that cannot read the ledger is no help");
     assert!(why.starts_with("the ledger: "), "{why}");
 }
+
+/// PROTOCOL rule 22 holds for whoever has the night: that its takeover was recorded once helps nobody now.
+#[tokio::test(start_paused = true)]
+async fn sentinels_that_lose_the_ledger_after_they_took_the_night_open_what_is_clean_by_its_moment() {
+    let (world, _sentinels) = taken_over().await;
+    let refused = |request: &RequestInfo, stage: Stage| {
+        let ledger = request.resource == "configmaps" && stage == Stage::Before;
+        if ledger { Fault::Status(403, "Forbidden".to_owned()) } else { Fault::None }
+    };
+    world.embedded.set_fault(Some(Arc::new(refused)));
+    let replicas = |name: &str| world.embedded.object("apps", "deployments", "sanita", name).unwrap()["spec"]["replicas"].clone();
+    world.until("2023-02-10T06:09:00+01:00").await;
+    assert_eq!((replicas("portale-ts"), replicas("accesso-ts")), (json!(0), json!(0)), "not before its moment");
+    world.until("2023-02-10T06:12:00+01:00").await;
+    assert_eq!((replicas("portale-ts"), replicas("accesso-ts")), (json!(2), json!(0)));
+}
+
+/// Each call is answered within its limit, and all of them together are no way back that anybody could rely on.
+#[tokio::test(start_paused = true)]
+async fn a_sentinel_whose_rehearsal_does_not_end_is_not_ready_and_says_so() {
+    let world = hanging();
+    let _operator = world.operator();
+    let slow = |request: &RequestInfo, stage: Stage| {
+        let tried = request.user == "sentinel" && request.dry_run && stage == Stage::Before;
+        if tried { Fault::Delay(Duration::from_secs(9)) } else { Fault::None }
+    };
+    world.embedded.set_fault(Some(Arc::new(slow)));
+    world.until("2023-02-09T22:00:00+01:00").await;
+    let readiness = Readiness::default();
+    let _sentinel = world.stands_watch_saying("a", readiness.clone());
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    let why = readiness.why_not().expect("nothing was shown");
+    assert!(why.contains("the rehearsal took longer than"), "{why}");
+}
