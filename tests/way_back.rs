@@ -5,7 +5,9 @@ mod nights;
 
 use std::collections::BTreeSet;
 
-use nights::{job, sogei};
+use nights::{World, job, play, sogei, t};
+use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, TokenFact};
+use notturno::engine::{Command, Event, Facts, JobKey, decide};
 use notturno::model::need::undo;
 use notturno::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo};
 use notturno::model::reference::Target;
@@ -87,4 +89,40 @@ proptest! {
             prop_assert_eq!(WayBack::of(&plan, &begun).longest(), way.longest());
         }
     }
+}
+
+#[test]
+fn pods_are_let_go_only_once_the_end_of_their_attempt_is_recorded() {
+    let plan = sogei().plan();
+    let index = plan.step_named("aggiorna").unwrap().0;
+    let mut world = World::default();
+    world.takes.insert("aggiorna".to_owned(), None);
+    world.fails.insert(("undo-aggiorna".to_owned(), 1), Span::minutes(10));
+    let played = play(&plan, &world, t("12:00"));
+    let second = |event: &Event| matches!(event, Event::UndoReleased { attempt: 2, .. });
+    let end = played.journal.iter().position(|entry| second(&entry.event)).unwrap();
+    let ended = |end| JobFact {
+        token: TokenFact::Expired,
+        burned: Some(Burned::Started),
+        burned_at: None,
+        suspended: false,
+        end,
+        pods: Pods::Terminal,
+        held: true,
+    };
+    let failed = Some(JobEnd::Failed { reason: "exit code 1".to_owned() });
+    let jobs = [
+        (JobKey::Step(index), ended(None)),
+        (JobKey::Undo(index, 1), ended(failed)),
+        (JobKey::Undo(index, 2), ended(None)),
+        (JobKey::Smoke, ended(None)),
+    ];
+    let facts = Facts { jobs: jobs.into(), ..Facts::default() };
+    let decision = decide(&plan, &played.journal[..=end], &facts, played.journal[end].at);
+    let let_go: Vec<JobKey> = decision
+        .commands
+        .iter()
+        .filter_map(|command| if let Command::LetGo { job } = command { Some(*job) } else { None })
+        .collect();
+    assert_eq!(let_go, [JobKey::Step(index), JobKey::Undo(index, 1)], "{:#?}", decision.events);
 }

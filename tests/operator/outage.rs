@@ -210,3 +210,25 @@ async fn a_status_that_is_written_slowly_across_a_moment_delays_what_is_due_by_n
     let late = turned.at.duration_since(start_at + SignedDuration::from_secs(4));
     assert!(SignedDuration::ZERO < late && late <= SignedDuration::from_secs(5), "{late:?}: {}", turned.why);
 }
+
+/// Whoever finds an Intervention that was let go leaves its ledger as it is: that one has to go first.
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_cannot_be_let_go_at_the_end_holds_its_intervention_until_it_can() {
+    let world = World::new(false);
+    world.declare(|_| {});
+    let _operator = world.operator();
+    world.until("2023-02-10T02:30:00+01:00").await;
+    let held = world.held();
+    let (tries, embedded) = (Arc::new(AtomicUsize::new(0)), world.embedded.clone());
+    let count = Arc::clone(&tries);
+    world.embedded.set_fault(Some(Arc::new(move |request: &RequestInfo, stage: Stage| {
+        let lets_go = request.resource == "configmaps" && request.verb == Verb::Patch && stage == Stage::Before;
+        let told = || embedded.object("notturno.dev", "interventions", WORK, NIGHT).unwrap()["status"]["outcome"].is_string();
+        let refused = lets_go && told() && count.fetch_add(1, Ordering::Relaxed) < 3;
+        if refused { Fault::Status(503, "ServiceUnavailable".to_owned()) } else { Fault::None }
+    })));
+    assert_eq!(world.outcome(NIGHT).await, "Completed");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(held.len() >= 3 && tries.load(Ordering::Relaxed) > 3, "{held:?}");
+    assert_eq!(world.held(), [] as [String; 0]);
+}

@@ -188,6 +188,13 @@ impl World {
         found.into_iter().map(part).collect()
     }
 
+    /// What cannot go because of a finalizer of ours.
+    pub fn held(&self) -> Vec<String> {
+        let holds = |object: &Value| object["metadata"]["finalizers"].to_string().contains("notturno.dev");
+        let held = self.embedded.objects().into_iter().filter(holds);
+        held.map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
+    }
+
     /// How often each Job of the night was started: its Pods, ended or not.
     pub fn starts(&self) -> Vec<(String, i64)> {
         let jobs = self.embedded.objects().into_iter().filter(|object| object["kind"] == "Job");
