@@ -3,26 +3,20 @@
 //!
 //! Each night has its text in `tests/golden/decided/NAME.txt`; `UPDATE=1` rewrites them, and a reviewer reads the difference. What is as
 //! it was at the question before is not said again.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::arithmetic_side_effects, reason = "small numbers")]
 
 #[path = "reference/chance.rs"]
 #[allow(dead_code, reason = "what counts its nights is not used here")]
 mod chance;
+mod golden;
 mod nights;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::Path;
 
 use chance::Chance;
+use golden::compare;
 use jiff::{SignedDuration, Timestamp};
 use nights::{Night, Switch, World, job, opens, opens_in_part, sogei, step, t};
 use notturno::engine::facts::{Ask, Order, Pods};
@@ -105,19 +99,6 @@ fn told(plan: &Plan, world: &notturno::sim::World) -> String {
     told.text
 }
 
-fn compare(name: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/decided/{name}.txt"));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, found).expect("the file can be written");
-    }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = written.lines().zip(found.lines()).enumerate().find(|(_, (one, other))| one != other);
-    if let Some((number, (one, other))) = differs {
-        panic!("{name}, line {}:\nwritten {one}\nfound   {other}", number + 1);
-    }
-    assert_eq!(written.lines().count(), found.lines().count(), "{name} is longer or shorter");
-}
-
 /// After the upgrade's indices: a question, an object that is changed, a wait, a notice, and the deletion of what was.
 fn many_kinds() -> Night {
     let mut night = sogei();
@@ -183,9 +164,9 @@ fn nights_that_go_well_are_told_as_ever() {
     let reopening = [("cup", 4), ("zerocode", 9)].map(|(name, minutes)| (name.to_owned(), Span::minutes(minutes))).into();
     let world = World { reopening, ..World::default() };
     let plan = sogei().plan();
-    compare("goes-well", &told(&plan, &world.of(&plan)));
+    compare("decided/goes-well", &told(&plan, &world.of(&plan)));
     let plan = irreversible().plan();
-    compare("behind-a-point-of-no-return", &told(&plan, &World::default().of(&plan)));
+    compare("decided/behind-a-point-of-no-return", &told(&plan, &World::default().of(&plan)));
     let yes = Ask::Confirm { step: "conferma".to_owned() };
     let later = Ask::Extend { step: "aggiorna".to_owned(), until: t("04:20") };
     let asked = [
@@ -200,7 +181,7 @@ fn nights_that_go_well_are_told_as_ever() {
         ("06:00", "bruno", Ask::TurnBack),
     ];
     let plan = many_kinds().plan();
-    compare("people-are-asked", &told(&plan, &World { orders: orders(&asked), ..World::default() }.of(&plan)));
+    compare("decided/people-are-asked", &told(&plan, &World { orders: orders(&asked), ..World::default() }.of(&plan)));
 }
 
 #[test]
@@ -208,22 +189,22 @@ fn nights_that_turn_back_are_told_as_ever() {
     let (plan, many) = (sogei().plan(), many_kinds().plan());
     let mut world = World { left: [("aggiorna".to_owned(), (Span::minutes(3), Pods::Alive))].into(), ..World::default() };
     hangs(&mut world, &["aggiorna"]);
-    compare("work-hangs", &told(&plan, &world.of(&plan)));
+    compare("decided/work-hangs", &told(&plan, &world.of(&plan)));
     let mut world = World::default();
     fails(&mut world, "aggiorna", 0, 20);
     fails(&mut world, "undo-aggiorna", 1, 10);
-    compare("work-and-an-undo-fail", &told(&plan, &world.of(&plan)));
-    compare("nobody-confirms", &told(&many, &World::default().of(&many)));
+    compare("decided/work-and-an-undo-fail", &told(&plan, &world.of(&plan)));
+    compare("decided/nobody-confirms", &told(&many, &World::default().of(&many)));
     let mut world = World { orders: orders(&[("02:30", "anna", Ask::TurnBack)]), ..World::default() };
     hangs(&mut world, &["attendi"]);
-    compare("a-person-turns-it-back", &told(&many, &world.of(&many)));
+    compare("decided/a-person-turns-it-back", &told(&many, &world.of(&many)));
     let mut world = World::default();
     let night = half_done(&mut world).plan();
-    compare("an-undo-hangs", &told(&night, &world.of(&night)));
+    compare("decided/an-undo-hangs", &told(&night, &world.of(&night)));
     let mut world = World::default();
     hangs(&mut world, &["elimina"]);
     let night = irreversible().plan();
-    compare("a-point-of-no-return-hangs", &told(&night, &world.of(&night)));
+    compare("decided/a-point-of-no-return-hangs", &told(&night, &world.of(&night)));
 }
 
 #[test]
@@ -235,7 +216,7 @@ fn doors_that_stay_red_are_told_as_ever() {
         night.services.iter_mut().find(|service| service.id.name == "portale-ts").unwrap().when_red = policy;
         let plan = night.plan();
         let world = World { red: ["portale-ts".to_owned()].into(), ..World::default() };
-        compare(&format!("a-door-stays-red-and-{name}"), &told(&plan, &world.of(&plan)));
+        compare(&format!("decided/a-door-stays-red-and-{name}"), &told(&plan, &world.of(&plan)));
     }
 }
 
@@ -243,10 +224,10 @@ fn doors_that_stay_red_are_told_as_ever() {
 fn nights_whose_start_is_held_are_told_as_ever() {
     let plan = sogei().plan();
     let unbounded = |from, until| World { clock_unbounded: Some(t(from)..t(until)), ..World::default() };
-    compare("the-clock-is-bounded-late", &told(&plan, &unbounded("23:00", "00:40").of(&plan)));
-    compare("the-clock-is-never-bounded", &told(&plan, &unbounded("23:00", "03:00").of(&plan)));
+    compare("decided/the-clock-is-bounded-late", &told(&plan, &unbounded("23:00", "00:40").of(&plan)));
+    compare("decided/the-clock-is-never-bounded", &told(&plan, &unbounded("23:00", "03:00").of(&plan)));
     let not_to = World { orders: orders(&[("00:10", "anna", Ask::TurnBack)]), ..World::default() };
-    compare("a-person-says-not-to-begin", &told(&plan, &not_to.of(&plan)));
+    compare("decided/a-person-says-not-to-begin", &told(&plan, &not_to.of(&plan)));
 }
 
 #[test]
@@ -259,13 +240,13 @@ fn nights_that_lose_their_switch_or_operator_are_told_as_ever() {
         lost: vec![t("02:50")..t("03:30")],
         ..Switch::default()
     };
-    compare("the-switch-is-lost", &told(&plan, &World { switch: Some(switch), ..World::default() }.of(&plan)));
+    compare("decided/the-switch-is-lost", &told(&plan, &World { switch: Some(switch), ..World::default() }.of(&plan)));
     let mut world = World::default();
     hangs(&mut world, &["aggiorna"]);
-    compare("the-operator-dies", &told(&plan, &World { dies_after: Some(12), ..world }.of(&plan)));
+    compare("decided/the-operator-dies", &told(&plan, &World { dies_after: Some(12), ..world }.of(&plan)));
     let death = Death::At { dies_at: t("02:00"), returns_at: Some(t("06:40")), has_sentinel: true };
     let returns = notturno::sim::World { death: Some(death), ..World::default().of(&plan) };
-    compare("the-operator-returns-deposed", &told(&plan, &returns));
+    compare("decided/the-operator-returns-deposed", &told(&plan, &returns));
 }
 
 #[test]
@@ -282,5 +263,5 @@ fn drawn_nights_are_told_as_ever() {
             break;
         }
     }
-    compare("drawn", &found);
+    compare("decided/drawn", &found);
 }

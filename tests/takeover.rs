@@ -10,7 +10,7 @@ use notturno::engine::facts::{Pods, SwitchFact};
 use notturno::engine::journal::Cause;
 use notturno::engine::state::{ServiceState, Work};
 use notturno::engine::words::clock;
-use notturno::engine::{Command, Entry, Event, Facts, State, decide, due, torn};
+use notturno::engine::{Broken, Command, Entry, Event, Facts, State, believed, decide, due, torn};
 use notturno::model::action::Undo;
 use notturno::model::epoch::Epoch;
 use notturno::model::need::grace;
@@ -342,6 +342,24 @@ fn whoever_is_deposed_does_nothing_without_a_record_either() {
     }
     let next_day = after(plan.deadline.must_serve_by, Span::minutes(24 * 60 + 1));
     assert_eq!(decide(&plan, &left, &facts(Epoch::SENTINELS), next_day).commands, [], "people have worked since");
+}
+
+#[test]
+fn a_journal_with_something_lost_is_torn_once_the_night_may_have_begun_and_else_makes_no_sense() {
+    let plan = sogei().plan();
+    let read = &play(&plan, &World::default(), t("12:00")).journal[..2];
+    let broken = |is_lost| Broken { why: "a record is not there".to_owned(), is_lost };
+    let at = |is_lost, now: &str| believed(&plan, "h", read, Some(&broken(is_lost)), t(now));
+    let lost = at(true, "02:00");
+    assert_eq!(
+        (lost.entries, lost.read_count, lost.is_torn),
+        (torn(&plan, "h", read.to_vec(), "a record is not there"), 2, true)
+    );
+    for (is_lost, now) in [(true, "00:10"), (false, "02:00")] {
+        let told = at(is_lost, now);
+        assert_eq!((&told.entries[..2], told.entries.len(), told.read_count, told.is_torn), (read, 3, 2, false), "{now}");
+        assert_eq!(State::fold(&plan, &told.entries).nonsense.len(), 1, "{now}");
+    }
 }
 
 #[test]
