@@ -23,11 +23,12 @@ use notturno::engine::facts::{Ask, Order, Pods};
 use notturno::engine::{Decision, Entry, Facts, State, Wake, decide, due, interest};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
 use notturno::model::epoch::Epoch;
+use notturno::model::need::grace;
 use notturno::model::plan::Plan;
 use notturno::model::reference::Target;
 use notturno::model::runbook::OnOverrun;
 use notturno::model::service::{Change, WhenRed};
-use notturno::model::span::Span;
+use notturno::model::span::{Span, after};
 use notturno::sim::{Death, play_before};
 
 /// Drawn nights that are told beside those written here.
@@ -72,6 +73,7 @@ impl Told {
         self.say("due", due(plan, &state).map_or("nothing".to_owned(), |due| format!("{}: {}", clock(due.at), due.what)));
         let sentinel = decide(plan, journal, &Facts { epoch: Epoch::SENTINELS, ..facts.clone() }, now);
         self.say("a sentinel", listed(&sentinel.events));
+        self.say("a sentinel does", listed(&sentinel.commands));
         self.say("a sentinel asks again", again(sentinel.wake.as_ref(), now));
         let blind = decide(plan, journal, &Facts { unrecorded: true, ..facts.clone() }, now);
         self.say("without a ledger", listed(&blind.commands));
@@ -95,7 +97,12 @@ fn listed<T: Debug>(all: &[T]) -> String {
 
 fn told(plan: &Plan, world: &notturno::sim::World) -> String {
     let mut told = Told::default();
-    play_before(plan, world, t("09:00"), &mut |journal, facts, now, decision| told.hear(plan, journal, facts, now, decision));
+    let mut hear = |journal: &[Entry], facts: &Facts, now, decision: &Decision| told.hear(plan, journal, facts, now, decision);
+    let journal = play_before(plan, world, t("09:00"), &mut hear).journal;
+    // What is left over is taken away by whoever is there, a grace later.
+    let facts = Facts { epoch: Epoch::SENTINELS, ..Facts::default() };
+    let later = after(journal.last().unwrap().at, grace(plan));
+    hear(&journal, &facts, later, &decide(plan, &journal, &facts, later));
     told.text
 }
 
@@ -198,6 +205,12 @@ fn nights_that_turn_back_are_told_as_ever() {
     let mut world = World { orders: orders(&[("02:30", "anna", Ask::TurnBack)]), ..World::default() };
     hangs(&mut world, &["attendi"]);
     compare("decided/a-person-turns-it-back", &told(&many, &world.of(&many)));
+    let mut night = sogei();
+    night.step("indici").undo = Undo::Job { budget: Span::minutes(20), attempts: 1, job: job("toglie-indici") };
+    let plan = night.plan();
+    let mut world = World::default();
+    fails(&mut world, "prova", 0, 5);
+    compare("decided/two-undos-in-a-row", &told(&plan, &world.of(&plan)));
     let mut world = World::default();
     let night = half_done(&mut world).plan();
     compare("decided/an-undo-hangs", &told(&night, &world.of(&night)));
