@@ -26,6 +26,12 @@ fn freeze(name: &str, from: &str, until: &str) -> DeclaredFreeze {
 }
 
 #[test]
+fn what_is_accepted_is_told_as_it_was_written() {
+    let accepted = Calendar::new("prova", "Europe/Rome", "Mo-Fr 07:30-16:30", &italy(), Vec::new()).expect("it is good");
+    assert_eq!((accepted.hours(), accepted.time_zone_name()), ("Mo-Fr 07:30-16:30", "Europe/Rome"));
+}
+
+#[test]
 fn an_unknown_zone_is_refused_with_a_hint() {
     for (zone, message) in [
         ("Europe/Roma", "unknown time zone \"Europe/Roma\": did you mean Europe/Rome?"),

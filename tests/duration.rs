@@ -63,6 +63,9 @@ fn the_rest_is_refused_with_what_to_write() {
     assert_eq!(words(""), "a duration is missing: write one such as 1h30m, 45m or 90s");
     assert_eq!(words("1h 30m"), "\"1h 30m\" contains a space: write it in one piece, such as 1h30m");
     assert!(words("1H").contains("unknown unit \"H\""));
+    for text in ["1h30", "m", "h30m", "1h.m"] {
+        assert!(matches!(parse(text), Err(DurationProblem::NotADuration { .. })), "{text}: {}", words(text));
+    }
     assert!(words("1500us").contains("finer than a millisecond"));
     assert!(words("0.00001s").contains("finer than a millisecond"));
     assert!(words("1.0000000000000001h").contains("finer than a millisecond"));

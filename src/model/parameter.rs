@@ -96,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_is_none_is_told_from_one_that_is() {
+        let problem = |pattern: &str| {
+            let kind = Kind::Text { pattern: Some(pattern.into()), allowed: Vec::new() };
+            Parameter { name: "p".into(), kind, default: None }.pattern_problem()
+        };
+        assert_eq!(problem("a|bc"), None);
+        assert_eq!(problem("a)|(b").as_deref(), Some("unopened group"));
+        assert_eq!(Parameter { name: "p".into(), kind: Kind::Boolean, default: None }.pattern_problem(), None);
+    }
+
+    #[test]
     fn a_pattern_matches_the_whole_value() {
         let kind = || Kind::Text { pattern: Some("a|bc".into()), allowed: Vec::new() };
         assert_eq!(problem(kind(), "bc"), None);

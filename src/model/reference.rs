@@ -121,3 +121,20 @@ impl fmt::Display for Target {
         write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_what_kubernetes_takes_for_one() {
+        for good in ["a", "0", "a-0", "a--b", &"x".repeat(63)] {
+            assert!(is_label(good), "{good}");
+        }
+        for bad in ["", "-", "-a", "a-", "A", "a.b", "a_b", "à", &"x".repeat(64)] {
+            assert!(!is_label(bad), "{bad}");
+        }
+        let long = |labels: usize| format!("{}b", "a.".repeat(labels));
+        assert!(is_subdomain("a.b-c") && is_subdomain(&long(126)) && !is_subdomain("a..b") && !is_subdomain(&long(127)));
+    }
+}
