@@ -18,8 +18,8 @@ use std::fmt::Debug;
 use chance::Chance;
 use golden::compare;
 use jiff::{SignedDuration, Timestamp};
-use nights::{Night, Switch, World, job, opens, opens_in_part, sogei, step, t};
-use notturno::engine::facts::{Ask, Order, Pods};
+use nights::{Night, Switch, World, job, opens, opens_in_part, orders, sogei, step, t};
+use notturno::engine::facts::{Ask, Pods};
 use notturno::engine::{Decision, Entry, Facts, State, Wake, decide, due, interest};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
 use notturno::model::epoch::Epoch;
@@ -154,16 +154,6 @@ fn hangs(world: &mut World, names: &[&str]) {
 
 fn fails(world: &mut World, name: &str, attempt: u32, minutes: u32) {
     world.fails.insert((name.to_owned(), attempt), Span::minutes(minutes));
-}
-
-fn orders(asked: &[(&str, &str, Ask)]) -> Vec<Order> {
-    let order = |(index, (at, by, ask)): (usize, &(&str, &str, Ask))| Order {
-        name: format!("o{index}"),
-        by: (*by).to_owned(),
-        at: t(at),
-        ask: ask.clone(),
-    };
-    asked.iter().enumerate().map(order).collect()
 }
 
 #[test]

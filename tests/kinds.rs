@@ -3,8 +3,8 @@
 
 mod nights;
 
-use nights::{Night, Played, World, job, play, sogei, step, t};
-use notturno::engine::facts::{Ask, Burned, CalledOff, ChangeFact, ClosingFact, JobFact, Order, Pods, TokenFact, jobs};
+use nights::{Night, Played, World, job, orders, play, sogei, step, t};
+use notturno::engine::facts::{Ask, Burned, CalledOff, ChangeFact, ClosingFact, JobFact, Pods, TokenFact, jobs};
 use notturno::engine::journal::{Cause, Proof};
 use notturno::engine::{Command, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::action::{Action, Check, Hold, OnSilence, Undo};
@@ -38,16 +38,6 @@ fn changing() -> Night {
     let change = Change::Merge { merge: serde_json::json!({"data": {"versione": "16"}}) };
     let action = Action::Change { target: object("impostazioni"), change };
     with("imposta", "chiudi-nucleo", action, Undo::Restore { budget: Span::minutes(5) })
-}
-
-fn orders(asked: &[(&str, &str, Ask)]) -> Vec<Order> {
-    let order = |(index, (at, by, ask)): (usize, &(&str, &str, Ask))| Order {
-        name: format!("o{index}"),
-        by: (*by).to_owned(),
-        at: t(at),
-        ask: ask.clone(),
-    };
-    asked.iter().enumerate().map(order).collect()
 }
 
 fn confirm() -> Ask {

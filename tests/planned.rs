@@ -15,6 +15,7 @@ use golden::compare;
 use nights::{Night, job, sogei, t};
 use notturno::model::action::Undo;
 use notturno::model::span::Span;
+use notturno::plan::named;
 use notturno::plan::rights::{Needs, Whose};
 
 /// Nights that are drawn.
@@ -61,6 +62,12 @@ fn nights_that_do_not_fit_are_refused_with_the_same_sums_as_ever() {
         change(&mut night);
         assert_ne!(night.verdict().refusals, [], "{what}");
         found += &format!("# {what}\n{}", told(&night));
+        let named = named(&night.runbook, &night.services, &night.calendars);
+        found += &named
+            .refusals
+            .iter()
+            .map(|refusal| format!("whatever the night: {} {}\n", refusal.path, refusal.message))
+            .collect::<String>();
     };
     refused("begins late", |night| night.intervention.start_at = t("03:00"));
     refused("keeps back more than there is", |night| night.runbook.reserve = Span::minutes(240));

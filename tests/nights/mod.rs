@@ -18,7 +18,7 @@ use notturno::model::span::Span;
 use notturno::plan::{Question, Verdict, plan};
 
 #[allow(unused_imports, reason = "each test uses its part")]
-pub use world::{Played, Switch, World, play, play_before};
+pub use world::{Played, Switch, World, orders, play, play_before};
 
 pub struct Night {
     pub intervention: Intervention,

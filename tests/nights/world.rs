@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use jiff::Timestamp;
-use notturno::engine::facts::{Order, Pods, jobs};
+use notturno::engine::facts::{Ask, Order, Pods, jobs};
 use notturno::engine::{Decision, Entry, Event, Facts, JobKey, State, decide};
 use notturno::model::plan::{Plan, PlannedUndo};
 use notturno::model::span::Span;
 use notturno::sim::{self, Death, Run};
 
 pub use notturno::sim::Switch;
+
+use super::t;
 
 /// How long Jobs take in the invented world; none: they hang.
 #[derive(Default)]
@@ -119,4 +121,15 @@ pub fn play_before(
     let played = sim::play_before(plan, &world.of(plan), until, &mut both);
     assert_eq!(State::fold(plan, &played.journal), played.state);
     Played { plan: plan.clone(), journal: played.journal, decisions }
+}
+
+/// What people ask, when and who.
+pub fn orders(asked: &[(&str, &str, Ask)]) -> Vec<Order> {
+    let order = |(index, (at, by, ask)): (usize, &(&str, &str, Ask))| Order {
+        name: format!("o{index}"),
+        by: (*by).to_owned(),
+        at: t(at),
+        ask: ask.clone(),
+    };
+    asked.iter().enumerate().map(order).collect()
 }
