@@ -6,8 +6,8 @@ mod nights;
 use std::collections::BTreeSet;
 
 use nights::{World, job, play, sogei, t};
-use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, TokenFact};
-use notturno::engine::{Command, Event, Facts, JobKey, decide};
+use notturno::engine::facts::{Burned, JobEnd, JobFact, Pods, ServiceFact, TokenFact, jobs};
+use notturno::engine::{Command, Event, Facts, JobKey, decide, torn};
 use notturno::model::need::undo;
 use notturno::model::plan::{Plan, PlannedAction, PlannedStep, PlannedUndo};
 use notturno::model::reference::Target;
@@ -91,6 +91,11 @@ proptest! {
     }
 }
 
+fn ended(end: Option<JobEnd>) -> JobFact {
+    let (token, burned) = (TokenFact::Expired, Some(Burned::Started));
+    JobFact { token, burned, burned_at: None, suspended: false, end, pods: Pods::Terminal, held: true }
+}
+
 #[test]
 fn pods_are_let_go_only_once_the_end_of_their_attempt_is_recorded() {
     let plan = sogei().plan();
@@ -101,15 +106,6 @@ fn pods_are_let_go_only_once_the_end_of_their_attempt_is_recorded() {
     let played = play(&plan, &world, t("12:00"));
     let second = |event: &Event| matches!(event, Event::UndoReleased { attempt: 2, .. });
     let end = played.journal.iter().position(|entry| second(&entry.event)).unwrap();
-    let ended = |end| JobFact {
-        token: TokenFact::Expired,
-        burned: Some(Burned::Started),
-        burned_at: None,
-        suspended: false,
-        end,
-        pods: Pods::Terminal,
-        held: true,
-    };
     let failed = Some(JobEnd::Failed { reason: "exit code 1".to_owned() });
     let jobs = [
         (JobKey::Step(index), ended(None)),
@@ -125,4 +121,33 @@ fn pods_are_let_go_only_once_the_end_of_their_attempt_is_recorded() {
         .filter_map(|command| if let Command::LetGo { job } = command { Some(*job) } else { None })
         .collect();
     assert_eq!(let_go, [JobKey::Step(index), JobKey::Undo(index, 1)], "{:#?}", decision.events);
+}
+
+/// The ledger is lost past reopen-by: burns alone say what began.
+#[test]
+fn without_a_record_services_whose_work_is_proven_never_to_have_begun_come_back() {
+    let plan = sogei().plan();
+    let journal = torn(&plan, "h", vec![], "lost");
+    let upgrade = JobKey::Step(plan.step_named("aggiorna").unwrap().0);
+    let reopened = |of_the_upgrade| {
+        let burned = |job| Some(if job == upgrade { of_the_upgrade } else { Burned::NeverStarted });
+        let fact = |job| JobFact { burned: burned(job), ..ended(None) };
+        let shut = ServiceFact { burned: true, restored: false, ..ServiceFact::default() };
+        let facts = Facts {
+            jobs: jobs(&plan).into_iter().map(|job| (job, fact(job))).collect(),
+            services: (0..plan.services.len()).map(|index| (index, shut.clone())).collect(),
+            unrecorded: true,
+            ..Facts::default()
+        };
+        let commands = decide(&plan, &journal, &facts, t("06:30")).commands;
+        let names = commands.into_iter().filter_map(|command| match command {
+            Command::Reopen { service } => Some(plan.services[service].id.name.clone()),
+            _ => None,
+        });
+        names.collect::<BTreeSet<String>>()
+    };
+    let untouched = ["archivio-730", "portale-ts"].map(str::to_owned);
+    let core = ["accesso-ts", "anagrafe-assistiti", "ricetta-elettronica"].map(str::to_owned);
+    assert_eq!(reopened(Burned::Started), untouched.clone().into());
+    assert_eq!(reopened(Burned::NeverStarted), untouched.into_iter().chain(core).collect());
 }
